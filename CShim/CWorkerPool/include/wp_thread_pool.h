@@ -1,0 +1,119 @@
+// A pool of threads that run jobs: a lock-free injector per NUMA node, a work-stealing deque per worker,
+// one event count to sleep on.
+//
+// Thread-safety: every function may be called from any thread, from jobs included, unless it says
+// otherwise. None may be called from a signal handler.
+#ifndef WP_THREAD_POOL_H
+#define WP_THREAD_POOL_H
+
+#include "wp_base.h"
+#include "wp_topology.h"
+
+WP_BEGIN_DECLS
+WP_NONNULL_BEGIN
+
+typedef struct wp_thread_pool wp_thread_pool;
+
+typedef void (*wp_job_function)(void *WP_NULLABLE argument);
+
+/// One unit of work: two words, moved into a queue cell; the pool allocates nothing for it.
+///
+/// `code` is the address of a `wp_job_function`, or any non-zero word with `WP_JOB_FOREIGN` set, in which
+/// case the pool hands both words to `wp_thread_pool_hooks.run_foreign`. That is how a closure of another
+/// language (a function and its context, in a calling convention C cannot spell) travels without a box.
+typedef struct wp_job {
+  uintptr_t code;
+  void *WP_NULLABLE argument;
+} wp_job;
+
+/// Tag in `wp_job.code`. No user-space function on a supported platform has its top bit set.
+#define WP_JOB_FOREIGN ((uintptr_t)1 << (sizeof(uintptr_t) * 8 - 1))
+
+/// Callbacks of a pool. Each may be NULL. They stay callable until the pool is destroyed, which is when the
+/// last of its threads has ended and its handle was released.
+typedef struct wp_thread_pool_hooks {
+  /// Passed to all hooks.
+  void *WP_NULLABLE context;
+  /// On each worker's thread, before its first job and after its last.
+  void (*WP_NULLABLE WP_SENDABLE worker_start)(void *WP_NULLABLE context, uint32_t worker);
+  void (*WP_NULLABLE WP_SENDABLE worker_stop)(void *WP_NULLABLE context, uint32_t worker);
+  /// Runs a job whose code carries `WP_JOB_FOREIGN` (the tag is still in `code`).
+  void (*WP_NULLABLE WP_SENDABLE run_foreign)(void *WP_NULLABLE context, wp_job job);
+  /// Takes back a job that will never run, so that what it owns can be released. Called on the thread that
+  /// cancels. Without it such jobs are dropped silently.
+  void (*WP_NULLABLE WP_SENDABLE discard)(void *WP_NULLABLE context, wp_job job);
+  /// Called once when the pool is destroyed, on whichever thread lets go of it last.
+  void (*WP_NULLABLE WP_SENDABLE destroy)(void *WP_NULLABLE context);
+} wp_thread_pool_hooks;
+
+/// Settings of a pool. Zero-initialise, then set what matters.
+typedef struct wp_thread_pool_config {
+  /// Number of workers; 0 for as many as the process is granted (`wp_topology_granted`).
+  /// At most `WP_THREAD_POOL_MAX_WORKERS`.
+  uint32_t worker_count;
+  /// Prefix of thread names, NULL for "worker". Threads are named "name-3"; the prefix is cut so that the
+  /// number survives Linux's limit of 15 bytes, never inside a UTF-8 sequence.
+  const char *WP_NULLABLE name;
+  /// Bytes of stack per worker, rounded up to pages; 0 for the system's default.
+  size_t stack_size;
+  /// Pinning policy; `cpus` and `cpu_count` go with `WP_AFFINITY_CPUS`.
+  wp_affinity affinity;
+  const int *WP_NULLABLE cpus;
+  size_t cpu_count;
+  /// How long a worker without work spins before it sleeps, in nanoseconds; 0 for the default,
+  /// `WP_SPIN_NEVER` for not at all. At most one worker spins at a time.
+  uint64_t spin_ns;
+  wp_thread_pool_hooks hooks;
+} wp_thread_pool_config;
+
+#define WP_THREAD_POOL_MAX_WORKERS 4094u
+#define WP_SPIN_NEVER UINT64_MAX
+#define WP_SPIN_DEFAULT_NS 20000u
+
+/// Starts a pool. On failure nothing is left behind: threads that had begun are joined.
+///
+/// Errors: `WP_INVALID_ARGUMENT` (worker count, a CPU that is not allowed: `error->call` names the member),
+/// `WP_SYSTEM_CALL_FAILED` ("pthread_create", "mmap", …).
+wp_status wp_thread_pool_create(const wp_thread_pool_config *WP_NULLABLE config,
+                                wp_thread_pool *WP_NULLABLE *pool, wp_error *WP_NULLABLE error);
+
+/// Number of workers.
+uint32_t wp_thread_pool_worker_count(const wp_thread_pool *pool);
+
+/// Hands a job to the pool: to the caller's own deque when the caller is one of its workers, else to an
+/// injector. Lock-free, O(1). Errors: `WP_SHUT_DOWN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` (no memory for a
+/// queue segment); the job was then not taken and stays the caller's.
+///
+/// What the caller wrote before this call happens before the job runs.
+wp_status wp_thread_pool_submit(wp_thread_pool *pool, wp_job job);
+
+/// Hands over `count` jobs as one: one claim of the queue, one look at sleeping workers. Jobs up to
+/// `*accepted` were taken when the status is not `WP_OK`.
+wp_status wp_thread_pool_submit_batch(wp_thread_pool *pool, const wp_job *jobs, size_t count, size_t *accepted);
+
+/// Index of the calling worker when it belongs to `pool`, else -1.
+int32_t wp_thread_pool_current_worker(const wp_thread_pool *pool);
+/// Whether the caller is a worker of any thread pool.
+bool wp_thread_is_worker(void);
+/// Bytes of stack left below the caller, 0 when unknown.
+size_t wp_thread_remaining_stack(void);
+
+/// Closes the pool: every later submission fails with `WP_SHUT_DOWN`; what was accepted still runs, and
+/// workers end when nothing is left. Idempotent. Does not wait.
+void wp_thread_pool_close(wp_thread_pool *pool);
+
+/// Takes jobs that have not begun out of a *closed* pool and hands each to `hooks.discard`. Returns how many.
+size_t wp_thread_pool_discard_pending(wp_thread_pool *pool);
+
+/// Waits until every worker of a closed pool has ended. From a worker of this pool: `WP_WOULD_DEADLOCK`, at
+/// once. Several threads may wait. A pool that was not closed: `WP_INVALID_ARGUMENT`.
+wp_status wp_thread_pool_join(wp_thread_pool *pool);
+
+/// Closes the pool and gives up the handle. Does not wait, and may be called from one of its own workers;
+/// memory and threads go when the last worker ends.
+void wp_thread_pool_release(wp_thread_pool *WP_NULLABLE pool);
+
+WP_NONNULL_END
+WP_END_DECLS
+
+#endif

@@ -1,0 +1,118 @@
+/// A failure of the package itself, as opposed to one that a task threw.
+///
+/// Errors that tasks throw pass through unchanged; everything the package has to say for itself is a
+/// `WorkerPoolError`. The code is open: a later version may add codes, so a `switch` over it needs a default.
+///
+/// ```swift
+/// do {
+///   print(try future.result())
+/// } catch let error as WorkerPoolError where error.code == .workerDied {
+///   print("worker ended with", error.workerExit!)
+/// }
+/// ```
+public struct WorkerPoolError: Error, Sendable {
+  /// What kind of failure this is.
+  public var code: Code
+  /// One sentence that names the value and the rule.
+  public var message: String
+  /// How the worker ended, for ``Code/workerDied``.
+  public var workerExit: WorkerExit?
+  /// The failed system call and its `errno`, for ``Code/systemCall``.
+  public var systemCall: SystemCall?
+
+  public init(code: Code, message: String, workerExit: WorkerExit? = nil, systemCall: SystemCall? = nil) {
+    self.code = code
+    self.message = message
+    self.workerExit = workerExit
+    self.systemCall = systemCall
+  }
+
+  /// An open set of failure kinds.
+  public struct Code: Hashable, Sendable {
+    let name: StaticName
+
+    /// An argument breaks a documented rule.
+    public static let invalidArgument = Code(.invalidArgument)
+    /// The executor was shut down and takes no more work.
+    public static let shutDown = Code(.shutDown)
+    /// A system call failed; ``WorkerPoolError/systemCall`` says which.
+    public static let systemCall = Code(.systemCall)
+    /// A deadline passed first.
+    public static let timedOut = Code(.timedOut)
+    /// The worker process ended while it ran the task; ``WorkerPoolError/workerExit`` says how.
+    public static let workerDied = Code(.workerDied)
+    /// The pool lost what it needs to go on and takes no more work.
+    public static let brokenPool = Code(.brokenPool)
+    /// What was asked cannot be done the way this pool was started.
+    public static let unsupported = Code(.unsupported)
+    /// A job's type cannot be found by name in another process.
+    public static let unresolvableType = Code(.unresolvableType)
+    /// An argument or a result could not be encoded or decoded.
+    public static let coding = Code(.coding)
+    /// An argument or a result is larger than the pool's limit.
+    public static let tooLarge = Code(.tooLarge)
+    /// The executor belongs to the parent of this process: its threads do not exist in a forked child.
+    public static let forked = Code(.forked)
+    /// The call would wait for its own thread.
+    public static let wouldDeadlock = Code(.wouldDeadlock)
+    /// The last reference to a ``Promise`` went away before it was completed.
+    public static let promiseDropped = Code(.promiseDropped)
+
+    private init(_ name: StaticName) { self.name = name }
+
+    enum StaticName: String, Sendable {
+      case invalidArgument, shutDown, systemCall, timedOut, workerDied, brokenPool, unsupported
+      case unresolvableType, coding, tooLarge, forked, wouldDeadlock, promiseDropped
+    }
+  }
+
+  /// A system call that failed.
+  public struct SystemCall: Hashable, Sendable {
+    /// The call's name, such as `pthread_create`.
+    public var name: String
+    /// The value of `errno`.
+    public var errno: Int32
+
+    public init(name: String, errno: Int32) {
+      self.name = name
+      self.errno = errno
+    }
+  }
+}
+
+extension WorkerPoolError: CustomStringConvertible {
+  public var description: String { message }
+}
+
+extension WorkerPoolError.Code: CustomStringConvertible {
+  public var description: String { name.rawValue }
+}
+
+/// How a worker process ended.
+public struct WorkerExit: Hashable, Sendable {
+  /// Why the process is gone.
+  public enum Reason: Hashable, Sendable {
+    /// A signal ended it: `SIGKILL`, `SIGILL` after a Swift trap, `SIGSEGV`, and so on.
+    case signal(Int32)
+    /// It exited, with this status, without handing in the task's result.
+    case exit(status: Int32)
+  }
+
+  /// Process id of the worker.
+  public var processIdentifier: Int32
+  public var reason: Reason
+
+  public init(processIdentifier: Int32, reason: Reason) {
+    self.processIdentifier = processIdentifier
+    self.reason = reason
+  }
+}
+
+extension WorkerExit: CustomStringConvertible {
+  public var description: String {
+    switch reason {
+    case .signal(let number): "worker \(processIdentifier) was ended by \(signalName(number))"
+    case .exit(let status): "worker \(processIdentifier) exited with status \(status) before its task ended"
+    }
+  }
+}
