@@ -16,6 +16,7 @@
 
 #if defined(__clang__)
 #define WP_NULLABLE _Nullable
+#define WP_NONNULL _Nonnull
 #define WP_NONNULL_BEGIN _Pragma("clang assume_nonnull begin")
 #define WP_NONNULL_END _Pragma("clang assume_nonnull end")
 /// A callback that runs on a thread of ours. On the *parameter* or field: on a typedef it has no effect,
@@ -23,6 +24,7 @@
 #define WP_SENDABLE __attribute__((swift_attr("@Sendable")))
 #else
 #define WP_NULLABLE
+#define WP_NONNULL
 #define WP_NONNULL_BEGIN
 #define WP_NONNULL_END
 #define WP_SENDABLE

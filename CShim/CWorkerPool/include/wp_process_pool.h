@@ -136,7 +136,7 @@ typedef struct wp_process_pool_config {
 /// Errors: `WP_INVALID_ARGUMENT`, `WP_UNSUPPORTED` (`error->rule` says why the start method cannot be had),
 /// `WP_SYSTEM_CALL_FAILED` (`error->call` names the call, in whichever process it failed), `WP_BROKEN`
 /// (workers die at start).
-wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_process_pool *WP_NULLABLE *pool,
+wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_process_pool *WP_NULLABLE *WP_NONNULL pool,
                                  wp_error *WP_NULLABLE error);
 
 uint32_t wp_process_pool_worker_count(const wp_process_pool *pool);

@@ -75,7 +75,7 @@ typedef struct wp_thread_pool_config {
 /// Errors: `WP_INVALID_ARGUMENT` (worker count, a CPU that is not allowed: `error->call` names the member),
 /// `WP_SYSTEM_CALL_FAILED` ("pthread_create", "mmap", …).
 wp_status wp_thread_pool_create(const wp_thread_pool_config *WP_NULLABLE config,
-                                wp_thread_pool *WP_NULLABLE *pool, wp_error *WP_NULLABLE error);
+                                wp_thread_pool *WP_NULLABLE *WP_NONNULL pool, wp_error *WP_NULLABLE error);
 
 /// Number of workers.
 uint32_t wp_thread_pool_worker_count(const wp_thread_pool *pool);

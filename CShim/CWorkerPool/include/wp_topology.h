@@ -28,7 +28,7 @@ typedef struct wp_topology_source {
 /// every allowed CPU: a topology never has zero CPUs. Fails with `WP_SYSTEM_CALL_FAILED` only when memory
 /// or the affinity mask cannot be had. O(CPUs + nodes²). Release with `wp_topology_destroy`.
 wp_status wp_topology_create(const wp_topology_source *WP_NULLABLE source,
-                             wp_topology *WP_NULLABLE *topology,
+                             wp_topology *WP_NULLABLE *WP_NONNULL topology,
                              wp_error *WP_NULLABLE error);
 void wp_topology_destroy(wp_topology *WP_NULLABLE topology);
 
