@@ -5,6 +5,7 @@ let package = Package(
   name: "swift-worker-pool",
   products: [
     .library(name: "WorkerPool", targets: ["WorkerPool"]),
+    .library(name: "WorkerPoolFoundation", targets: ["WorkerPoolFoundation"]),
     .library(name: "CWorkerPool", targets: ["CWorkerPool"]),
   ],
   dependencies: [
@@ -20,6 +21,8 @@ let package = Package(
       cSettings: [.define("_GNU_SOURCE")],
       linkerSettings: [.linkedLibrary("numa")]),
     .target(name: "WorkerPool", dependencies: ["CWorkerPool"]),
+    .target(name: "WorkerPoolFoundation", dependencies: ["WorkerPool"]),
+    .testTarget(name: "WireTests", dependencies: ["WorkerPool", "WorkerPoolFoundation"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11
