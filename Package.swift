@@ -23,6 +23,17 @@ let package = Package(
     .target(name: "WorkerPool", dependencies: ["CWorkerPool"]),
     .target(name: "WorkerPoolFoundation", dependencies: ["WorkerPool"]),
     .testTarget(name: "WireTests", dependencies: ["WorkerPool", "WorkerPoolFoundation"]),
+
+    // Drivers for what Swift cannot import: the engine's inner structures.
+    .target(
+      name: "CStress", dependencies: ["CWorkerPool"], path: "Tests/CStress",
+      cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../../CShim/CWorkerPool/include")]),
+    .testTarget(name: "QueueTests", dependencies: ["CStress"]),
+    .testTarget(name: "ParkingTests", dependencies: ["CStress"]),
+    .testTarget(name: "ThreadEngineTests", dependencies: ["CWorkerPool"]),
+    .testTarget(name: "FutureTests", dependencies: ["WorkerPool"]),
+    .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool"]),
+    .testTarget(name: "AsyncTests", dependencies: ["WorkerPool"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11
