@@ -17,7 +17,7 @@
 /// takes no more work, runs what it has and then ends its threads. In a child that somebody else forked the pool's
 /// threads do not exist: submitting there throws ``WorkerPoolError/Code/forked``.
 public final class ThreadPoolExecutor: JobExecutor {
-  let engine: ThreadPool
+  @usableFromInline let engine: ThreadPool
   private let termination = Termination()
   private let isShared: Bool
 
@@ -82,6 +82,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   /// - Throws: ``WorkerPoolError`` with ``WorkerPoolError/Code/shutDown`` or ``WorkerPoolError/Code/forked``; `body` was
   ///   not taken then.
   /// - Complexity: O(1), lock-free.
+  @inlinable
   @discardableResult
   public func submit<Success>(_ body: @escaping @Sendable () throws -> Success) throws -> Future<Success> {
     let future = Future(home: engine.pool, body: body)
@@ -95,6 +96,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   }
 
   /// Submits a job; as submitting the closure `{ try job.run() }`.
+  @inlinable
   @discardableResult
   public func submit<J: Job>(_ job: J) throws -> Future<J.Output> {
     try submit { try job.run() }
@@ -115,6 +117,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   /// `CancellationError`. Work that runs is not interrupted; the call then still ends at once, without its result.
   ///
   /// - Throws: what `body` threw; otherwise as ``submit(_:)-(()->_)``.
+  @inlinable
   public func run<Success: Sendable>(_ body: @escaping @Sendable () throws -> Success) async throws -> Success {
     try await submit(body).valueOfOwnTask
   }
