@@ -16,7 +16,7 @@
 /// All members may be used from any thread, from tasks included. An executor that is released without ``shutdown(wait:cancelPending:)``
 /// takes no more work, runs what it has and then ends its threads. In a child that somebody else forked the pool's
 /// threads do not exist: submitting there throws ``WorkerPoolError/Code/forked``.
-public final class ThreadPoolExecutor: Sendable {
+public final class ThreadPoolExecutor: JobExecutor {
   let engine: ThreadPool
   private let termination = Termination()
   private let isShared: Bool
@@ -92,6 +92,12 @@ public final class ThreadPoolExecutor: Sendable {
       }
     }
     return future
+  }
+
+  /// Submits a job; as submitting the closure `{ try job.run() }`.
+  @discardableResult
+  public func submit<J: Job>(_ job: J) throws -> Future<J.Output> {
+    try submit { try job.run() }
   }
 
   /// Submits a task that nobody waits for: nothing is allocated beyond the closure itself.
