@@ -78,6 +78,7 @@ import WorkerPool
       return try await first.value + others.reduce(0, +)
     }
     try await withProcessPoolExecutor(maxWorkers: 2) { pool in #expect(try await total(pool) == 14) }
+    try await withThreadPoolExecutor(maxWorkers: 2) { pool in #expect(try await total(pool) == 14) }
   }
 }
 
