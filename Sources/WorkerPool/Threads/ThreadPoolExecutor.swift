@@ -18,7 +18,6 @@
 /// threads do not exist: submitting there throws ``WorkerPoolError/Code/forked``.
 public final class ThreadPoolExecutor: JobExecutor {
   @usableFromInline let engine: ThreadPool
-  private let termination = Termination()
   private let isShared: Bool
 
   /// The pool for everybody who needs no pool of their own, made on first use with the default settings: so that ten
@@ -58,15 +57,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   }
 
   private init(settings: ThreadPool.Settings, isShared: Bool = false) throws {
-    var settings = settings
-    let userStop = settings.onWorkerStop
-    let termination = termination
-    settings.onWorkerStop = { index in
-      userStop?(index)
-      termination.workerStopped()
-    }
     engine = try ThreadPool(settings)
-    termination.expect(engine.workerCount)
     self.isShared = isShared
   }
 
@@ -141,8 +132,12 @@ public final class ThreadPoolExecutor: JobExecutor {
   /// never left behind unnoticed.
   public func shutdown(cancelPending: Bool = false) async {
     guard beginShutdown(cancelPending: cancelPending), engine.currentWorker == nil else { return }
-    await termination.wait()
-    engine.join()  // the threads have left their last task; what is left takes microseconds
+    await withUnsafeContinuation { continuation in
+      runOnDetachedThread { [engine] in
+        engine.join()
+        continuation.resume()
+      }
+    }
   }
 
   private func beginShutdown(cancelPending: Bool) -> Bool {
