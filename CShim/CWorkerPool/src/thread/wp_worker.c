@@ -127,15 +127,22 @@ static bool wait_for_job(wp_worker *worker, wp_job *job) {
   for (;;) {
     wp_event_count_prepare(event_count, worker->index, searching);
     searching = false;
+    // Before the look: what was submitted between a look and the closing would be left behind.
+    bool closed = is_closed(pool);
     if (wp_thread_pool_has_work(pool)) {
       if (!wp_event_count_retract(event_count, worker->index)) {
-        // Others stand above, so one of them gets the wake; or this worker was popped already.
-        wp_event_count_notify_one(event_count);
+        // Others stand above, so one of them gets the wake; or this worker was popped already. In a closed pool
+        // those above may have ended, and nobody would wake this one.
+        if (closed) {
+          wp_event_count_notify_all(event_count);
+        } else {
+          wp_event_count_notify_one(event_count);
+        }
         searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
       }
-    } else if (is_closed(pool)) {
+    } else if (closed) {
       // Nothing can come any more. If this worker still stands in the stack it stays there: nobody sleeps in a
-      // closed pool, so no wake is lost on it, and its waiter lives as long as the pool.
+      // closed pool without waking all, so no wake is lost on it, and its waiter lives as long as the pool.
       return false;
     } else {
       searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
