@@ -48,7 +48,9 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   // The deque is empty here, or nearly so: a batch always fits.
   size_t pushed = wp_deque_push(&worker->deque, batch + 1, taken - 1);
   WP_ASSERT(pushed == taken - 1);
-  (void)pushed;
+  // While the rest was in neither queue others may have looked, found nothing and slept: they were woken for it once,
+  // and a job that blocks would keep it from them. (ANNOUNCE: push stores `bottom`, notify loads the word.)
+  if (pushed > 0) wp_event_count_notify_one(&worker->pool->event_count);
   return true;
 }
 
