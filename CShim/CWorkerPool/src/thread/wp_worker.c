@@ -84,7 +84,10 @@ static bool look_around(wp_worker *worker, wp_job *job) {
 }
 
 static bool take_fairly(wp_worker *worker, wp_job *job) {
-  if (wp_injector_pop(&worker->pool->nodes[worker->node].injector, job, 1, 1) == 1) return true;
+  wp_thread_pool *pool = worker->pool;
+  // One node after the other: a node's own workers, if it has any, may all be blocked.
+  uint32_t node = worker->tick / WP_FAIR_TICKS % pool->node_count;
+  if (wp_injector_pop(&pool->nodes[node].injector, job, 1, 1) == 1) return true;
   return steal_from(&worker->deque, job);
 }
 
