@@ -38,6 +38,7 @@ let package = Package(
     .testTarget(name: "FutureTests", dependencies: ["WorkerPool"]),
     .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool"]),
     .testTarget(name: "AsyncTests", dependencies: ["WorkerPool"]),
+    .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11
