@@ -20,6 +20,9 @@ let package = Package(
       cSettings: [.define("_GNU_SOURCE")],
       linkerSettings: [.linkedLibrary("numa")]),
     .target(name: "WorkerPool", dependencies: ["CWorkerPool"]),
+
+    .target(name: "PrimeWorkload"),
+    .testTarget(name: "PrimeWorkloadTests", dependencies: ["PrimeWorkload"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11
