@@ -1,4 +1,4 @@
-// Asserts, layout checks and the cache line.
+// Asserts, layout checks, the cache line: what C11 and C++ spell differently.
 #ifndef WP_ASSERT_H
 #define WP_ASSERT_H
 
@@ -11,10 +11,12 @@
 #ifdef __cplusplus
 #define WP_ALIGNED(bytes) alignas(bytes)
 #define WP_STATIC_ASSERT(condition, message) static_assert(condition, message)
+#define WP_THREAD_LOCAL thread_local
 #else
 #include <stdalign.h>
 #define WP_ALIGNED(bytes) alignas(bytes)
 #define WP_STATIC_ASSERT(condition, message) _Static_assert(condition, message)
+#define WP_THREAD_LOCAL _Thread_local
 #endif
 
 /// Holds in debug builds (SwiftPM defines DEBUG there); a programmer's error, never a user's.

@@ -1,0 +1,118 @@
+#include "wp_event_count.h"
+
+#include "../platform/wp_futex.h"
+
+#define SIGNAL_IDLE 0u
+#define SIGNAL_SLEEPING 1u
+#define SIGNAL_WOKEN 2u
+#define SIGNAL_BROADCAST 3u
+
+#define TOP_BITS 12
+#define TOP_MASK (((uint64_t)1 << TOP_BITS) - 1)
+#define WAITING_ONE ((uint64_t)1 << 12)
+#define WAITING_MASK (TOP_MASK << 12)
+#define SEARCHING_ONE ((uint64_t)1 << 24)
+#define SEARCHING_MASK ((uint64_t)0xff << 24)
+#define TAG_ONE ((uint64_t)1 << 32)
+
+WP_STATIC_ASSERT(WP_EVENT_COUNT_MAX_WAITERS < TOP_MASK, "an index and its successor fit");
+
+static uint32_t top_index(uint64_t word) { return (uint32_t)(word & TOP_MASK) - 1; }
+
+/// The word with its top replaced (0: nobody) and its tag moved on.
+static uint64_t with_top(uint64_t word, uint64_t top_plus_one) {
+  return ((word & ~TOP_MASK) | top_plus_one) + TAG_ONE;
+}
+
+static uint64_t below_top(wp_event_count *event_count, uint64_t word) {
+  // May belong to an older visit to the stack; the tag then makes the caller's CAS fail.
+  return wp_atomic_load(&event_count->waiters[top_index(word)].below, wp_relaxed);
+}
+
+static void signal_waiter(wp_waiter *waiter, uint32_t signal) {
+  // edge WAKE. After this exchange the waiter may run and go: only its address is used below.
+  uint32_t before = wp_atomic_exchange(&waiter->signal, signal, wp_release);
+  WP_ASSERT(before == SIGNAL_IDLE || before == SIGNAL_SLEEPING);  // I1
+  if (before == SIGNAL_SLEEPING) wp_futex_wake(&waiter->signal, 1, WP_FUTEX_PRIVATE);
+}
+
+void wp_event_count_init(wp_event_count *event_count, wp_waiter *waiters, uint32_t count) {
+  wp_atomic_init(&event_count->word, (uint64_t)0);
+  event_count->waiters = waiters;
+  for (uint32_t i = 0; i < count; i++) {
+    wp_atomic_init(&waiters[i].signal, SIGNAL_IDLE);
+    wp_atomic_init(&waiters[i].below, 0u);
+  }
+}
+
+bool wp_event_count_begin_search(wp_event_count *event_count) {
+  uint64_t word = wp_atomic_load(&event_count->word, wp_relaxed);
+  while ((word & SEARCHING_MASK) == 0) {
+    if (wp_atomic_cas_weak(&event_count->word, &word, word + SEARCHING_ONE, wp_seq_cst, wp_relaxed)) return true;
+  }
+  return false;
+}
+
+bool wp_event_count_end_search(wp_event_count *event_count) {
+  uint64_t before = wp_atomic_fetch_sub(&event_count->word, SEARCHING_ONE, wp_seq_cst);  // edge ANNOUNCE (I2)
+  WP_ASSERT((before & SEARCHING_MASK) != 0);
+  return (before & SEARCHING_MASK) == SEARCHING_ONE;
+}
+
+void wp_event_count_prepare(wp_event_count *event_count, uint32_t index, bool searching) {
+  wp_waiter *self = &event_count->waiters[index];
+  WP_ASSERT(wp_atomic_load(&self->signal, wp_relaxed) == SIGNAL_IDLE);
+  uint64_t word = wp_atomic_load(&event_count->word, wp_relaxed);
+  uint64_t next;
+  do {
+    wp_atomic_store(&self->below, (uint32_t)(word & TOP_MASK), wp_relaxed);
+    next = with_top(word, (uint64_t)index + 1) + WAITING_ONE - (searching ? SEARCHING_ONE : 0);
+    // edge ANNOUNCE; its release half publishes `below` to whoever pops.
+  } while (!wp_atomic_cas_weak(&event_count->word, &word, next, wp_seq_cst, wp_relaxed));
+}
+
+bool wp_event_count_retract(wp_event_count *event_count, uint32_t index) {
+  uint64_t word = wp_atomic_load(&event_count->word, wp_acquire);
+  while ((word & TOP_MASK) == (uint64_t)index + 1) {
+    uint64_t next = with_top(word, below_top(event_count, word)) - WAITING_ONE;
+    if (wp_atomic_cas_weak(&event_count->word, &word, next, wp_acq_rel, wp_acquire)) return true;
+  }
+  return false;
+}
+
+wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index) {
+  wp_waiter *self = &event_count->waiters[index];
+  uint32_t signal = SIGNAL_IDLE;
+  if (wp_atomic_cas_strong(&self->signal, &signal, SIGNAL_SLEEPING, wp_relaxed, wp_acquire)) {
+    do {
+      wp_futex_wait(&self->signal, SIGNAL_SLEEPING, UINT64_MAX, WP_FUTEX_PRIVATE);
+      signal = wp_atomic_load(&self->signal, wp_acquire);  // edge WAKE
+    } while (signal == SIGNAL_SLEEPING);
+  }
+  wp_atomic_store(&self->signal, SIGNAL_IDLE, wp_relaxed);
+  return signal == SIGNAL_WOKEN ? WP_WAKE_SEARCHING : WP_WAKE_BROADCAST;
+}
+
+bool wp_event_count_notify_one(wp_event_count *event_count) {
+  uint64_t word = wp_atomic_load(&event_count->word, wp_seq_cst);  // edge ANNOUNCE
+  for (;;) {
+    if ((word & TOP_MASK) == 0 || (word & SEARCHING_MASK) != 0) return false;
+    uint32_t index = top_index(word);
+    uint64_t next = with_top(word, below_top(event_count, word)) - WAITING_ONE + SEARCHING_ONE;
+    if (wp_atomic_cas_weak(&event_count->word, &word, next, wp_seq_cst, wp_seq_cst)) {
+      signal_waiter(&event_count->waiters[index], SIGNAL_WOKEN);
+      return true;
+    }
+  }
+}
+
+void wp_event_count_notify_all(wp_event_count *event_count) {
+  uint64_t word = wp_atomic_load(&event_count->word, wp_seq_cst);  // edge ANNOUNCE
+  while ((word & TOP_MASK) != 0) {
+    uint32_t index = top_index(word);
+    uint64_t next = with_top(word, below_top(event_count, word)) - WAITING_ONE;
+    if (!wp_atomic_cas_weak(&event_count->word, &word, next, wp_seq_cst, wp_seq_cst)) continue;
+    signal_waiter(&event_count->waiters[index], SIGNAL_BROADCAST);
+    word = wp_atomic_load(&event_count->word, wp_seq_cst);
+  }
+}

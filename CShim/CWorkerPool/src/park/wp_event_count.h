@@ -1,0 +1,105 @@
+// Event count: the one way for a worker to sleep and the one way to wake it.
+//
+// Purpose. A worker that found no work must not miss work that arrives while it falls asleep, and a submitter
+// must not pay for a system call when nobody sleeps. Waking an idle core costs two orders of magnitude more than
+// a queue operation, so wake-ups are rationed: while one worker searches, nobody is woken; a searcher that
+// finds work wakes the next.
+//
+// Structure. One 64-bit word holds a stack of waiters (so that the one that slept least, with the warmest caches,
+// is woken first) and the number of workers that search:
+//
+//     63      32 31        24 23       12 11        0
+//     [   tag   ][ searching ][  waiting ][ top + 1  ]        tag: changes with every push and pop (ABA)
+//
+// Each waiter has a futex word of its own:
+//
+//     IDLE ──wait──▶ SLEEPING ──notify──▶ WOKEN or BROADCAST ──(waiter reads it)──▶ IDLE
+//       └───────────notify───────────────▲
+//
+// Protocol of a worker:                        Protocol of a submitter:
+//     look everywhere, find nothing                make the work visible (seq_cst)
+//     prepare   (stands in the stack)              notify_one
+//     look everywhere again (seq_cst)
+//       found: retract; on failure notify_one, wait
+//       nothing: wait
+//
+// Invariants.
+//   I1  A waiter stands in the stack at most once, and whoever pops it writes its futex word exactly once.
+//   I2  `searching` counts the workers between begin_search (or being woken) and end_search (or prepare). A
+//       submitter that sees one may stay silent: that worker looks everywhere again, or ends its search and, if
+//       it was the last, passes the wake on, after the submitter's work became visible.
+//
+// Edges:
+//   ANNOUNCE  work is made visible before notify loads the word; prepare changes the word before the worker looks
+//             again; all four sequentially consistent. So either the worker sees the work, or the submitter sees
+//             the worker (waiting or searching).
+//   WAKE      notify releases the futex word, wait acquires it.
+//
+// Sources. D. Vyukov's event count (2008) for prepare/commit; the Go scheduler's "spinning" rule and rayon-core's
+// sleep/README.md for I2; the idle stack in one word after kprotty's zap. Rejected: one futex for all sleepers
+// (wakes an arbitrary one, no count of who was really woken), a condition variable (a lock on the way of every
+// submitter).
+#ifndef WP_EVENT_COUNT_H
+#define WP_EVENT_COUNT_H
+
+#include "../base/wp_assert.h"
+#include "../base/wp_atomic.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WP_EVENT_COUNT_MAX_WAITERS 4094u
+
+/// One thread that may wait; it has a fixed index. `signal`: the waiter, and whoever popped it. `below`: the waiter,
+/// before it stands in the stack.
+typedef struct wp_waiter {
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 signal;
+  wp_atomic_u32 below;
+} wp_waiter;
+
+typedef struct wp_event_count {
+  /// Any thread by CAS.
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u64 word;
+  /// Constant after init.
+  WP_ALIGNED(WP_CACHE_LINE) wp_waiter *waiters;
+} wp_event_count;
+
+/// How a waiter was woken.
+typedef enum wp_wake {
+  /// By `notify_one`: it counts as searching now.
+  WP_WAKE_SEARCHING,
+  /// By `notify_all`: it does not.
+  WP_WAKE_BROADCAST,
+} wp_wake;
+
+/// `waiters` holds one entry for each thread that may wait, at most WP_EVENT_COUNT_MAX_WAITERS, and outlives the
+/// event count's use.
+void wp_event_count_init(wp_event_count *event_count, wp_waiter *waiters, uint32_t count);
+
+/// Becomes the one that searches. False when somebody does already.
+bool wp_event_count_begin_search(wp_event_count *event_count);
+/// Ends a search that found work. True when it was the last one: the caller then calls notify_one if more work is
+/// visible.
+bool wp_event_count_end_search(wp_event_count *event_count);
+
+/// Puts waiter `index` in the stack and, when it was searching, ends its search, in one step. The caller then looks
+/// for work once more and calls retract or wait.
+void wp_event_count_prepare(wp_event_count *event_count, uint32_t index, bool searching);
+/// Takes the waiter out again. False when others stand above it or it was popped already: then it must wait
+/// (after notify_one, so that the work it saw finds somebody).
+bool wp_event_count_retract(wp_event_count *event_count, uint32_t index);
+/// Sleeps until popped. No spurious returns.
+wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index);
+
+/// Wakes the waiter on top unless somebody searches or nobody waits. One load in the common case. Returns whether
+/// it woke one.
+bool wp_event_count_notify_one(wp_event_count *event_count);
+/// Wakes everyone who stands in the stack.
+void wp_event_count_notify_all(wp_event_count *event_count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,130 @@
+#include "wp_thread.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <numa.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../base/wp_assert.h"
+#include "../base/wp_atomic.h"
+#include "../base/wp_error.h"
+#include "wp_thread_pool.h"
+
+// MARK: Names
+
+#define NAME_BYTES 16
+
+void wp_thread_format_name(char buffer[NAME_BYTES], const char *prefix, uint32_t number) {
+  char suffix[12];
+  int suffix_length = snprintf(suffix, sizeof suffix, "-%u", (unsigned)number);
+  size_t room = (size_t)(NAME_BYTES - 1 - suffix_length);
+  size_t length = strnlen(prefix, room + 1);
+  if (length > room) {
+    length = room;
+    // A UTF-8 continuation byte (10xxxxxx) at the cut belongs to a character that began before it.
+    while (length > 0 && ((unsigned char)prefix[length] & 0xc0) == 0x80) length--;
+  }
+  memcpy(buffer, prefix, length);
+  memcpy(buffer + length, suffix, (size_t)suffix_length + 1);
+}
+
+void wp_thread_set_name(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+// MARK: Start
+
+static size_t usable_stack_size(size_t wanted) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t least = (size_t)PTHREAD_STACK_MIN;
+  if (wanted < least) wanted = least;
+  return wanted > SIZE_MAX - page ? wanted : (wanted + page - 1) / page * page;
+}
+
+/// Every signal but those that the thread's own instructions raise.
+static void asynchronous_signals(sigset_t *set) {
+  static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+  sigfillset(set);
+  for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++) sigdelset(set, synchronous[i]);
+}
+
+static wp_status pin_attribute(pthread_attr_t *attribute, int cpu, wp_error *error) {
+  struct bitmask *mask = numa_allocate_cpumask();
+  numa_bitmask_setbit(mask, (unsigned)cpu);
+  // The attribute, not the running thread: the worker's first instruction is on its CPU already, and so is the
+  // first touch of its stack.
+  int failure = pthread_attr_setaffinity_np(attribute, numa_bitmask_nbytes(mask), (const cpu_set_t *)mask->maskp);
+  numa_free_cpumask(mask);
+  return failure == 0 ? WP_OK : wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_attr_setaffinity_np", NULL);
+}
+
+static wp_status start_with(pthread_attr_t *attribute, pthread_t *thread, const wp_thread_attributes *attributes,
+                            void *(*body)(void *), void *argument, wp_error *error) {
+  if (attributes->stack_size != 0) {
+    int failure = pthread_attr_setstacksize(attribute, usable_stack_size(attributes->stack_size));
+    if (failure != 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_attr_setstacksize", NULL);
+  }
+  if (attributes->cpu >= 0) {
+    wp_status status = pin_attribute(attribute, attributes->cpu, error);
+    if (status != WP_OK) return status;
+  }
+  // A thread inherits its creator's mask: block first, so that no signal ever finds the new thread unprepared.
+  sigset_t blocked;
+  sigset_t before;
+  asynchronous_signals(&blocked);
+  pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  int failure = pthread_create(thread, attribute, body, argument);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return failure == 0 ? WP_OK : wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_create", NULL);
+}
+
+wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attributes, void *(*body)(void *),
+                          void *argument, wp_error *error) {
+  pthread_attr_t attribute;
+  int failure = pthread_attr_init(&attribute);
+  if (failure != 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_attr_init", NULL);
+  wp_status status = start_with(&attribute, thread, attributes, body, argument, error);
+  pthread_attr_destroy(&attribute);
+  return status;
+}
+
+// MARK: About the calling thread
+
+size_t wp_thread_remaining_stack(void) {
+  // Lowest usable address of this thread's stack; asked once, since for the main thread glibc reads /proc.
+  static WP_THREAD_LOCAL uintptr_t lowest;
+  static WP_THREAD_LOCAL bool asked;
+  if (!asked) {
+    asked = true;
+    pthread_attr_t attribute;
+    if (pthread_getattr_np(pthread_self(), &attribute) == 0) {
+      void *base = NULL;
+      size_t size = 0;
+      size_t guard = 0;
+      if (pthread_attr_getstack(&attribute, &base, &size) == 0 &&
+          pthread_attr_getguardsize(&attribute, &guard) == 0) {
+        lowest = (uintptr_t)base + guard;
+      }
+      pthread_attr_destroy(&attribute);
+    }
+  }
+  uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  return lowest != 0 && here > lowest ? here - lowest : 0;
+}
+
+int wp_thread_current_node(void) {
+  int cpu = sched_getcpu();
+  return cpu < 0 ? -1 : numa_node_of_cpu(cpu);
+}
+
+// MARK: Foreign forks
+
+static wp_atomic_u32 fork_generation;
+
+static void count_fork(void) { wp_atomic_fetch_add(&fork_generation, 1, wp_relaxed); }
+
+__attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
+
+uint32_t wp_fork_generation(void) { return wp_atomic_load(&fork_generation, wp_relaxed); }

@@ -1,0 +1,44 @@
+// Threads: the system calls behind a worker.
+#ifndef WP_THREAD_H
+#define WP_THREAD_H
+
+#include <pthread.h>
+
+#include "wp_base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// What a thread is started with.
+typedef struct wp_thread_attributes {
+  /// Bytes, 0 for the default. Rounded up to pages and to the system's minimum.
+  size_t stack_size;
+  /// CPU to pin to, -1 to float.
+  int cpu;
+} wp_thread_attributes;
+
+/// Starts a thread that blocks every asynchronous signal, so that handlers run on the program's own threads. On
+/// failure nothing was started and `error` names the call.
+wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attributes, void *(*body)(void *),
+                          void *argument, wp_error *error);
+
+/// Writes "name-3" into `buffer` (16 bytes, as Linux has them), cutting the prefix where it must, never inside a
+/// UTF-8 sequence and never the number.
+void wp_thread_format_name(char buffer[16], const char *prefix, uint32_t number);
+
+/// Names the calling thread, so that its own first instructions see the name.
+void wp_thread_set_name(const char *name);
+
+/// Changes whenever the process turns out to be a forked child: compare with a value kept from earlier to know
+/// whether one's threads still exist. One load.
+uint32_t wp_fork_generation(void);
+
+/// NUMA node id of the CPU that the caller runs on, -1 when unknown. About 20 ns.
+int wp_thread_current_node(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

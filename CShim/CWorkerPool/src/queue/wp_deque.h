@@ -1,0 +1,78 @@
+// Deque: a worker's own queue. The owner pushes and takes at the bottom, thieves steal from the top.
+//
+// Purpose. Work that a worker makes for itself costs no contention until somebody is idle enough to steal it.
+//
+// Sources. D. Chase and Y. Lev, "Dynamic circular work-stealing deque" (SPAA 2005), with the C11 orderings of
+// N. M. Lê, A. Pop, A. Cohen and F. Zappa Nardelli, "Correct and efficient work-stealing for weak memory models"
+// (PPoPP 2013). Their sequentially consistent fence between `bottom` and `top` stands here as sequentially
+// consistent accesses to both (ThreadSanitizer understands those, and they cost the same).
+//
+// It grows by doubling up to WP_DEQUE_MAX_CELLS and then refuses: what does not fit goes to the injector, whose
+// memory returns when the burst is over, so that no deque ever holds more than 256 KiB.
+//
+//                  | push | take | steal | is_empty | destroy
+//   push, take     |  o   |  o   |   ‖   |    ‖     |   ✗        o  same thread only (the owner)
+//   steal          |  ‖   |  ‖   |   ‖   |    ‖     |   ✗        ‖  may run beside each other
+//   is_empty       |  ‖   |  ‖   |   ‖   |    ‖     |   ✗        ✗  must not
+//
+// Edges:
+//   PUBLISH   push writes a cell, then releases `bottom`; a thief acquires `bottom`, then reads the cell.
+//   GROW      the owner copies all live cells, then releases `ring`; a thief acquires `ring`.
+//   LAST      take stores `bottom` and then loads `top`; steal loads `top` and then `bottom`; all sequentially
+//             consistent, so that of two who see one last job at least one goes through the CAS on `top`.
+//   ANNOUNCE  push's store of `bottom` is sequentially consistent and so is `is_empty` (see the injector).
+//
+// A thief may read a cell while the owner overwrites it: its CAS on `top` then fails, and what it read is dropped.
+// That is why the two words of a cell are relaxed atomics.
+#ifndef WP_DEQUE_H
+#define WP_DEQUE_H
+
+#include "wp_thread_pool.h"
+#include "../base/wp_assert.h"
+#include "../base/wp_atomic.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef WP_DEQUE_MIN_CELLS
+#define WP_DEQUE_MIN_CELLS 256
+#endif
+#ifndef WP_DEQUE_MAX_CELLS
+#define WP_DEQUE_MAX_CELLS 8192
+#endif
+
+typedef struct wp_ring wp_ring;
+
+typedef struct wp_deque {
+  /// Thieves, by CAS; the owner too, for the last job.
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_i64 top;
+  /// The owner.
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_i64 bottom;
+  /// The owner. Outgrown rings stay linked behind it until the deque is destroyed, for thieves that still read
+  /// them; together they are smaller than the ring in use.
+  wp_atomic_uptr ring;
+} wp_deque;
+
+/// What a thief came back with.
+typedef enum wp_steal { WP_STEAL_EMPTY, WP_STEAL_TAKEN, WP_STEAL_LOST } wp_steal;
+
+bool wp_deque_init(wp_deque *deque);
+void wp_deque_destroy(wp_deque *deque);
+
+/// Pushes up to `count` jobs and returns how many fitted. Owner only. Amortised O(count).
+size_t wp_deque_push(wp_deque *deque, const wp_job *jobs, size_t count);
+
+/// Takes the job pushed last. False when there is none. Owner only. O(1).
+bool wp_deque_take(wp_deque *deque, wp_job *job);
+
+/// Takes the job pushed first. `WP_STEAL_LOST` means that another thread was faster: try again. Any thread, O(1).
+wp_steal wp_deque_steal(wp_deque *deque, wp_job *job);
+
+bool wp_deque_is_empty(wp_deque *deque);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,161 @@
+#include "wp_worker.h"
+
+#include "../platform/wp_clock.h"
+#include "../platform/wp_thread.h"
+
+// Jobs from outside are looked for this often per clock reading while spinning (a reading costs about 20 ns).
+#define LOOKS_PER_CLOCK 8
+// Pauses between two looks: the look itself touches lines that submitters write.
+#define PAUSES_PER_LOOK 4
+
+static WP_THREAD_LOCAL wp_worker *current_worker;
+
+wp_worker *wp_worker_current(void) { return current_worker; }
+bool wp_thread_is_worker(void) { return current_worker != NULL; }
+
+static bool is_closed(wp_thread_pool *pool) { return wp_atomic_load(&pool->closed, wp_seq_cst) != 0; }
+
+static void run(wp_worker *worker, wp_job job) {
+  const wp_thread_pool_hooks *hooks = &worker->pool->hooks;
+  if ((job.code & WP_JOB_FOREIGN) != 0) {
+    hooks->run_foreign(hooks->context, job);
+  } else {
+    ((wp_job_function)job.code)(job.argument);
+  }
+}
+
+// MARK: Looking for work
+
+/// xorshift32 (G. Marsaglia, 2003): where to begin among equally near victims.
+static uint32_t next_random(wp_worker *worker) {
+  uint32_t x = worker->random;
+  x ^= x << 13;
+  x ^= x >> 17;
+  x ^= x << 5;
+  return worker->random = x;
+}
+
+/// Takes a share of an injector: the first job for now, the rest into the own deque, where thieves find it.
+static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
+  wp_job batch[WP_REFILL_MAX];
+  // While the pool winds down workers leave as soon as the queues look empty; jobs between two queues would then
+  // be left to one worker alone.
+  size_t max = is_closed(worker->pool) ? 1 : WP_REFILL_MAX;
+  size_t taken = wp_injector_pop(injector, batch, max, worker->pool->worker_count);
+  if (taken == 0) return false;
+  *job = batch[0];
+  // The deque is empty here, or nearly so: a batch always fits.
+  size_t pushed = wp_deque_push(&worker->deque, batch + 1, taken - 1);
+  WP_ASSERT(pushed == taken - 1);
+  (void)pushed;
+  return true;
+}
+
+static bool steal_from(wp_deque *victim, wp_job *job) {
+  wp_steal steal;
+  do {
+    steal = wp_deque_steal(victim, job);
+  } while (steal == WP_STEAL_LOST);
+  return steal == WP_STEAL_TAKEN;
+}
+
+static bool steal_from_node(wp_worker *worker, const wp_pool_node *node, wp_job *job) {
+  if (node->worker_count == 0) return false;
+  uint32_t start = next_random(worker) % node->worker_count;
+  for (uint32_t i = 0; i < node->worker_count; i++) {
+    wp_worker *victim = &worker->pool->workers[node->first_worker + (start + i) % node->worker_count];
+    if (victim != worker && steal_from(&victim->deque, job)) return true;
+  }
+  return false;
+}
+
+/// Looks everywhere but in the own deque, nearest node first.
+static bool look_around(wp_worker *worker, wp_job *job) {
+  wp_thread_pool *pool = worker->pool;
+  const uint32_t *nearest = pool->nodes[worker->node].nearest;
+  for (uint32_t i = 0; i < pool->node_count; i++) {
+    wp_pool_node *node = &pool->nodes[nearest[i]];
+    if (refill(worker, &node->injector, job) || steal_from_node(worker, node, job)) return true;
+  }
+  return false;
+}
+
+static bool take_fairly(wp_worker *worker, wp_job *job) {
+  if (wp_injector_pop(&worker->pool->nodes[worker->node].injector, job, 1, 1) == 1) return true;
+  return steal_from(&worker->deque, job);
+}
+
+/// Finds the next job without waiting.
+static bool next_job(wp_worker *worker, wp_job *job) {
+  worker->tick++;
+  if (worker->tick % WP_FAIR_TICKS == 0 && take_fairly(worker, job)) return true;
+  return wp_deque_take(&worker->deque, job) || look_around(worker, job);
+}
+
+// MARK: Waiting for work
+
+/// Ends a search that found something and, as the last searcher, passes the wake on if there is more (I2).
+static void end_search(wp_thread_pool *pool) {
+  if (wp_event_count_end_search(&pool->event_count) && wp_thread_pool_has_work(pool)) {
+    wp_event_count_notify_one(&pool->event_count);
+  }
+}
+
+/// Spins as the searcher for the pool's budget. True with a job.
+static bool spin(wp_worker *worker, wp_job *job) {
+  wp_thread_pool *pool = worker->pool;
+  uint64_t deadline = wp_clock_now() + pool->spin_ns;
+  do {
+    for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
+      if (wp_thread_pool_has_work(pool) && look_around(worker, job)) return true;
+      for (int i = 0; i < PAUSES_PER_LOOK; i++) wp_cpu_relax();
+    }
+  } while (wp_clock_now() < deadline && !is_closed(pool));
+  return false;
+}
+
+/// Waits for a job. False when the pool is closed and nothing is left.
+static bool wait_for_job(wp_worker *worker, wp_job *job) {
+  wp_thread_pool *pool = worker->pool;
+  wp_event_count *event_count = &pool->event_count;
+  bool searching = pool->spin_ns != 0 && wp_event_count_begin_search(event_count);
+  if (searching && spin(worker, job)) {
+    end_search(pool);
+    return true;
+  }
+  for (;;) {
+    wp_event_count_prepare(event_count, worker->index, searching);
+    searching = false;
+    if (wp_thread_pool_has_work(pool)) {
+      if (!wp_event_count_retract(event_count, worker->index)) {
+        // Others stand above, so one of them gets the wake; or this worker was popped already.
+        wp_event_count_notify_one(event_count);
+        searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
+      }
+    } else if (is_closed(pool)) {
+      // Nothing can come any more. If this worker still stands in the stack it stays there: nobody sleeps in a
+      // closed pool, so no wake is lost on it, and its waiter lives as long as the pool.
+      return false;
+    } else {
+      searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
+    }
+    if (look_around(worker, job)) {
+      if (searching) end_search(pool);
+      return true;
+    }
+  }
+}
+
+void *wp_worker_main(void *argument) {
+  wp_worker *worker = (wp_worker *)argument;
+  wp_thread_pool *pool = worker->pool;
+  current_worker = worker;
+  wp_thread_set_name(worker->name);
+  if (pool->hooks.worker_start != NULL) pool->hooks.worker_start(pool->hooks.context, worker->index);
+  wp_job job;
+  while (next_job(worker, &job) || wait_for_job(worker, &job)) run(worker, job);
+  if (pool->hooks.worker_stop != NULL) pool->hooks.worker_stop(pool->hooks.context, worker->index);
+  current_worker = NULL;
+  wp_thread_pool_unreference(pool);
+  return NULL;
+}

@@ -1,0 +1,96 @@
+// A pool's inside: what its workers and its public functions share.
+//
+//   submit ─▶ own deque (from a worker) | injector of a node (from outside) ─▶ event count wakes one
+//   worker ─▶ own deque ─▶ own node's injector, siblings' deques ─▶ the next nearest node's … ─▶ sleep
+//
+// A worker's states:
+//
+//            ┌────────────── finds work ───────────────┐
+//            ▼                                         │
+//        RUNNING ──finds nothing──▶ SEARCHING ──▶ PREPARED ──▶ ASLEEP
+//            ▲                        │  ▲           │            │
+//            └──────── finds work ────┘  └─ woken ───┴────────────┘
+//        closed and nothing left, in PREPARED or before it: ENDED
+//
+// At most one worker is SEARCHING of its own accord (park/wp_event_count.h, I2); it spins for `spin_ns`.
+#ifndef WP_WORKER_H
+#define WP_WORKER_H
+
+#include <pthread.h>
+
+#include "wp_thread_pool.h"
+#include "../park/wp_event_count.h"
+#include "../queue/wp_deque.h"
+#include "../queue/wp_injector.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// A worker moves at most so many jobs from an injector to its own deque at once.
+#define WP_REFILL_MAX 32u
+/// Every so many jobs a worker looks at the injector and at its own oldest job first, so that work which keeps
+/// making work for its own deque starves nobody (the Go scheduler's number).
+#define WP_FAIR_TICKS 61u
+
+typedef struct wp_worker {
+  wp_deque deque;
+  // Constant after init.
+  WP_ALIGNED(WP_CACHE_LINE) wp_thread_pool *pool;
+  pthread_t thread;
+  uint32_t index;
+  uint32_t node;
+  char name[16];
+  // The worker's own.
+  uint32_t tick;
+  uint32_t random;
+} wp_worker;
+
+/// One NUMA node's part of a pool.
+typedef struct wp_pool_node {
+  wp_injector injector;
+  // Constant after init. Workers are sorted by node: those of this one are [first_worker, first_worker + count).
+  uint32_t first_worker;
+  uint32_t worker_count;
+  /// All nodes, this one first, then by distance.
+  uint32_t *nearest;
+  int system_id;
+} wp_pool_node;
+
+struct wp_thread_pool {
+  wp_event_count event_count;
+  // Any thread, once, false to true.
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 closed;
+  // The handle, and each thread that has not ended.
+  wp_atomic_u32 references;
+  // Constant after init.
+  WP_ALIGNED(WP_CACHE_LINE) wp_worker *workers;
+  wp_pool_node *nodes;
+  uint32_t *nearest_storage;
+  wp_waiter *waiters;
+  uint32_t worker_count;
+  uint32_t node_count;
+  uint32_t fork_generation;
+  uint64_t spin_ns;
+  wp_thread_pool_hooks hooks;
+  // Under `join_lock`.
+  pthread_mutex_t join_lock;
+  bool joined;
+};
+
+/// The calling thread's worker, NULL on other threads.
+wp_worker *wp_worker_current(void);
+
+/// Body of a worker's thread; the argument is its wp_worker.
+void *wp_worker_main(void *worker);
+
+/// Whether any queue of the pool holds work, with the orders that edge ANNOUNCE asks for.
+bool wp_thread_pool_has_work(wp_thread_pool *pool);
+/// Lets go of the pool; the last one to do so frees it.
+void wp_thread_pool_unreference(wp_thread_pool *pool);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
