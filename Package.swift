@@ -5,6 +5,7 @@ let package = Package(
   name: "swift-worker-pool",
   products: [
     .library(name: "WorkerPool", targets: ["WorkerPool"]),
+    .library(name: "WorkerPoolFoundation", targets: ["WorkerPoolFoundation"]),
     .library(name: "CWorkerPool", targets: ["CWorkerPool"]),
   ],
   dependencies: [
@@ -20,6 +21,19 @@ let package = Package(
       cSettings: [.define("_GNU_SOURCE")],
       linkerSettings: [.linkedLibrary("numa")]),
     .target(name: "WorkerPool", dependencies: ["CWorkerPool"]),
+    .target(name: "WorkerPoolFoundation", dependencies: ["WorkerPool"]),
+    .testTarget(name: "WireTests", dependencies: ["WorkerPool", "WorkerPoolFoundation"]),
+
+    // Drivers for what Swift cannot import: the engine's inner structures.
+    .target(
+      name: "CStress", dependencies: ["CWorkerPool"], path: "Tests/CStress",
+      cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../../CShim/CWorkerPool/include")]),
+    .testTarget(name: "QueueTests", dependencies: ["CStress"]),
+    .testTarget(name: "ParkingTests", dependencies: ["CStress"]),
+    .testTarget(name: "ThreadEngineTests", dependencies: ["CWorkerPool"]),
+    .testTarget(name: "FutureTests", dependencies: ["WorkerPool"]),
+    .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool"]),
+    .testTarget(name: "AsyncTests", dependencies: ["WorkerPool"]),
 
     .target(name: "PrimeWorkload"),
     .testTarget(name: "PrimeWorkloadTests", dependencies: ["PrimeWorkload"]),

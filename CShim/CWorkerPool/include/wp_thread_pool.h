@@ -93,8 +93,8 @@ wp_status wp_thread_pool_submit_batch(wp_thread_pool *pool, const wp_job *jobs, 
 
 /// Index of the calling worker when it belongs to `pool`, else -1.
 int32_t wp_thread_pool_current_worker(const wp_thread_pool *pool);
-/// Whether the caller is a worker of any thread pool.
-bool wp_thread_is_worker(void);
+/// The pool that the caller is a worker of, NULL on other threads.
+const wp_thread_pool *WP_NULLABLE wp_thread_pool_current(void);
 /// Bytes of stack left below the caller, 0 when unknown.
 size_t wp_thread_remaining_stack(void);
 

@@ -11,7 +11,8 @@
 static WP_THREAD_LOCAL wp_worker *current_worker;
 
 wp_worker *wp_worker_current(void) { return current_worker; }
-bool wp_thread_is_worker(void) { return current_worker != NULL; }
+
+const wp_thread_pool *wp_thread_pool_current(void) { return current_worker != NULL ? current_worker->pool : NULL; }
 
 static bool is_closed(wp_thread_pool *pool) { return wp_atomic_load(&pool->closed, wp_seq_cst) != 0; }
 

@@ -1,0 +1,29 @@
+// Waiting on a word: what a layer above needs to block a thread on its own atomic state.
+#ifndef WP_WAIT_H
+#define WP_WAIT_H
+
+#include "wp_base.h"
+
+WP_BEGIN_DECLS
+WP_NONNULL_BEGIN
+
+/// CLOCK_MONOTONIC in nanoseconds.
+uint64_t wp_monotonic_now(void);
+
+/// Spins until a bit of `mask` is set in the 32-bit atomic at `word`, at most for `spin_ns` nanoseconds
+/// (0: the default, `WP_SPIN_DEFAULT_NS`). Returns the last value read, with acquire order. Where the process has
+/// been granted a single CPU it reads once: whoever would set the bit needs that CPU.
+uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns);
+
+/// Sleeps while the 32-bit atomic at `word` equals `expected`, until woken or until `deadline_ns` on
+/// CLOCK_MONOTONIC (UINT64_MAX: for ever). May return early; false only when the deadline has passed. The caller
+/// loads the word again, with acquire order.
+bool wp_word_wait(const void *word, uint32_t expected, uint64_t deadline_ns);
+
+/// Wakes every thread that sleeps on `word`. Only the address is used.
+void wp_word_wake_all(const void *word);
+
+WP_NONNULL_END
+WP_END_DECLS
+
+#endif

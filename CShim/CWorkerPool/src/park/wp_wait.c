@@ -1,0 +1,52 @@
+#include "wp_wait.h"
+
+#include <limits.h>
+
+#include "../base/wp_assert.h"
+#include "../base/wp_atomic.h"
+#include "../platform/wp_clock.h"
+#include "../platform/wp_futex.h"
+#include "wp_thread_pool.h"
+
+#define PAUSES_PER_LOOK 4
+#define LOOKS_PER_CLOCK 16
+
+uint64_t wp_monotonic_now(void) { return wp_clock_now(); }
+
+// The word belongs to a layer whose compiler has its own type for it, with the same representation.
+static wp_atomic_u32 *as_atomic(const void *word) { return (wp_atomic_u32 *)(uintptr_t)word; }
+
+/// Whether another CPU can run whom we wait for. Asked of the system once; 0 is "not asked yet".
+static bool has_company(void) {
+  static wp_atomic_u32 granted;
+  uint32_t count = wp_atomic_load(&granted, wp_relaxed);
+  if (count == 0) {
+    wp_topology *topology = NULL;
+    count = 1;
+    if (wp_topology_create(NULL, &topology, NULL) == WP_OK) count = (uint32_t)wp_topology_granted(topology);
+    wp_topology_destroy(topology);
+    wp_atomic_store(&granted, count, wp_relaxed);
+  }
+  return count > 1;
+}
+
+uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns) {
+  wp_atomic_u32 *atomic = as_atomic(word);
+  uint32_t value = wp_atomic_load(atomic, wp_acquire);
+  if ((value & mask) != 0 || spin_ns == WP_SPIN_NEVER || !has_company()) return value;
+  uint64_t deadline = wp_clock_now() + (spin_ns == 0 ? WP_SPIN_DEFAULT_NS : spin_ns);
+  do {
+    for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
+      for (int i = 0; i < PAUSES_PER_LOOK; i++) wp_cpu_relax();
+      value = wp_atomic_load(atomic, wp_acquire);
+      if ((value & mask) != 0) return value;
+    }
+  } while (wp_clock_now() < deadline);
+  return value;
+}
+
+bool wp_word_wait(const void *word, uint32_t expected, uint64_t deadline_ns) {
+  return wp_futex_wait(as_atomic(word), expected, deadline_ns, WP_FUTEX_PRIVATE);
+}
+
+void wp_word_wake_all(const void *word) { wp_futex_wake(as_atomic(word), INT_MAX, WP_FUTEX_PRIVATE); }

@@ -1,0 +1,66 @@
+import CWorkerPool
+import Glibc
+
+extension WorkerPoolError {
+  /// What the engine says of a failed call.
+  init(_ error: wp_error, _ affinity: Affinity = .none) {
+    switch error.status {
+    case WP_SYSTEM_CALL_FAILED:
+      let name = error.call.map { String(cString: $0) } ?? "a system call"
+      self.init(
+        code: .systemCall, message: "\(name) failed: \(String(cString: strerror(error.system_errno)))",
+        systemCall: SystemCall(name: name, errno: error.system_errno))
+    default:
+      let subject = error.call.map { String(cString: $0) + " " } ?? ""
+      let rule = error.rule ?? wp_status_name(error.status)
+      self.init(status: error.status, message: subject + String(cString: rule))
+    }
+  }
+
+  init(status: wp_status) {
+    self.init(status: status, message: String(cString: wp_status_name(status)))
+  }
+
+  private init(status: wp_status, message: String) {
+    let code: Code =
+      switch status {
+      case WP_INVALID_ARGUMENT: .invalidArgument
+      case WP_SHUT_DOWN: .shutDown
+      case WP_FORKED: .forked
+      case WP_WOULD_DEADLOCK: .wouldDeadlock
+      case WP_BROKEN: .brokenPool
+      case WP_UNSUPPORTED: .unsupported
+      case WP_TOO_LARGE: .tooLarge
+      case WP_TIMED_OUT: .timedOut
+      default: .systemCall
+      }
+    self.init(code: code, message: message)
+  }
+}
+
+/// The number of workers as the engine takes it: 0 for the default.
+func checkedWorkerCount(_ count: Int?, limit: UInt32) throws -> UInt32 {
+  guard let count else { return 0 }
+  guard count >= 1, count <= Int(limit) else {
+    throw WorkerPoolError(
+      code: .invalidArgument, message: "maxWorkers is \(count); it must be between 1 and \(limit)")
+  }
+  return UInt32(count)
+}
+
+/// The stack size as the engine takes it: 0 for the default.
+func checkedStackSize(_ bytes: Int?) throws -> Int {
+  guard let bytes else { return 0 }
+  guard bytes >= 1 else {
+    throw WorkerPoolError(code: .invalidArgument, message: "stackSize is \(bytes); it must be positive")
+  }
+  return bytes
+}
+
+/// A spin budget as the engine takes it.
+func spinNanoseconds(_ duration: Duration) -> UInt64 {
+  guard duration > .zero else { return UInt64.max }  // WP_SPIN_NEVER
+  let (seconds, attoseconds) = duration.components
+  guard seconds < 1_000_000 else { return UInt64.max - 1 }
+  return max(1, UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000))
+}

@@ -1,0 +1,64 @@
+/// Somebody to tell when a future is done, other than a blocked thread (those sleep on the state word itself).
+enum Waiter {
+  case callback(@Sendable () -> Void)
+  case continuation(UnsafeContinuation<Bool, Never>)
+
+  /// Tells the waiter that the future is done.
+  func notify() {
+    switch self {
+    case .callback(let body): body()
+    case .continuation(let continuation): continuation.resume(returning: true)
+    }
+  }
+}
+
+/// A waiter's place in a future's list, and the handle to take it out again.
+///
+/// All fields are guarded by the lock bit of the future's state word, but for `waiter` before the node is added.
+final class WaiterNode: @unchecked Sendable {
+  // SAFETY: every access happens under `Future`'s lock bit (Engine/FutureState.swift), or, after the future is done
+  // and the list was detached, on the completing thread alone.
+  var waiter: Waiter?
+  var next: WaiterNode?
+  unowned(unsafe) var previous: WaiterNode?
+  var isListed = false
+  /// Set when the wait was given up before it began.
+  var isAbandoned = false
+
+  init(_ waiter: Waiter? = nil) { self.waiter = waiter }
+}
+
+/// A doubly linked list of waiters, in order of registration: O(1) at both ends and for removal.
+struct WaiterList {
+  private(set) var first: WaiterNode?
+  private unowned(unsafe) var last: WaiterNode?
+
+  var isEmpty: Bool { first == nil }
+
+  mutating func append(_ node: WaiterNode) {
+    node.isListed = true
+    node.previous = last
+    if let last { last.next = node } else { first = node }
+    last = node
+  }
+
+  mutating func remove(_ node: WaiterNode) {
+    node.isListed = false
+    let next = node.next
+    if let previous = node.previous { previous.next = next } else { first = next }
+    if let next { next.previous = node.previous } else { last = node.previous }
+    node.next = nil
+    node.previous = nil
+  }
+
+  /// Takes all waiters out and tells each, in order. Iterative, so that a long list needs no deep stack.
+  consuming func notifyAll() {
+    var current = first
+    while let node = current {
+      current = node.next
+      node.next = nil
+      node.isListed = false
+      node.waiter.take()?.notify()
+    }
+  }
+}

@@ -1,0 +1,99 @@
+extension Future {
+  /// Where a future stands.
+  public enum State: Hashable, Sendable {
+    /// Nobody has begun the task; it can be cancelled.
+    case pending
+    /// The task runs.
+    case running
+    /// The task was cancelled before it began and never will.
+    case cancelled
+    /// The task returned or threw.
+    case finished
+  }
+
+  /// Blocks the calling thread until the future is done, and returns what the task returned.
+  ///
+  /// Called on a worker of the pool that the task waits in, it runs the task itself if nobody has begun it, so that
+  /// tasks may wait for tasks they submitted.
+  ///
+  /// - Throws: what the task threw; `CancellationError` when it was cancelled.
+  /// - Complexity: O(1); spins for about 20 µs before it sleeps.
+  @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
+  public func result() throws -> Success {
+    _ = block(until: .never)
+    return try settledResult()
+  }
+
+  /// Like ``result()``, for at most `timeout`.
+  ///
+  /// The task goes on when the time is over: cancel the future if it should not begin any more. A worker that runs the
+  /// awaited task itself does not stop in the middle of it.
+  ///
+  /// - Throws: what the task threw, `CancellationError`, or ``WorkerPoolError`` with the code
+  ///   ``WorkerPoolError/Code/timedOut``.
+  @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
+  public func result(timeout: Duration) throws -> Success {
+    guard block(until: .after(timeout)) else {
+      throw WorkerPoolError(code: .timedOut, message: "no result after \(timeout)")
+    }
+    return try settledResult()
+  }
+
+  /// What the task returned, once it has.
+  ///
+  /// Cancelling the Swift task that awaits ends this wait alone, with `CancellationError`; the future goes on for
+  /// others. Use an executor's `run` to have the work cancelled along with its awaiting task.
+  ///
+  /// - Throws: what the task threw; `CancellationError` when it, or the wait, was cancelled.
+  public var value: Success {
+    get async throws {
+      guard await waitUntilDone() else { throw CancellationError() }
+      return try settledResult()
+    }
+  }
+
+  /// Registers a callback for when the future is done.
+  ///
+  /// Callbacks run in the order of their registration, on the thread that completes or cancels the future; on the
+  /// calling thread, at once, when the future is done already. They should be short: the completing thread is a worker.
+  /// O(1), one allocation.
+  public func addDoneCallback(_ body: @escaping @Sendable (Future<Success>) -> Void) {
+    // The list holds the future until it is done: a callback must be able to look at it.
+    if !add(WaiterNode(.callback { body(self) })) { body(self) }
+  }
+
+  /// Like ``value``, for a task that belongs to the awaiting Swift task: cancelling that one takes the task back if it
+  /// has not begun.
+  var valueOfOwnTask: Success {
+    get async throws {
+      try await withTaskCancellationHandler {
+        try await value
+      } onCancel: {
+        cancel()
+      }
+    }
+  }
+
+  /// Suspends until the future is done (true) or the current task is cancelled (false).
+  func waitUntilDone() async -> Bool {
+    if isDone { return true }
+    let node = WaiterNode()
+    return await withTaskCancellationHandler {
+      await withUnsafeContinuation { continuation in
+        node.waiter = .continuation(continuation)
+        if !add(node) { continuation.resume(returning: isDone) }
+      }
+    } onCancel: {
+      if case .continuation(let continuation)? = remove(node) { continuation.resume(returning: false) }
+    }
+  }
+
+  private func settledResult() throws -> Success {
+    guard let outcome else { preconditionFailure("a future's result was read before it was done") }
+    return try outcome.get()
+  }
+}
+
+extension Future: CustomStringConvertible {
+  public var description: String { "Future<\(Success.self)>(\(state))" }
+}

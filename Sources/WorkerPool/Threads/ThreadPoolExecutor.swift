@@ -1,0 +1,151 @@
+/// Runs work on a pool of threads.
+///
+/// For CPU-bound work, and for calls that block: a blocked worker does not block Swift's cooperative pool.
+///
+/// ```swift
+/// let pool = try ThreadPoolExecutor(maxWorkers: 4)
+/// let future = try pool.submit { countPrimes(below: 50_000) }
+/// print(try future.result())
+/// print(try pool.map([10, 20, 30]) { $0 * $0 })
+/// pool.shutdown()
+/// ```
+///
+/// Tasks submitted from outside begin in the order of their submission; tasks that a worker submits go to that worker's
+/// own queue, newest first, from which idle workers steal the oldest. An idle pool uses no CPU.
+///
+/// All members may be used from any thread, from tasks included. An executor that is released without ``shutdown(wait:cancelPending:)``
+/// takes no more work, runs what it has and then ends its threads. In a child that somebody else forked the pool's
+/// threads do not exist: submitting there throws ``WorkerPoolError/Code/forked``.
+public final class ThreadPoolExecutor: JobExecutor {
+  let engine: ThreadPool
+  private let termination = Termination()
+  private let isShared: Bool
+
+  /// The pool for everybody who needs no pool of their own, made on first use with the default settings: so that ten
+  /// libraries in one program do not start ten pools. It is never shut down; asking it to has no effect.
+  public static let shared: ThreadPoolExecutor = {
+    do {
+      return try ThreadPoolExecutor(settings: .init(name: "shared"), isShared: true)
+    } catch {
+      preconditionFailure("ThreadPoolExecutor.shared cannot start: \(error)")
+    }
+  }()
+
+  /// Starts a pool.
+  ///
+  /// - Parameters:
+  ///   - maxWorkers: Number of threads, 1 to 4094; nil for as many as the process is really granted: the CPUs of its
+  ///     affinity mask or its cgroup's quota, whichever is less.
+  ///   - name: What the threads are called, with a dash and a number behind; cut to Linux's 15 bytes.
+  ///   - stackSize: Bytes of stack for each thread, rounded up to pages; nil for the system's default (8 MiB as a rule).
+  ///   - affinity: Which CPUs the threads may use.
+  ///   - spinDuration: How long a worker without work looks for some before it sleeps; nil for the default of 20 µs,
+  ///     zero for not at all. Only one worker spins at a time.
+  ///   - onWorkerStart: Called with the worker's index on each thread before its first task.
+  ///   - onWorkerStop: Likewise after its last.
+  /// - Throws: ``WorkerPoolError`` with ``WorkerPoolError/Code/invalidArgument`` or
+  ///   ``WorkerPoolError/Code/systemCall``; nothing is left behind then.
+  /// - Complexity: O(workers); about 50 µs each.
+  public convenience init(
+    maxWorkers: Int? = nil, name: String = "worker", stackSize: Int? = nil, affinity: Affinity = .none,
+    spinDuration: Duration? = nil, onWorkerStart: (@Sendable (Int) -> Void)? = nil,
+    onWorkerStop: (@Sendable (Int) -> Void)? = nil
+  ) throws {
+    try self.init(
+      settings: .init(
+        maxWorkers: maxWorkers, name: name, stackSize: stackSize, affinity: affinity, spinDuration: spinDuration,
+        onWorkerStart: onWorkerStart, onWorkerStop: onWorkerStop))
+  }
+
+  private init(settings: ThreadPool.Settings, isShared: Bool = false) throws {
+    var settings = settings
+    let userStop = settings.onWorkerStop
+    let termination = termination
+    settings.onWorkerStop = { index in
+      userStop?(index)
+      termination.workerStopped()
+    }
+    engine = try ThreadPool(settings)
+    termination.expect(engine.workerCount)
+    self.isShared = isShared
+  }
+
+  /// Number of threads.
+  public var maxWorkers: Int { engine.workerCount }
+
+  /// Index of the calling thread among this pool's workers, nil on any other thread. O(1).
+  public var currentWorkerIndex: Int? { engine.currentWorker }
+
+  /// Submits a task.
+  ///
+  /// - Returns: the future of what `body` returns or throws. Cancelling it before the task has begun takes the task back.
+  /// - Throws: ``WorkerPoolError`` with ``WorkerPoolError/Code/shutDown`` or ``WorkerPoolError/Code/forked``; `body` was
+  ///   not taken then.
+  /// - Complexity: O(1), lock-free.
+  @discardableResult
+  public func submit<Success>(_ body: @escaping @Sendable () throws -> Success) throws -> Future<Success> {
+    let future = Future(home: engine.pool, body: body)
+    try engine.submitTask { action in
+      switch action {
+      case .run: future.runBody()
+      case .discard: future.cancel()
+      }
+    }
+    return future
+  }
+
+  /// Submits a job; as submitting the closure `{ try job.run() }`.
+  @discardableResult
+  public func submit<J: Job>(_ job: J) throws -> Future<J.Output> {
+    try submit { try job.run() }
+  }
+
+  /// Submits a task that nobody waits for: nothing is allocated beyond the closure itself.
+  ///
+  /// A shutdown that cancels pending work drops it silently; throwing is not allowed, as nobody could see it.
+  ///
+  /// - Throws: as ``submit(_:)-(()->_)``.
+  public func execute(_ body: @escaping @Sendable () -> Void) throws {
+    try engine.submit(body)
+  }
+
+  /// Runs a task and suspends until it has ended: the bridge from async code to blocking or heavy work.
+  ///
+  /// Owns its work: cancelling the awaiting Swift task takes the work back if it has not begun; the call then throws
+  /// `CancellationError`. Work that runs is not interrupted; the call then still ends at once, without its result.
+  ///
+  /// - Throws: what `body` threw; otherwise as ``submit(_:)-(()->_)``.
+  public func run<Success: Sendable>(_ body: @escaping @Sendable () throws -> Success) async throws -> Success {
+    try await submit(body).valueOfOwnTask
+  }
+
+  /// Ends the pool: it takes no more work, and its threads end when there is none left.
+  ///
+  /// - Parameters:
+  ///   - wait: Whether to block until all threads have ended. A worker of the same pool never waits, as it would for
+  ///     itself.
+  ///   - cancelPending: Whether to cancel the tasks that have not begun; otherwise they still run.
+  ///
+  /// May be called more than once, and from several threads. On ``shared`` it has no effect.
+  @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async form")
+  public func shutdown(wait: Bool = true, cancelPending: Bool = false) {
+    guard beginShutdown(cancelPending: cancelPending), wait else { return }
+    engine.join()
+  }
+
+  /// Ends the pool and suspends until all its threads have ended; the async form of
+  /// ``shutdown(wait:cancelPending:)``. Cancelling the awaiting task does not end the wait: threads that still run are
+  /// never left behind unnoticed.
+  public func shutdown(cancelPending: Bool = false) async {
+    guard beginShutdown(cancelPending: cancelPending), engine.currentWorker == nil else { return }
+    await termination.wait()
+    engine.join()  // the threads have left their last task; what is left takes microseconds
+  }
+
+  private func beginShutdown(cancelPending: Bool) -> Bool {
+    guard !isShared else { return false }
+    engine.close()
+    if cancelPending { engine.discardPending() }
+    return true
+  }
+}

@@ -1,0 +1,43 @@
+// Stress drivers for the engine's inner structures, which Swift cannot import: real threads, real contention, and a
+// count of what came out.
+#ifndef CSTRESS_H
+#define CSTRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// How often each of `items` came out, folded: all right only if `once` equals the number that was accepted.
+typedef struct cs_tally {
+  uint64_t accepted;
+  uint64_t once;
+  uint64_t repeated;
+  /// An item that came out before one that the same producer had put in earlier, to the same consumer.
+  uint64_t out_of_order;
+} cs_tally;
+
+/// `producers` threads push `items` jobs in all, in batches of `batch`; `consumers` pop up to `take` at once. With
+/// `close_after` > 0 the queue is closed when so many items were accepted, and refusals are expected.
+cs_tally cs_injector_stress(uint32_t producers, uint32_t consumers, uint64_t items, uint32_t batch, uint32_t take,
+                            uint64_t close_after);
+
+/// One thread pushes and pops everything, a segment's worth and a bit more. False on the first surprise.
+bool cs_injector_sequential(uint64_t items);
+
+/// Bytes that the C allocator holds for the queue after `items` were pushed, and after they were popped again.
+void cs_injector_memory(uint64_t items, size_t *full, size_t *drained);
+
+/// One owner pushes and takes, `thieves` threads steal, until `items` have come out.
+cs_tally cs_deque_stress(uint32_t thieves, uint64_t items, uint32_t burst);
+
+/// The owner alone: newest first from the bottom, oldest first from the top, refusal at the limit.
+bool cs_deque_sequential(void);
+
+/// `producers` threads hand `items` tokens to `consumers` that sleep on an event count whenever none is left. Returns
+/// how many were consumed: a lost wake-up makes it hang, so the call gives up after `timeout_ms` without progress.
+uint64_t cs_event_count_stress(uint32_t producers, uint32_t consumers, uint64_t items, uint32_t timeout_ms);
+
+/// With one waiter asleep: how many of `calls` notify_one calls woke somebody while another searched (must be 0).
+uint32_t cs_event_count_throttle(uint32_t calls);
+
+#endif

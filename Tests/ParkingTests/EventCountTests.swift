@@ -1,0 +1,15 @@
+import CStress
+import Testing
+
+@Suite struct EventCountTests {
+  /// A lost wake-up leaves tokens behind with everybody asleep.
+  @Test(arguments: [(1, 1), (1, 4), (4, 1), (2, 2), (4, 4)] as [(UInt32, UInt32)])
+  func noWakeUpIsLost(producers: UInt32, consumers: UInt32) {
+    let items: UInt64 = 300_000
+    #expect(cs_event_count_stress(producers, consumers, items, 5000) == items)
+  }
+
+  @Test func nobodyIsWokenWhileAnotherSearches() {
+    #expect(cs_event_count_throttle(1000) == 0)
+  }
+}

@@ -1,0 +1,60 @@
+import CStress
+import Testing
+
+private let million: UInt64 = 1_000_000
+
+@Suite struct InjectorTests {
+  @Test func keepsOrderAndRefusesWhenClosed() {
+    for items: UInt64 in [0, 1, 1023, 1024, 1025, 5000] {
+      if items > 0 { #expect(cs_injector_sequential(items), "\(items) items") }
+    }
+  }
+
+  @Test(arguments: [(1, 1), (2, 2), (4, 4), (1, 4), (4, 1)])
+  func everyItemComesOutOnce(producers: UInt32, consumers: UInt32) {
+    let tally = cs_injector_stress(producers, consumers, million, 1, 8, 0)
+    #expect(tally.accepted == million)
+    #expect(tally.once == million)
+    #expect(tally.repeated == 0)
+    #expect(tally.out_of_order == 0)
+  }
+
+  @Test(arguments: [2, 17, 64] as [UInt32])
+  func batchesComeOutOnce(batch: UInt32) {
+    let tally = cs_injector_stress(3, 3, million, batch, 32, 0)
+    #expect(tally.once == million)
+    #expect(tally.repeated == 0)
+    #expect(tally.out_of_order == 0)
+  }
+
+  /// Whatever close and push agree on: what was accepted comes out, what was refused does not.
+  @Test func closingLosesNothing() {
+    for round: UInt64 in 0..<50 {
+      let items: UInt64 = 20_000
+      let tally = cs_injector_stress(3, 2, items, UInt32(1 + round % 5), 4, 1 + round * 391)
+      #expect(tally.accepted < items, "the close came too late to test anything")
+      #expect(tally.once == tally.accepted)
+      #expect(tally.repeated == 0)
+    }
+  }
+
+  @Test func memoryReturnsWhenTheBurstIsOver() {
+    var full = 0
+    var drained = 0
+    cs_injector_memory(million, &full, &drained)
+    #expect(full >= 16 * Int(million))
+    #expect(full <= 17 * Int(million))
+    #expect(drained <= 64 << 10)
+  }
+}
+
+@Suite struct DequeTests {
+  @Test func bothEndsAndTheLimit() { #expect(cs_deque_sequential()) }
+
+  @Test(arguments: [(1, 1), (1, 3), (3, 1), (3, 2), (3, 100), (3, 9000)] as [(UInt32, UInt32)])
+  func everyItemComesOutOnce(thieves: UInt32, burst: UInt32) {
+    let tally = cs_deque_stress(thieves, million, burst)
+    #expect(tally.once == million)
+    #expect(tally.repeated == 0)
+  }
+}
