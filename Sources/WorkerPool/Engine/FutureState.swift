@@ -138,7 +138,13 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
     if let source {
       guard source.tryCancel() else { return state == .cancelled }
     }
-    guard let before = settle(from: Phase.pending, to: Phase.cancelled) else { return state == .cancelled }
+    return completeCancelled() || state == .cancelled
+  }
+
+  /// Makes the future cancelled without asking its source: for a source that has given the task up by itself. False
+  /// when it was done, or begun.
+  func completeCancelled() -> Bool {
+    guard let before = settle(from: Phase.pending, to: Phase.cancelled) else { return false }
     body = nil
     announce(before)
     return true
