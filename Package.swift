@@ -40,7 +40,8 @@ let package = Package(
     // Run by the tests in processes of their own, where a pool can be forked.
     .executableTarget(
       name: "ProcessScenarios", dependencies: ["WorkerPool", "WorkerPoolFoundation"], path: "Tests/ProcessScenarios"),
-    .testTarget(name: "ProcessExecutorTests", dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessScenarios"]),
+    .testTarget(
+      name: "ProcessExecutorTests", dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessScenarios"]),
     .testTarget(name: "FutureTests", dependencies: ["WorkerPool"]),
     .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool"]),
     .testTarget(name: "AsyncTests", dependencies: ["WorkerPool"]),
