@@ -45,6 +45,7 @@ let package = Package(
     .testTarget(name: "FutureTests", dependencies: ["WorkerPool"]),
     .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool"]),
     .testTarget(name: "AsyncTests", dependencies: ["WorkerPool"]),
+    .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
 
     // The programs and what they compute.
     .target(name: "PrimeWorkload", dependencies: ["WorkerPool"]),

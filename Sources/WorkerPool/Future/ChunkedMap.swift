@@ -6,8 +6,10 @@ import Synchronization
 /// The driver (the thread or task that called `map`) alternates between ``fill(from:submit:)`` and waiting for the
 /// future that it returns; completions arrive on other threads. Chunks are waited for as they end and not in order,
 /// so that a slow one does not keep the others' places from being refilled.
+@usableFromInline
 final class ChunkedMap<Output: Sendable>: Sendable {
-  private struct State {
+  @usableFromInline
+  struct State {
     /// By chunk; nil until it has ended well.
     var results: [[Output]?] = []
     var pending: [Int: Future<[Output]>] = [:]
@@ -18,14 +20,16 @@ final class ChunkedMap<Output: Sendable>: Sendable {
     var waiter: Promise<Void>?
   }
 
-  private let state = Mutex(State())
-  private let window: Int
+  @usableFromInline let state = Mutex(State())
+  @usableFromInline let window: Int
 
   /// - Parameter window: How many chunks may be in flight.
+  @usableFromInline
   init(window: Int) { self.window = window }
 
   /// Submits chunks until the window is full, the source is empty or something has failed. Returns what to wait for
   /// before the next call, or nil when there is nothing left to wait for.
+  @inlinable
   func fill<Input>(
     from chunks: inout some IteratorProtocol<[Input]>, submit: ([Input]) throws -> Future<[Output]>
   ) -> Future<Void>? {
@@ -37,7 +41,13 @@ final class ChunkedMap<Output: Sendable>: Sendable {
         finish(chunk.index, with: .failure(error))
       }
     }
-    return state.withLock { state in
+    return progress()
+  }
+
+  /// What is completed when the next chunk ends; nil when none is in flight.
+  @usableFromInline
+  func progress() -> Future<Void>? {
+    state.withLock { state in
       guard state.inFlight > 0 else { return nil }
       let waiter = Promise<Void>()
       state.waiter = waiter
@@ -46,11 +56,13 @@ final class ChunkedMap<Output: Sendable>: Sendable {
   }
 
   /// The first chunk in order that has not ended.
+  @usableFromInline
   var oldestPending: Future<[Output]>? {
     state.withLock { state in state.pending.min { $0.key < $1.key }?.value }
   }
 
   /// All outputs in order, or the first error in order. Only when ``fill(from:submit:)`` has returned nil.
+  @usableFromInline
   func outputs() throws -> [Output] {
     try state.withLock { state in
       if let failure = state.failure { throw failure.error }
@@ -59,6 +71,7 @@ final class ChunkedMap<Output: Sendable>: Sendable {
   }
 
   /// Takes back what has not begun; the outputs are of no interest any more.
+  @usableFromInline
   func cancel() {
     let pending = state.withLock { state in
       state.failure = (-1, CancellationError())
@@ -68,21 +81,30 @@ final class ChunkedMap<Output: Sendable>: Sendable {
   }
 
   /// The next chunk with its place, nil when none may be submitted now.
-  private func reserveChunk<Input>(
+  @inlinable
+  func reserveChunk<Input>(
     from chunks: inout some IteratorProtocol<[Input]>
   ) -> (index: Int, inputs: [Input])? {
-    let hasRoom = state.withLock { $0.failure == nil && $0.inFlight < window }
     // Outside the lock: the sequence is the caller's code.
     guard hasRoom, let inputs = chunks.next() else { return nil }
-    let index = state.withLock { state in
+    return (appendChunk(), inputs)
+  }
+
+  @usableFromInline
+  var hasRoom: Bool { state.withLock { $0.failure == nil && $0.inFlight < window } }
+
+  /// Makes a place for one more chunk and returns its index.
+  @usableFromInline
+  func appendChunk() -> Int {
+    state.withLock { state in
       state.inFlight += 1
       state.results.append(nil)
       return state.results.count - 1
     }
-    return (index, inputs)
   }
 
-  private func watch(_ future: Future<[Output]>, of chunk: Int) {
+  @usableFromInline
+  func watch(_ future: Future<[Output]>, of chunk: Int) {
     let isUseless = state.withLock { state in
       state.pending[chunk] = future
       return state.failure != nil
@@ -93,7 +115,8 @@ final class ChunkedMap<Output: Sendable>: Sendable {
     if isUseless { future.cancel() }
   }
 
-  private func finish(_ chunk: Int, with result: Result<[Output], any Error>) {
+  @usableFromInline
+  func finish(_ chunk: Int, with result: Result<[Output], any Error>) {
     let (waiter, useless) = state.withLock { state -> (Promise<Void>?, [Future<[Output]>]) in
       state.inFlight -= 1
       state.pending[chunk] = nil
@@ -117,17 +140,20 @@ final class ChunkedMap<Output: Sendable>: Sendable {
 }
 
 /// Cuts a sequence into arrays, pulling no element before its chunk is asked for.
+@usableFromInline
 struct Chunks<Base: IteratorProtocol>: IteratorProtocol {
-  private var base: Base
-  private let fixedSize: Int?
-  private let parts: Int
-  private var pulled = 0
+  @usableFromInline var base: Base
+  @usableFromInline let fixedSize: Int?
+  @usableFromInline let parts: Int
+  @usableFromInline var pulled = 0
 
   /// Chunks of sequences whose length nobody knows grow up to this size.
-  private static var largestGuess: Int { 256 }
+  @inlinable
+  static var largestGuess: Int { 256 }
 
   /// - Parameter chunkSize: nil for a quarter of a worker's share, so that uneven chunks even out. Of a sequence that
   ///   does not know its length, the share of what was pulled so far.
+  @inlinable
   init<Source: Sequence>(of source: Source, chunkSize: Int?, workers: Int) throws where Source.Iterator == Base {
     if let chunkSize, chunkSize <= 0 {
       throw WorkerPoolError(code: .invalidArgument, message: "chunkSize is \(chunkSize) and has to be at least 1")
@@ -138,9 +164,11 @@ struct Chunks<Base: IteratorProtocol>: IteratorProtocol {
     base = source.makeIterator()
   }
 
+  @inlinable
   mutating func next() -> [Base.Element]? {
     let size = fixedSize ?? min(max(1, pulled / parts), Self.largestGuess)
     var chunk: [Base.Element] = []
+    if fixedSize != nil { chunk.reserveCapacity(size) }
     while chunk.count < size, let element = base.next() { chunk.append(element) }
     pulled += chunk.count
     return chunk.isEmpty ? nil : chunk

@@ -19,6 +19,7 @@ extension Future {
   /// - Throws: what the task threw; `CancellationError` when it was cancelled.
   /// - Complexity: O(1); spins for about 20 µs before it sleeps.
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
+  @inlinable
   public func result() throws -> Success {
     _ = block(until: .never)
     return try settledResult()
@@ -32,6 +33,7 @@ extension Future {
   /// - Throws: what the task threw, `CancellationError`, or ``WorkerPoolError`` with the code
   ///   ``WorkerPoolError/Code/timedOut``.
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
+  @inlinable
   public func result(timeout: Duration) throws -> Success {
     guard block(until: .after(timeout)) else {
       throw WorkerPoolError(code: .timedOut, message: "no result after \(timeout)")
@@ -45,6 +47,7 @@ extension Future {
   /// others. Use an executor's `run` to have the work cancelled along with its awaiting task.
   ///
   /// - Throws: what the task threw; `CancellationError` when it, or the wait, was cancelled.
+  @inlinable
   public var value: Success {
     get async throws {
       guard await waitUntilDone() else { throw CancellationError() }
@@ -64,6 +67,7 @@ extension Future {
 
   /// Like ``value``, for a task that belongs to the awaiting Swift task: cancelling that one takes the task back if it
   /// has not begun.
+  @inlinable
   var valueOfOwnTask: Success {
     get async throws {
       try await withTaskCancellationHandler {
@@ -75,6 +79,7 @@ extension Future {
   }
 
   /// Suspends until the future is done (true) or the current task is cancelled (false).
+  @usableFromInline
   func waitUntilDone() async -> Bool {
     if isDone { return true }
     let node = WaiterNode()
@@ -88,7 +93,8 @@ extension Future {
     }
   }
 
-  private func settledResult() throws -> Success {
+  @inlinable
+  func settledResult() throws -> Success {
     guard let outcome else { preconditionFailure("a future's result was read before it was done") }
     return try outcome.get()
   }

@@ -9,6 +9,16 @@ public struct LazyMapResults<Base: Sequence, Output: Sendable>: Sequence, AsyncS
   let chunks: () throws -> Chunks<Base.Iterator>
   let submit: ([Base.Element]) throws -> Future<[Element]>
 
+  @usableFromInline
+  init(
+    window: Int, chunks: @escaping () throws -> Chunks<Base.Iterator>,
+    submit: @escaping ([Base.Element]) throws -> Future<[Element]>
+  ) {
+    self.window = window
+    self.chunks = chunks
+    self.submit = submit
+  }
+
   public func makeIterator() -> Iterator { Iterator(state: State(self)) }
 
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(state: State(self)) }

@@ -12,6 +12,7 @@ extension ThreadPoolExecutor {
   /// - Throws: The first error in the elements' order, when no call of `transform` runs any more; what had not begun by
   ///   then is cancelled. ``WorkerPoolError`` with ``WorkerPoolError/Code/shutDown`` or
   ///   ``WorkerPoolError/Code/invalidArgument``.
+  @inlinable
   @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async overload")
   public func map<Element: Sendable, Output: Sendable>(
     _ elements: some Sequence<Element>, chunkSize: Int? = nil,
@@ -32,6 +33,7 @@ extension ThreadPoolExecutor {
 
   /// The async form: suspends where the other one blocks. Cancelling the calling task takes back all chunks that have
   /// not begun and throws `CancellationError`; chunks that run go on, unheard.
+  @inlinable
   public nonisolated(nonsending) func map<Element: Sendable, Output: Sendable>(
     _ elements: some Sequence<Element>, chunkSize: Int? = nil,
     _ transform: @escaping @Sendable (Element) throws -> Output
@@ -50,12 +52,14 @@ extension ThreadPoolExecutor {
   }
 
   /// Runs all jobs and returns their outputs in the jobs' order. As `map` with `{ try $0.run() }`.
+  @inlinable
   @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async overload")
   public func map<J: Job>(_ jobs: some Sequence<J>, chunkSize: Int? = nil) throws -> [J.Output] {
     try map(jobs, chunkSize: chunkSize) { try $0.run() }
   }
 
   /// The async form of running all jobs.
+  @inlinable
   public nonisolated(nonsending) func map<J: Job>(
     _ jobs: some Sequence<J>, chunkSize: Int? = nil
   ) async throws -> [J.Output] {
@@ -78,6 +82,7 @@ extension ThreadPoolExecutor {
   ///   - transform: Called once for each element, several calls at once.
   /// - Throws: ``WorkerPoolError`` with ``WorkerPoolError/Code/invalidArgument``. A shutdown during the iteration
   ///   yields one failure and ends it.
+  @inlinable
   public func mapLazily<Base: Sequence, Output: Sendable>(
     _ elements: Base, chunkSize: Int? = nil, _ transform: @escaping @Sendable (Base.Element) throws -> Output
   ) throws -> LazyMapResults<Base, Output> where Base.Element: Sendable {
@@ -91,7 +96,8 @@ extension ThreadPoolExecutor {
       })
   }
 
-  private func submit<Element: Sendable, Output: Sendable>(
+  @inlinable
+  func submit<Element: Sendable, Output: Sendable>(
     chunk: [Element], _ transform: @escaping @Sendable (Element) throws -> Output
   ) throws -> Future<[Output]> {
     try submit { try chunk.map(transform) }
@@ -99,5 +105,6 @@ extension ThreadPoolExecutor {
 
   /// Chunks in flight: all of a list that was cut by default, and enough to keep every worker busy while the caller
   /// wakes up to submit more.
-  private var window: Int { max(4 * maxWorkers, 16) }
+  @usableFromInline
+  var window: Int { max(4 * maxWorkers, 16) }
 }

@@ -104,9 +104,9 @@ static wp_status start_workers(wp_thread_pool *pool, size_t stack_size, const in
     if (status == WP_OK) continue;
     wp_thread_pool_close(pool);
     for (uint32_t started = 0; started < i; started++) pthread_join(pool->workers[started].thread, NULL);
-    // What is left are the references of the handle and of the threads that never were.
+    // What is left are the references of the handle and of the threads that never were; the last frees the pool.
     pool->hooks.destroy = NULL;
-    for (uint32_t missing = i; missing <= pool->worker_count; missing++) wp_thread_pool_unreference(pool);
+    for (uint32_t left = pool->worker_count - i + 1; left > 0; left--) wp_thread_pool_unreference(pool);
     return status;
   }
   return WP_OK;

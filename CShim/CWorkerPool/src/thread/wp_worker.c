@@ -48,7 +48,9 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   // The deque is empty here, or nearly so: a batch always fits.
   size_t pushed = wp_deque_push(&worker->deque, batch + 1, taken - 1);
   WP_ASSERT(pushed == taken - 1);
-  (void)pushed;
+  // While the rest was in neither queue others may have looked, found nothing and slept: they were woken for it once,
+  // and a job that blocks would keep it from them. (ANNOUNCE: push stores `bottom`, notify loads the word.)
+  if (pushed > 0) wp_event_count_notify_one(&worker->pool->event_count);
   return true;
 }
 
@@ -82,7 +84,10 @@ static bool look_around(wp_worker *worker, wp_job *job) {
 }
 
 static bool take_fairly(wp_worker *worker, wp_job *job) {
-  if (wp_injector_pop(&worker->pool->nodes[worker->node].injector, job, 1, 1) == 1) return true;
+  wp_thread_pool *pool = worker->pool;
+  // One node after the other: a node's own workers, if it has any, may all be blocked.
+  uint32_t node = worker->tick / WP_FAIR_TICKS % pool->node_count;
+  if (wp_injector_pop(&pool->nodes[node].injector, job, 1, 1) == 1) return true;
   return steal_from(&worker->deque, job);
 }
 
@@ -127,15 +132,22 @@ static bool wait_for_job(wp_worker *worker, wp_job *job) {
   for (;;) {
     wp_event_count_prepare(event_count, worker->index, searching);
     searching = false;
+    // Before the look: what was submitted between a look and the closing would be left behind.
+    bool closed = is_closed(pool);
     if (wp_thread_pool_has_work(pool)) {
       if (!wp_event_count_retract(event_count, worker->index)) {
-        // Others stand above, so one of them gets the wake; or this worker was popped already.
-        wp_event_count_notify_one(event_count);
+        // Others stand above, so one of them gets the wake; or this worker was popped already. In a closed pool
+        // those above may have ended, and nobody would wake this one.
+        if (closed) {
+          wp_event_count_notify_all(event_count);
+        } else {
+          wp_event_count_notify_one(event_count);
+        }
         searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
       }
-    } else if (is_closed(pool)) {
+    } else if (closed) {
       // Nothing can come any more. If this worker still stands in the stack it stays there: nobody sleeps in a
-      // closed pool, so no wake is lost on it, and its waiter lives as long as the pool.
+      // closed pool without waking all, so no wake is lost on it, and its waiter lives as long as the pool.
       return false;
     } else {
       searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
