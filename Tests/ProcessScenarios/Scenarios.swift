@@ -283,6 +283,10 @@ private func runLeftovers(_ method: ProcessPoolExecutor.StartMethod) throws {
     let pool = try ProcessPoolExecutor(maxWorkers: 3, startMethod: method)
     _ = try pool.map((0..<100).map { Square(number: $0) })
     try expectError(.workerDied) { try pool.submit(Die(way: .kill)).result() }
+    let during = try Traces()
+    try expect(during.children.count > before.children.count, "the template is no child")
+    try expect(during.descriptors.count > before.descriptors.count, "the pool has no descriptor")
+    try expect(during.sharedMappings > before.sharedMappings, "the pool shares no memory")
     pool.shutdown()
   }
   try expectEqual(try Traces(), before)

@@ -14,6 +14,7 @@
 ///   - startMethod: How the workers come into being.
 ///   - body: Gets the pool.
 /// - Throws: what `body` throws, or why the pool could not start; see ``ProcessPoolExecutor``.
+@_disfavoredOverload  // so that async code gets the async form also for a body that never suspends
 @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async form")
 public func withProcessPoolExecutor<Output>(
   maxWorkers: Int? = nil, name: String = "worker", startMethod: ProcessPoolExecutor.StartMethod = .automatic,

@@ -13,6 +13,7 @@
 ///   - name: What the threads are called.
 ///   - body: Gets the pool.
 /// - Throws: what `body` throws, or why the pool could not start; see ``ThreadPoolExecutor``.
+@_disfavoredOverload  // so that async code gets the async form also for a body that never suspends
 @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async form")
 public func withThreadPoolExecutor<Output>(
   maxWorkers: Int? = nil, name: String = "worker", _ body: (ThreadPoolExecutor) throws -> Output
