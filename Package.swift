@@ -20,6 +20,11 @@ let package = Package(
       cSettings: [.define("_GNU_SOURCE")],
       linkerSettings: [.linkedLibrary("numa")]),
     .target(name: "WorkerPool", dependencies: ["CWorkerPool"]),
+    // A C program that links the engine alone; its one thread can be forked, as a test runner's cannot.
+    .executableTarget(
+      name: "process-engine-check", dependencies: ["CWorkerPool"], path: "Tests/ProcessEngineCheck",
+      cSettings: [.define("_GNU_SOURCE")]),
+    .testTarget(name: "ProcessEngineTests", dependencies: ["CWorkerPool"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

@@ -202,6 +202,7 @@ static const struct {
     {"forked-host", forked_host},
     {"released-in-callback", released_in_callback},
     {"many-pools", many_pools},
+    {"pinned", pinned},
     {"stress", stress},
 };
 
