@@ -67,8 +67,8 @@ void host_killed(wp_start_method method) {
     int32_t processes[3];
     processes[2] = wp_process_pool_template_pid(lab.pool);
     wp_process_pool_worker_pids(lab.pool, processes, 2);
-    ssize_t written = write(report[1], processes, sizeof processes);
-    for (;;) written += pause();
+    if (write(report[1], processes, sizeof processes) != (ssize_t)sizeof processes) _exit(1);
+    for (;;) pause();
   }
   close(report[1]);
   int32_t processes[3] = {0, 0, 0};
