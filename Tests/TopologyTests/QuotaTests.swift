@@ -71,10 +71,11 @@ import Testing
   ])
   func findsTheGroupThroughMountinfo(mountinfo: String, quota: Int) throws {
     let made = try MadeMachine()
-    try made.write("0::/box/a:b\n", to: "proc/self/cgroup")
+    try made.write("1:cpu:/\n0::/box/a:b\n", to: "proc/self/cgroup")
     try made.write(mountinfo, to: "proc/self/mountinfo")
     try made.write("200000 100000\n", to: "cg/box/a:b/cpu.max")
     try made.write("300000 100000\n", to: "with blank\\/cpu.max")
+    for file in ["cpu.cfs_quota_us", "cpu.cfs_period_us"] { try made.write("100000\n", to: "decoy/\(file)") }
     try made.write("100000 100000\n", to: "decoy/cpu.max")
     #expect(try Machine(root: made.root, affinity: "0-63").quota == quota)
   }

@@ -1,5 +1,4 @@
 import CWorkerPool
-import Synchronization
 
 /// The engine's process pool, made safe: owns the handle, encodes what goes in, and hands out futures.
 final class ProcessPool: @unchecked Sendable {
@@ -10,7 +9,7 @@ final class ProcessPool: @unchecked Sendable {
   /// How many function handles there were when the template forked; workers know no others.
   private let inheritedFunctions: Int
   /// Indices of job types in the engine's name table.
-  private let jobIndices = Mutex<[ObjectIdentifier: UInt32]>([:])
+  private let jobIndices = Locked<[ObjectIdentifier: UInt32]>([:])
 
   struct Settings {
     var maxWorkers: Int?

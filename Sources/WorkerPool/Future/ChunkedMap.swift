@@ -1,5 +1,3 @@
-import Synchronization
-
 /// One `map` call: cuts a sequence into chunks, keeps a bounded number of them with the workers, and puts what comes
 /// back in order.
 ///
@@ -9,7 +7,7 @@ import Synchronization
 @usableFromInline
 final class ChunkedMap<Output: Sendable>: Sendable {
   @usableFromInline
-  struct State {
+  struct State: Sendable {
     /// By chunk; nil until it has ended well.
     var results: [[Output]?] = []
     var pending: [Int: Future<[Output]>] = [:]
@@ -20,7 +18,7 @@ final class ChunkedMap<Output: Sendable>: Sendable {
     var waiter: Promise<Void>?
   }
 
-  @usableFromInline let state = Mutex(State())
+  @usableFromInline let state = Locked(State())
   @usableFromInline let window: Int
 
   /// - Parameter window: How many chunks may be in flight.

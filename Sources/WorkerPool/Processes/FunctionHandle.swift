@@ -1,5 +1,3 @@
-import Synchronization
-
 /// A function that workers of a ``ProcessPoolExecutor`` can run, with everything that it captures.
 ///
 /// Functions cannot be sent to another process; a fork inherits them. So a handle has to be made *before* the
@@ -72,7 +70,7 @@ enum FunctionTable {
       _ task: borrowing WorkerTask, _ isChunk: Bool, _ encoder: inout WireEncoder
     ) throws -> Void
 
-  private static let entries = Mutex<[Entry]>([])
+  private static let entries = Locked<[Entry]>([])
 
   static func add(_ entry: @escaping Entry) -> UInt32 {
     entries.withLock { entries in

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// The name by which another process of the same program finds a type: its mangled name.
 ///
 /// Rejected: `String(reflecting:)` with a registry of types that users fill in, since forgetting an entry would show
@@ -30,5 +28,5 @@ enum TypeName {
     return _typeByName(name)
   }
 
-  private static let names = Mutex<[ObjectIdentifier: String?]>([:])
+  private static let names = Locked<[ObjectIdentifier: String?]>([:])
 }

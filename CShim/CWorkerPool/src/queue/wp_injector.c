@@ -286,7 +286,7 @@ static bool take_cell(wp_cell *cell, wp_job *job) {
     wp_cpu_relax();
     code = wp_atomic_load(&cell->code, wp_acquire);  // edge PUBLISH
   }
-  if (code == CELL_EMPTY && wp_atomic_cas_strong(&cell->code, &code, CELL_BURNT, wp_relaxed, wp_acquire)) return false;
+  if (code == CELL_EMPTY && wp_atomic_cas_strong(&cell->code, &code, CELL_BURNT, wp_acquire, wp_acquire)) return false;
   job->code = code;
   job->argument = cell->argument;
   return true;
