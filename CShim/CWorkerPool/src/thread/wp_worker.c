@@ -100,11 +100,14 @@ static bool next_job(wp_worker *worker, wp_job *job) {
 
 // MARK: Waiting for work
 
-/// Ends a search that found something and, as the last searcher, passes the wake on if there is more (I2).
+/// Passes the wake on if there is more work than this worker took (I2).
+static void pass_on(wp_thread_pool *pool) {
+  if (wp_thread_pool_has_work(pool)) wp_event_count_notify_one(&pool->event_count);
+}
+
+/// Ends a search that found something.
 static void end_search(wp_thread_pool *pool) {
-  if (wp_event_count_end_search(&pool->event_count) && wp_thread_pool_has_work(pool)) {
-    wp_event_count_notify_one(&pool->event_count);
-  }
+  if (wp_event_count_end_search(&pool->event_count)) pass_on(pool);
 }
 
 /// Spins as the searcher for the pool's budget. True with a job.
@@ -153,7 +156,13 @@ static bool wait_for_job(wp_worker *worker, wp_job *job) {
       searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
     }
     if (look_around(worker, job)) {
-      if (searching) end_search(pool);
+      // A worker that ended its search in prepare and found work after all owes the wake of those submitters who
+      // saw it search and stayed silent.
+      if (searching) {
+        end_search(pool);
+      } else {
+        pass_on(pool);
+      }
       return true;
     }
   }
