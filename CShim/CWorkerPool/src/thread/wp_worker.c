@@ -131,11 +131,14 @@ static bool next_job(wp_worker *worker, wp_job *job) {
 
 // MARK: Waiting for work
 
-/// Ends a search that found something and, as the last searcher, passes the wake on if there is more (I2).
+/// Passes the wake on if there is more work than this worker took (I2).
+static void pass_on(wp_thread_pool *pool) {
+  if (wp_thread_pool_has_work(pool)) wp_event_count_notify_one(&pool->event_count);
+}
+
+/// Ends a search that found something.
 static void end_search(wp_thread_pool *pool) {
-  if (wp_event_count_end_search(&pool->event_count) && wp_thread_pool_has_work(pool)) {
-    wp_event_count_notify_one(&pool->event_count);
-  }
+  if (wp_event_count_end_search(&pool->event_count)) pass_on(pool);
 }
 
 /// Spins as the searcher for the pool's budget. True with a job.
@@ -188,7 +191,15 @@ static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
       searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
     }
     bool found = look_around(worker, job);
-    if (searching && (found || worker->is_spare)) end_search(pool);
+    if (found || worker->is_spare) {
+      // A worker that ended its search in prepare and found work after all owes the wake of those submitters who
+      // saw it search and stayed silent.
+      if (searching) {
+        end_search(pool);
+      } else {
+        pass_on(pool);
+      }
+    }
     if (found) return WAIT_JOB;
     if (worker->is_spare) return WAIT_LOOK_AGAIN;
   }
