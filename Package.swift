@@ -1,12 +1,18 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
 let package = Package(
   name: "swift-worker-pool",
   products: [
     .library(name: "WorkerPool", targets: ["WorkerPool"]),
     .library(name: "WorkerPoolFoundation", targets: ["WorkerPoolFoundation"]),
     .library(name: "CWorkerPool", targets: ["CWorkerPool"]),
+    .executable(name: "primes", targets: ["primes"]),
+    .executable(name: "process-pool", targets: ["ProcessPoolExample"]),
+    .executable(name: "futures", targets: ["FuturesExample"]),
+    .executable(name: "async-bridge", targets: ["AsyncBridgeExample"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
@@ -34,11 +40,32 @@ let package = Package(
     // Run by the tests in processes of their own, where a pool can be forked.
     .executableTarget(
       name: "ProcessScenarios", dependencies: ["WorkerPool", "WorkerPoolFoundation"], path: "Tests/ProcessScenarios"),
-    .testTarget(name: "ProcessExecutorTests", dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessScenarios"]),
+    .testTarget(
+      name: "ProcessExecutorTests", dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessScenarios"]),
     .testTarget(name: "FutureTests", dependencies: ["WorkerPool"]),
     .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool"]),
     .testTarget(name: "AsyncTests", dependencies: ["WorkerPool"]),
     .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
+
+    // The programs and what they compute.
+    .target(name: "PrimeWorkload", dependencies: ["WorkerPool"]),
+    .executableTarget(name: "primes", dependencies: ["PrimeWorkload", "WorkerPool", argumentParser]),
+    .executableTarget(
+      name: "ProcessPoolExample", dependencies: ["PrimeWorkload", "WorkerPool"], path: "Sources/Examples/ProcessPool"),
+    .executableTarget(
+      name: "FuturesExample", dependencies: ["WorkerPool", argumentParser], path: "Sources/Examples/Futures"),
+    .executableTarget(name: "AsyncBridgeExample", dependencies: ["WorkerPool"], path: "Sources/Examples/AsyncBridge"),
+    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .testTarget(name: "PrimeWorkloadTests", dependencies: ["PrimeWorkload"]),
+    .testTarget(name: "PrimesCLITests", dependencies: ["primes", "TestSupport"]),
+    .testTarget(
+      name: "ExampleTests",
+      dependencies: ["ProcessPoolExample", "FuturesExample", "AsyncBridgeExample", "TestSupport"]),
+    // A C program that links the engine alone; its one thread can be forked, as a test runner's cannot.
+    .executableTarget(
+      name: "process-engine-check", dependencies: ["CWorkerPool"], path: "Tests/ProcessEngineCheck",
+      cSettings: [.define("_GNU_SOURCE")]),
+    .testTarget(name: "ProcessEngineTests", dependencies: ["CWorkerPool"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

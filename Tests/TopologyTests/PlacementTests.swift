@@ -29,6 +29,7 @@ import Testing
         fixture: "offline", affinity: WP_AFFINITY_SPREAD, expectedCPUs: [0, 2, 1, 7, 5, 0],
         expectedNodes: [0, 1, 0, 1, 0, 0]),
       Case(fixture: "offline", affinity: WP_AFFINITY_NONE, expectedCPUs: [-1], expectedNodes: [0]),
+      Case(fixture: "cxl", affinity: WP_AFFINITY_NONE, expectedCPUs: [-1], expectedNodes: [0]),
       Case(
         fixture: "offline", affinity: WP_AFFINITY_NONE, expectedCPUs: Array(repeating: -1, count: 10),
         expectedNodes: [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]),

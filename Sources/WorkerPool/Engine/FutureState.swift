@@ -255,16 +255,40 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
 
   // MARK: Blocking
 
-  /// Blocks until the future is done or the deadline has passed; on a worker of the task's own pool, runs the task
-  /// here if nobody has begun it. Returns whether it is done.
+  /// Blocks until the future is done or the deadline has passed; returns whether it is done.
+  ///
+  /// On a worker of the task's own pool, runs the task here if nobody has begun it. Otherwise, on any worker, has a spare
+  /// take its place in its pool meanwhile.
+  ///
+  /// - Throws: ``WorkerPoolError/Code/wouldDeadlock`` when there is no spare and nobody else of the pool runs.
   @usableFromInline
-  func block(until deadline: MonotonicInstant) -> Bool {
+  func block(until deadline: MonotonicInstant) throws -> Bool {
     if isDone { return true }
     if let home, home == wp_thread_pool_current(), wp_thread_remaining_stack() > minimumInlineStack {
       runBody()
       if isDone { return true }
     }
-    var current = word.spin(until: Phase.done)
+    if word.spin(until: Phase.done) & Phase.done != 0 { return true }
+    let status = wp_thread_pool_block_begin()
+    guard status == WP_OK else {
+      throw WorkerPoolError(
+        code: .wouldDeadlock,
+        message: """
+          every worker of the pool is blocked and no spare can take the caller's place \
+          (\(String(cString: wp_status_name(status)))): waiting would be a deadlock
+          """)
+    }
+    defer { wp_thread_pool_block_end() }
+    return sleep(until: deadline)
+  }
+
+  /// Like ``block(until:)``, for callers that cannot throw: without a spare they wait all the same.
+  func blockAnyway(until deadline: MonotonicInstant) -> Bool {
+    (try? block(until: deadline)) ?? sleep(until: deadline)
+  }
+
+  private func sleep(until deadline: MonotonicInstant) -> Bool {
+    var current = word.load(ordering: .acquiring)
     while current & Phase.done == 0 {
       if current & Flag.blocked == 0 {
         let (exchanged, found) = word.weakCompareExchange(

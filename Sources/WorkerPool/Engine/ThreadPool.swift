@@ -26,12 +26,12 @@ final class ThreadPool: @unchecked Sendable {
   }
 
   init(_ settings: Settings) throws {
-    let context = Unmanaged.passRetained(HookContext(settings))
     var config = wp_thread_pool_config()
     config.worker_count = try checkedWorkerCount(settings.maxWorkers, limit: UInt32(4094))
     config.stack_size = try checkedStackSize(settings.stackSize)
     config.spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
     config.affinity = settings.affinity.engineValue
+    let context = Unmanaged.passRetained(HookContext(settings))  // nothing throws before the pool may take it
     config.hooks = hooks(context)
     var created: OpaquePointer?
     var error = wp_error()

@@ -66,7 +66,7 @@ final class CompletionQueue<Success: Sendable>: Sendable {
       switch step() {
       case .take(let position): return position
       case .end: return nil
-      case .wait(let signal): if !signal.block(until: deadline) { return nil }
+      case .wait(let signal): if !signal.blockAnyway(until: deadline) { return nil }
       }
     }
   }

@@ -13,15 +13,17 @@ extension Future {
 
   /// Blocks the calling thread until the future is done, and returns what the task returned.
   ///
-  /// Called on a worker of the pool that the task waits in, it runs the task itself if nobody has begun it, so that
-  /// tasks may wait for tasks they submitted.
+  /// Tasks may wait for tasks, nested as deep as you like. Called on a worker of the pool that the task waits in, this
+  /// runs the task itself if nobody has begun it (and enough of the stack is left); otherwise a spare thread takes the
+  /// worker's place in its pool while it is blocked.
   ///
-  /// - Throws: what the task threw; `CancellationError` when it was cancelled.
+  /// - Throws: what the task threw; `CancellationError` when it was cancelled; ``WorkerPoolError`` with
+  ///   ``WorkerPoolError/Code/wouldDeadlock`` when all workers and all spares of the caller's pool are blocked.
   /// - Complexity: O(1); spins for about 20 µs before it sleeps.
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
   @inlinable
   public func result() throws -> Success {
-    _ = block(until: .never)
+    _ = try block(until: .never)
     return try settledResult()
   }
 
@@ -30,12 +32,11 @@ extension Future {
   /// The task goes on when the time is over: cancel the future if it should not begin any more. A worker that runs the
   /// awaited task itself does not stop in the middle of it.
   ///
-  /// - Throws: what the task threw, `CancellationError`, or ``WorkerPoolError`` with the code
-  ///   ``WorkerPoolError/Code/timedOut``.
+  /// - Throws: as ``result()``, and ``WorkerPoolError`` with the code ``WorkerPoolError/Code/timedOut``.
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
   @inlinable
   public func result(timeout: Duration) throws -> Success {
-    guard block(until: .after(timeout)) else {
+    guard try block(until: .after(timeout)) else {
       throw WorkerPoolError(code: .timedOut, message: "no result after \(timeout)")
     }
     return try settledResult()

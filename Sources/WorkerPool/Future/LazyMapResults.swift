@@ -31,7 +31,7 @@ public struct LazyMapResults<Base: Sequence, Output: Sendable>: Sequence, AsyncS
       while true {
         if let element = state.nextReady() { return element }
         guard let chunk = state.nextChunk() else { return nil }
-        _ = chunk.block(until: .never)
+        _ = chunk.blockAnyway(until: .never)
         state.unpack(chunk)
       }
     }

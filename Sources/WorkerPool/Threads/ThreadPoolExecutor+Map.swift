@@ -23,7 +23,7 @@ extension ThreadPoolExecutor {
     while let progress = map.fill(from: &chunks, submit: { try submit(chunk: $0, transform) }) {
       // A worker that only waited could be the one that the chunks wait for; the oldest chunk's future lets it help.
       if currentWorkerIndex != nil, let oldest = map.oldestPending {
-        _ = oldest.block(until: .never)
+        _ = try oldest.block(until: .never)
       } else {
         try progress.result()
       }
