@@ -61,6 +61,11 @@ let package = Package(
     .testTarget(
       name: "ExampleTests",
       dependencies: ["ProcessPoolExample", "FuturesExample", "AsyncBridgeExample", "TestSupport"]),
+    // A C program that links the engine alone; its one thread can be forked, as a test runner's cannot.
+    .executableTarget(
+      name: "process-engine-check", dependencies: ["CWorkerPool"], path: "Tests/ProcessEngineCheck",
+      cSettings: [.define("_GNU_SOURCE")]),
+    .testTarget(name: "ProcessEngineTests", dependencies: ["CWorkerPool"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

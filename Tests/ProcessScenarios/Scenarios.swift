@@ -308,7 +308,10 @@ private struct Traces: Equatable {
     descriptors = try files.contentsOfDirectory(atPath: "/proc/self/fd")
       .compactMap { try? files.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)") }
       .filter { !$0.hasPrefix("/proc/") }.sorted()
-    let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
+    // In pieces, as the kernel gives it: `String(contentsOfFile:)` takes the first short piece for the end.
+    guard let file = FileHandle(forReadingAtPath: "/proc/self/maps") else { throw Unmet("no /proc/self/maps") }
+    let maps = String(decoding: file.readDataToEndOfFile(), as: UTF8.self)
+    try file.close()
     sharedMappings = maps.split(separator: "\n").count { $0.contains("s ") && $0.contains("memfd:") }
     sharedFiles = (try? files.contentsOfDirectory(atPath: "/dev/shm")) ?? []
   }

@@ -98,13 +98,20 @@ final class MadeMachine {
 
   deinit { try? FileManager.default.removeItem(at: root) }
 
-  func write(_ bytes: some Sequence<UInt8>, to path: String) throws {
-    let file = root.appending(path: path)
-    try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
-    try Data(bytes).write(to: file)
+  func write(_ bytes: [UInt8], to path: String) throws {
+    let file = root.path + "/" + path
+    var output = fopen(file, "w")
+    if output == nil {
+      let folder = URL(filePath: file).deletingLastPathComponent()
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      output = fopen(file, "w")
+    }
+    guard let output else { throw CocoaError(.fileWriteUnknown) }
+    let written = fwrite(bytes, 1, bytes.count, output)
+    guard fclose(output) == 0, written == bytes.count else { throw CocoaError(.fileWriteUnknown) }
   }
 
-  func write(_ text: String, to path: String) throws { try write(text.utf8, to: path) }
+  func write(_ text: String, to path: String) throws { try write(Array(text.utf8), to: path) }
 
   func remove(_ path: String) throws { try FileManager.default.removeItem(at: root.appending(path: path)) }
 }

@@ -97,7 +97,7 @@ import Testing
   @Test func ignoresOversizedFiles() throws {
     let made = try MadeMachine(copying: "cgroup-v2-namespace")
     #expect(try Machine(root: made.root, affinity: "0-63").quota == 3)
-    try made.write(repeatElement(UInt8(ascii: "1"), count: 5000), to: "sys/fs/cgroup/cpu.max")
+    try made.write(Array(repeating: UInt8(ascii: "1"), count: 5000), to: "sys/fs/cgroup/cpu.max")
     #expect(try Machine(root: made.root, affinity: "0-63").quota == 0)
     try made.write("100000 100000\n", to: "sys/fs/cgroup/cpu.max")
     try made.write(String(repeating: "0::/\n", count: 20_000), to: "proc/self/cgroup")
@@ -118,7 +118,7 @@ import Testing
     try made.write(files.cgroup, to: "proc/self/cgroup")
     try made.write(files.quota, to: files.path)
     try made.write("100000", to: files.path.replacing("quota", with: "period").replacing("cpu.max", with: "unused"))
-    if huge { try made.write(repeatElement(UInt8(ascii: "\n"), count: 5 << 20), to: "proc/self/mountinfo") }
+    if huge { try made.write(Array(repeating: UInt8(ascii: "\n"), count: 5 << 20), to: "proc/self/mountinfo") }
     #expect(try Machine(root: made.root, affinity: "0-63").quota == 3)
   }
 }

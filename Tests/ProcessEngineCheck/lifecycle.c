@@ -11,15 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define POOLS 1  // the sanitizer keeps a thread of its own from the first pthread_create on, so no second fork
-#else
-#define POOLS 50
-#endif
-
 void leaves_nothing(wp_start_method method) {
   leftovers before = count_leftovers();
-  int pools = method == WP_START_REEXEC ? 5 : POOLS;
+  int pools = UNDER_TSAN && method == WP_START_FORK ? 1 : UNDER_TSAN || UNDER_ASAN ? 10 : 50;
   for (int i = 0; i < pools; i++) {
     test_lab lab;
     lab_open(&lab, 2, method, 10);
@@ -59,6 +53,7 @@ static void check_ends(int pidfd, const char *what) {
 }
 
 void host_killed(wp_start_method method) {
+  if (UNDER_TSAN) method = WP_START_REEXEC;
   int report[2];
   if (pipe(report) != 0) exit(1);
   pid_t host = fork();
@@ -72,9 +67,10 @@ void host_killed(wp_start_method method) {
     int32_t processes[3];
     processes[2] = wp_process_pool_template_pid(lab.pool);
     wp_process_pool_worker_pids(lab.pool, processes, 2);
-    ssize_t written = write(report[1], processes, sizeof processes);
-    for (;;) written += pause();
+    if (write(report[1], processes, sizeof processes) != (ssize_t)sizeof processes) _exit(1);
+    for (;;) pause();
   }
+  close(report[1]);
   int32_t processes[3] = {0, 0, 0};
   ssize_t length = read(report[0], processes, sizeof processes);
   CHECK(length == (ssize_t)sizeof processes, "the host reported %zd bytes", length);
@@ -155,7 +151,7 @@ static void fails_without_descriptors(wp_start_method method) {
 }
 
 void create_fails(wp_start_method method) {
-#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+  if (UNDER_TSAN || UNDER_ASAN) return;
   fails_without_descriptors(method);
   wp_error error;
   CHECK(try_under_limit(method, RLIMIT_AS, (rlim_t)1 << 30, &error) == WP_SYSTEM_CALL_FAILED, "address space");
@@ -164,12 +160,12 @@ void create_fails(wp_start_method method) {
   CHECK(error.call != NULL && strcmp(error.call, "ftruncate") == 0, "%s", error.call);
   // Processes: the limit does not bind root.
   if (geteuid() == 0 && setuid(65533) != 0) exit(1);
-  wp_status status = try_under_limit(method, RLIMIT_NPROC, 2, &error);
-  CHECK(status == WP_SYSTEM_CALL_FAILED && error.system_errno == EAGAIN, "%s, %s", wp_status_name(status), error.call);
-#else
-  (void)fails_without_descriptors;
-  (void)method;
-#endif
+  for (rlim_t limit = 0; limit < 5; limit++) {
+    wp_status status = try_under_limit(method, RLIMIT_NPROC, limit, &error);
+    CHECK(status == WP_SYSTEM_CALL_FAILED && error.system_errno == EAGAIN, "%d processes: %s, %s", (int)limit,
+          wp_status_name(status), error.call);
+    printf("%d processes: %s\n", (int)limit, error.call);
+  }
 }
 
 void forked_host(wp_start_method method) {

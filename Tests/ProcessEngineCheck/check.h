@@ -33,8 +33,32 @@ enum {
   DO_RUN_WILD,        // overwrites its slots, then never returns
   DO_CLOSE_ALL,       // closes every descriptor, then returns
   DO_SIGNALS,         // -> uint64_t mask of ignored signals, int32_t 1 if stdin is empty
-  DO_FOREVER_IN_CHILD,
+  DO_SPIN,            // uint64_t n -> busy for n ns, returns n
 };
+
+// ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
+// nothing can be forked again.
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+#if !defined(UNDER_TSAN)
+#define UNDER_TSAN 0
+#endif
+// Limits on memory and descriptors meet AddressSanitizer's own needs first.
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#endif
+#endif
+#if !defined(UNDER_ASAN)
+#define UNDER_ASAN 0
+#endif
 
 extern int failures;
 
@@ -105,7 +129,7 @@ leftovers count_leftovers(void);
 void check_leftovers(leftovers before, const char *after);
 
 typedef void scenario(wp_start_method method);
-scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, discards, takes_over, bad_arguments;
+scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, discards, takes_over, bad_arguments, pinned;
 scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive;
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
 scenario stress;

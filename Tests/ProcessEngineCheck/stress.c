@@ -2,12 +2,13 @@
 #include "check.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { SUBMITTERS = 4, EACH = 20000, TASKS = SUBMITTERS * EACH };
+
+static bool is_busy(size_t task) { return task % 5 == 0; }
 
 typedef struct submitter {
   test_lab *lab;
@@ -16,15 +17,38 @@ typedef struct submitter {
   unsigned char *taken_back;
 } submitter;
 
+/// Under the lab's lock.
+static size_t submitted;
+static size_t taken;
+
+/// Keeps tasks near the workers, so that cancels and kills meet them in their slots and not in the queue.
+static void throttle(test_lab *lab) {
+  pthread_mutex_lock(&lab->lock);
+  while (submitted - lab->ended - taken >= 24) pthread_cond_wait(&lab->changed, &lab->lock);
+  submitted++;
+  pthread_mutex_unlock(&lab->lock);
+}
+
+static void count_taken_back(test_lab *lab) {
+  pthread_mutex_lock(&lab->lock);
+  taken++;
+  pthread_cond_broadcast(&lab->changed);
+  pthread_mutex_unlock(&lab->lock);
+}
+
 static void *submit_all(void *argument) {
   submitter *self = (submitter *)argument;
   static unsigned char bytes[3000];
   for (size_t i = self->first; i < self->first + EACH; i++) {
     size_t length = i % 97 == 0 ? sizeof bytes : i % 7 * 30;
-    uint64_t ticket = lab_submit(self->lab, i, DO_ECHO, bytes, length);
+    throttle(self->lab);
+    uint64_t busy = 100000;
+    uint64_t ticket = is_busy(i) ? lab_submit(self->lab, i, DO_SPIN, &busy, sizeof busy)
+                                 : lab_submit(self->lab, i, DO_ECHO, bytes, length);
     if (i % 11 == 0 && wp_process_pool_cancel(self->lab->pool, ticket)) {
       self->taken_back[i] = 1;
       self->cancelled++;
+      count_taken_back(self->lab);
     }
   }
   return NULL;
@@ -65,11 +89,12 @@ void stress(wp_start_method method) {
     const ending *end = &lab.endings[i];
     CHECK(end->times == !taken_back[i], "task %zu ended %d times", i, end->times);
     died += end->times == 1 && end->outcome.end == WP_TASK_WORKER_DIED;
-    size_t length = i % 97 == 0 ? 3000 : i % 7 * 30;
+    size_t length = is_busy(i) ? 8 : i % 97 == 0 ? 3000 : i % 7 * 30;
     CHECK(end->times == 0 || end->outcome.end == WP_TASK_WORKER_DIED ||
               (end->outcome.end == WP_TASK_REPLIED && end->outcome.length == length),
           "task %zu: end %d, length %zu", i, (int)end->outcome.end, end->outcome.length);
   }
+  CHECK(died > 0, "no kill met a task: this scenario tests nothing");
   CHECK(died <= kills, "%zu tasks died of %zu kills", died, kills);
   printf("%zu kills, %zu tasks died, %zu were taken back\n", kills, died, cancelled);
   free(taken_back);

@@ -174,9 +174,8 @@ void check_leftovers(leftovers before, const char *after) {
   CHECK(now.descriptors == before.descriptors, "%zu descriptors were %zu, %s", now.descriptors, before.descriptors, after);
   CHECK(now.children == before.children, "%zu children were %zu, %s", now.children, before.children, after);
   CHECK(now.mappings == before.mappings, "%zu mappings were %zu, %s", now.mappings, before.mappings, after);
-#if !defined(__SANITIZE_THREAD__)
+  if (UNDER_TSAN) return;
   CHECK(now.threads == before.threads, "%zu threads were %zu, %s", now.threads, before.threads, after);
-#endif
 }
 
 static const struct {
@@ -203,6 +202,7 @@ static const struct {
     {"forked-host", forked_host},
     {"released-in-callback", released_in_callback},
     {"many-pools", many_pools},
+    {"pinned", pinned},
     {"stress", stress},
 };
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static uint64_t number_in(const wp_process_request *request) {
@@ -62,6 +63,18 @@ static void run_wild(wp_process_reply *reply) {
   for (;;) pause();
 }
 
+static uint64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void spin(const wp_process_request *request, wp_process_reply *reply) {
+  uint64_t length = number_in(request);
+  for (uint64_t end = now() + length; now() < end;) continue;
+  answer(reply, &length, sizeof length);
+}
+
 static void die(uint32_t function, const wp_process_request *request) {
   switch (function) {
   case DO_TRAP: __builtin_trap();
@@ -99,10 +112,7 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
     for (int i = 0; i < 1024; i++) close(i);
     break;
   case DO_SIGNALS: tell_signals(reply); break;
-  case DO_FOREVER_IN_CHILD:
-    if (fork() == 0)
-      for (;;) pause();
-    break;
+  case DO_SPIN: spin(request, reply); break;
   default: die(request->function, request);
   }
 }
