@@ -7,7 +7,7 @@ struct ProgressBar {
   static let interval = 0.1
 
   /// Whether stderr is a terminal.
-  let isEnabled: Bool
+  private let isEnabled: Bool
   private let label: String
   private let total: Double
   private let numbers: Int
@@ -27,10 +27,6 @@ struct ProgressBar {
 
   mutating func advance(by cost: Double) {
     done += cost
-    refresh()
-  }
-
-  mutating func refresh() {
     guard isEnabled else { return }
     let elapsed = ProcessInfo.processInfo.systemUptime - start
     guard elapsed > ProgressBar.delay, elapsed - lastDrawn > ProgressBar.interval else { return }

@@ -45,23 +45,13 @@ struct PoolRunner<Executor: JobExecutor>: Runner {
 
   func run(_ plan: Plan, progress: inout ProgressBar) throws -> TimedRun {
     let start = monotonicNanoseconds()
-    let order = plan.largestFirst
-    let futures = try order.map { try executor.submit(TimedCount($0, of: plan)) }
-    if progress.isEnabled {
-      var pending = futures
-      while !pending.isEmpty {
-        let (done, notDone) = wait(for: pending, timeout: .milliseconds(100))
-        for future in done {
-          progress.advance(by: plan.pieces[try future.result().piece].cost)
-        }
-        progress.refresh()
-        pending = notDone
-      }
-    } else {
-      // One wake-up of this thread, where one a piece would take a CPU from the workers.
-      _ = wait(for: futures)
+    let futures = try plan.largestFirst.map { try executor.submit(TimedCount($0, of: plan)) }
+    var outputs: [TimedCount.Output] = []
+    for future in asCompleted(futures) {
+      let output = try future.result()
+      outputs.append(output)
+      progress.advance(by: plan.pieces[output.piece].cost)
     }
-    let end = monotonicNanoseconds()
-    return TimedRun(plan: plan, outputs: try futures.map { try $0.result() }, start: start, end: end)
+    return TimedRun(plan: plan, outputs: outputs, start: start, end: monotonicNanoseconds())
   }
 }
