@@ -27,10 +27,12 @@ let package = Package(
       cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../../CShim/CWorkerPool/include")]),
     .testTarget(name: "QueueTests", dependencies: ["CStress"]),
     .testTarget(name: "ParkingTests", dependencies: ["CStress"]),
-    .testTarget(name: "ThreadEngineTests", dependencies: ["CWorkerPool"]),
-    .testTarget(name: "FutureTests", dependencies: ["WorkerPool"]),
-    .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool"]),
-    .testTarget(name: "AsyncTests", dependencies: ["WorkerPool"]),
+    // Semaphores, threads and readings of /proc for the tests above the queues.
+    .target(name: "TestSupport", dependencies: ["CStress"], path: "Tests/TestSupport"),
+    .testTarget(name: "ThreadEngineTests", dependencies: ["CWorkerPool", "CStress", "TestSupport"]),
+    .testTarget(name: "FutureTests", dependencies: ["WorkerPool", "TestSupport"]),
+    .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool", "TestSupport"]),
+    .testTarget(name: "AsyncTests", dependencies: ["WorkerPool", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11
