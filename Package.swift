@@ -1,11 +1,18 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
 let package = Package(
   name: "swift-worker-pool",
   products: [
     .library(name: "WorkerPool", targets: ["WorkerPool"]),
+    .library(name: "WorkerPoolFoundation", targets: ["WorkerPoolFoundation"]),
     .library(name: "CWorkerPool", targets: ["CWorkerPool"]),
+    .executable(name: "primes", targets: ["primes"]),
+    .executable(name: "process-pool", targets: ["ProcessPoolExample"]),
+    .executable(name: "futures", targets: ["FuturesExample"]),
+    .executable(name: "async-bridge", targets: ["AsyncBridgeExample"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
@@ -20,6 +27,8 @@ let package = Package(
       cSettings: [.define("_GNU_SOURCE")],
       linkerSettings: [.linkedLibrary("numa")]),
     .target(name: "WorkerPool", dependencies: ["CWorkerPool"]),
+    .target(name: "WorkerPoolFoundation", dependencies: ["WorkerPool"]),
+    .testTarget(name: "WireTests", dependencies: ["WorkerPool", "WorkerPoolFoundation"]),
 
     // Drivers for what Swift cannot import: the engine's inner structures.
     .target(
@@ -28,11 +37,32 @@ let package = Package(
     .testTarget(name: "QueueTests", dependencies: ["CStress"]),
     .testTarget(name: "ParkingTests", dependencies: ["CStress"]),
     // Semaphores, threads and readings of /proc for the tests above the queues.
-    .target(name: "TestSupport", dependencies: ["CStress"], path: "Tests/TestSupport"),
-    .testTarget(name: "ThreadEngineTests", dependencies: ["CWorkerPool", "CStress", "TestSupport"]),
-    .testTarget(name: "FutureTests", dependencies: ["WorkerPool", "TestSupport"]),
-    .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool", "TestSupport"]),
-    .testTarget(name: "AsyncTests", dependencies: ["WorkerPool", "TestSupport"]),
+    .target(name: "ThreadTestSupport", dependencies: ["CStress"], path: "Tests/ThreadTestSupport"),
+    .testTarget(name: "ThreadEngineTests", dependencies: ["CWorkerPool", "CStress", "ThreadTestSupport"]),
+    .testTarget(name: "FutureTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
+    .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
+    .testTarget(name: "AsyncTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
+    // Run by the tests in processes of their own, where a pool can be forked.
+    .executableTarget(
+      name: "ProcessScenarios", dependencies: ["WorkerPool", "WorkerPoolFoundation"], path: "Tests/ProcessScenarios"),
+    .testTarget(
+      name: "ProcessExecutorTests", dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessScenarios"]),
+    .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
+
+    // The programs and what they compute.
+    .target(name: "PrimeWorkload", dependencies: ["WorkerPool"]),
+    .executableTarget(name: "primes", dependencies: ["PrimeWorkload", "WorkerPool", argumentParser]),
+    .executableTarget(
+      name: "ProcessPoolExample", dependencies: ["PrimeWorkload", "WorkerPool"], path: "Sources/Examples/ProcessPool"),
+    .executableTarget(
+      name: "FuturesExample", dependencies: ["WorkerPool", argumentParser], path: "Sources/Examples/Futures"),
+    .executableTarget(name: "AsyncBridgeExample", dependencies: ["WorkerPool"], path: "Sources/Examples/AsyncBridge"),
+    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .testTarget(name: "PrimeWorkloadTests", dependencies: ["PrimeWorkload"]),
+    .testTarget(name: "PrimesCLITests", dependencies: ["primes", "TestSupport"]),
+    .testTarget(
+      name: "ExampleTests",
+      dependencies: ["ProcessPoolExample", "FuturesExample", "AsyncBridgeExample", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

@@ -1,5 +1,5 @@
 import CWorkerPool
-import TestSupport
+import ThreadTestSupport
 
 /// What a pool's hooks saw.
 final class Hooks: Sendable {

@@ -1,6 +1,6 @@
 import CStress
 import CWorkerPool
-import TestSupport
+import ThreadTestSupport
 import Testing
 
 @Suite struct LifeCycleTests {

@@ -1,5 +1,5 @@
 import CWorkerPool
-import TestSupport
+import ThreadTestSupport
 import Testing
 
 private let million = 1_000_000

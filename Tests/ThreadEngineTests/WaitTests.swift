@@ -1,6 +1,6 @@
 import CWorkerPool
 import Synchronization
-import TestSupport
+import ThreadTestSupport
 import Testing
 
 /// Blocking on words that live in Swift.

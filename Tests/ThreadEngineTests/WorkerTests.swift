@@ -1,7 +1,7 @@
 import CStress
 import CWorkerPool
 import Glibc
-import TestSupport
+import ThreadTestSupport
 import Testing
 
 @Suite struct WorkerTests {

@@ -60,6 +60,9 @@ typedef struct wp_thread_pool_config {
   wp_affinity affinity;
   const int *WP_NULLABLE cpus;
   size_t cpu_count;
+  /// How many spare workers may stand in for blocked ones at once (`wp_thread_pool_block_begin`); 0 for the default,
+  /// `WP_NO_SPARES` for none. Workers and spares together are at most `WP_THREAD_POOL_MAX_WORKERS`.
+  uint32_t spare_limit;
   /// How long a worker without work spins before it sleeps, in nanoseconds; 0 for the default,
   /// `WP_SPIN_NEVER` for not at all. At most one worker spins at a time.
   uint64_t spin_ns;
@@ -67,6 +70,8 @@ typedef struct wp_thread_pool_config {
 } wp_thread_pool_config;
 
 #define WP_THREAD_POOL_MAX_WORKERS 4094u
+#define WP_DEFAULT_SPARES 256u
+#define WP_NO_SPARES UINT32_MAX
 #define WP_SPIN_NEVER UINT64_MAX
 #define WP_SPIN_DEFAULT_NS 20000u
 
@@ -77,7 +82,7 @@ typedef struct wp_thread_pool_config {
 wp_status wp_thread_pool_create(const wp_thread_pool_config *WP_NULLABLE config,
                                 wp_thread_pool *WP_NULLABLE *WP_NONNULL pool, wp_error *WP_NULLABLE error);
 
-/// Number of workers.
+/// Number of workers, without spares.
 uint32_t wp_thread_pool_worker_count(const wp_thread_pool *pool);
 
 /// Hands a job to the pool: to the caller's own deque when the caller is one of its workers, else to an
@@ -91,12 +96,24 @@ wp_status wp_thread_pool_submit(wp_thread_pool *pool, wp_job job);
 /// `*accepted` were taken when the status is not `WP_OK`.
 wp_status wp_thread_pool_submit_batch(wp_thread_pool *pool, const wp_job *jobs, size_t count, size_t *accepted);
 
-/// Index of the calling worker when it belongs to `pool`, else -1.
+/// Index of the calling worker when it belongs to `pool`, else -1. Spares have indices from the worker count on.
 int32_t wp_thread_pool_current_worker(const wp_thread_pool *pool);
 /// The pool that the caller is a worker of, NULL on other threads.
 const wp_thread_pool *WP_NULLABLE wp_thread_pool_current(void);
 /// Bytes of stack left below the caller, 0 when unknown.
 size_t wp_thread_remaining_stack(void);
+
+/// Says that the calling worker is about to block on something that a job of some pool may have to bring about, so
+/// that its pool keeps running as many jobs as it has workers: a spare worker takes its place, started if need be. Ends
+/// with `wp_thread_pool_block_end`. On other threads both do nothing.
+///
+/// Errors, after which the caller should not block: `WP_WOULD_DEADLOCK` when every worker is blocked and no spare is
+/// left; `WP_SYSTEM_CALL_FAILED` when every worker is blocked and a spare's thread cannot be started. O(1); about as dear
+/// as waking a thread.
+wp_status wp_thread_pool_block_begin(void);
+/// Ends what a successful `wp_thread_pool_block_begin` began, on the same thread. Spares that are not needed any more
+/// stop taking jobs, and end after some seconds.
+void wp_thread_pool_block_end(void);
 
 /// Closes the pool: every later submission fails with `WP_SHUT_DOWN`; what was accepted still runs, and
 /// workers end when nothing is left. Idempotent. Does not wait.

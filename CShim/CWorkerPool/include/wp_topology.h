@@ -20,19 +20,25 @@ typedef struct wp_topology_source {
   /// Default "/proc". `<proc_root>/self/cgroup` and `<proc_root>/self/mountinfo` are read. Mount points
   /// named there are taken relative to the parent folder of `proc_root` when it is not "/proc".
   const char *WP_NULLABLE proc_root;
-  /// A CPU list ("0-3,8") to use in place of the process's affinity mask.
+  /// A CPU list ("0-3,8") to use in place of the affinity mask of the calling thread.
   const char *WP_NULLABLE affinity;
 } wp_topology_source;
 
-/// Reads the topology. `source` may be NULL. Malformed or missing files fall back to one node that holds
-/// every allowed CPU: a topology never has zero CPUs. Fails with `WP_SYSTEM_CALL_FAILED` only when memory
-/// or the affinity mask cannot be had. O(CPUs + nodes²). Release with `wp_topology_destroy`.
+/// Reads the topology. `source` may be NULL. Malformed, missing or oversized files fall back to one node (id 0)
+/// that holds every allowed CPU, to no quota, to default distances: a topology never has zero CPUs. Where the
+/// mask has no CPU in common with those that /sys calls online, the mask is believed. On the machine's own
+/// "/sys", libnuma has the last word on which node a CPU belongs to.
+///
+/// Fails with `WP_SYSTEM_CALL_FAILED` only when memory or the affinity mask cannot be had, and with
+/// `WP_INVALID_ARGUMENT` when `affinity` is not a CPU list or is empty. O(CPUs·log CPUs + nodes·(CPUs + nodes)),
+/// and a file read per core and three per node. Release with `wp_topology_destroy`.
 wp_status wp_topology_create(const wp_topology_source *WP_NULLABLE source,
                              wp_topology *WP_NULLABLE *WP_NONNULL topology,
                              wp_error *WP_NULLABLE error);
 void wp_topology_destroy(wp_topology *WP_NULLABLE topology);
 
-/// Number of CPUs that are online and that the affinity mask allows; at least 1.
+/// Number of CPUs that are online and that the affinity mask allows; at least 1. This and all questions below
+/// answer in O(1) unless they say otherwise.
 size_t wp_topology_cpu_count(const wp_topology *topology);
 /// System number of the allowed CPU at `index`, ascending; -1 when out of range.
 int wp_topology_cpu_id(const wp_topology *topology, size_t index);
@@ -80,14 +86,16 @@ typedef struct wp_placement {
 /// Places `worker_count` workers, writing one entry each to `placements`.
 ///
 /// `cpus` and `cpu_count` matter for `WP_AFFINITY_CPUS` alone; a CPU that is not allowed fails with
-/// `WP_INVALID_ARGUMENT`, and `*refused_cpu` (if not NULL) names it. Under `WP_AFFINITY_NONE` workers are
-/// still dealt to nodes in proportion to the nodes' CPUs. Deterministic. O(workers + CPUs·log CPUs).
+/// `WP_INVALID_ARGUMENT`, and `*refused_cpu` (if not NULL) names it; so does an empty list, naming none. Under
+/// `WP_AFFINITY_NONE` workers are still dealt to nodes in proportion to the nodes' CPUs. With more workers than
+/// CPUs the order begins again.
+/// Deterministic. O(workers), and O(workers + cpu_count·log CPUs) for `WP_AFFINITY_CPUS`.
 wp_status wp_topology_place(const wp_topology *topology, wp_affinity affinity, const int *WP_NULLABLE cpus,
                             size_t cpu_count, size_t worker_count, wp_placement *placements,
                             int *WP_NULLABLE refused_cpu, wp_error *WP_NULLABLE error);
 
 /// Writes the order in which a worker of node `from` looks at all nodes: itself first, then by distance, ties
-/// by index. `order` has room for `wp_topology_node_count` entries.
+/// by index. `from` is a node's index. `order` has room for `wp_topology_node_count` entries. O(nodes²).
 void wp_topology_nearest_nodes(const wp_topology *topology, size_t from, uint32_t *order);
 
 WP_NONNULL_END

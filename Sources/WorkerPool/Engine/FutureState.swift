@@ -2,6 +2,7 @@ import CWorkerPool
 import Synchronization
 
 /// How a future reaches the place where its task waits, when that is not a thread pool of this process.
+@usableFromInline
 protocol FutureSource: AnyObject, Sendable {
   /// True when the task was taken back and will not run.
   func tryCancel() -> Bool
@@ -39,34 +40,39 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
   //   blocked    somebody sleeps until the future is done
   //   listed     the list of waiters is not empty
   // Becoming done clears them all in the same step, after which nobody touches the list but the one who did it.
-  private let word = Atomic<UInt32>(Phase.pending)
+  @usableFromInline let word: Atomic<UInt32>
 
-  /// Written before the release of `finished` by the thread that owns `running`; constant afterwards.
-  private var storedResult: Result<Success, any Error>?
-  /// Owned by whoever moves the future out of `pending`; nil for futures that others complete.
-  private var body: (@Sendable () throws -> Success)?
-  /// Guarded by `locked`.
-  private var waiters = WaiterList()
   /// The pool whose workers may run the body; only compared, never followed.
-  private let home: OpaquePointer?
-  let source: (any FutureSource)?
+  @usableFromInline let home: OpaquePointer?
+  @usableFromInline let source: (any FutureSource)?
+  /// Owned by whoever moves the future out of `pending`; nil for futures that others complete.
+  @usableFromInline var body: (@Sendable () throws -> Success)?
+  /// Guarded by `locked`.
+  @usableFromInline var waiters: WaiterList
+  /// Written before the release of `finished` by the thread that owns `running`; constant afterwards. The last field:
+  /// its size depends on `Success`, and unspecialised code must look up what stands behind it.
+  @usableFromInline var storedResult: Result<Success, any Error>?
 
   /// A future that somebody completes with ``complete(with:)``.
-  init(source: (any FutureSource)? = nil) {
-    self.home = nil
-    self.source = source
+  convenience init(source: (any FutureSource)? = nil) {
+    self.init(home: nil, source: source, body: nil)
   }
 
   /// A future that owns the task it stands for, to be run by a worker of `home`.
-  init(home: OpaquePointer, body: @escaping @Sendable () throws -> Success) {
+  @inlinable
+  init(home: OpaquePointer?, source: (any FutureSource)? = nil, body: (@Sendable () throws -> Success)?) {
+    word = Atomic(Phase.pending)
+    waiters = WaiterList()
+    storedResult = nil
     self.home = home
-    self.source = nil
+    self.source = source
     self.body = body
   }
 
   // MARK: Transitions
 
   /// Whether the future is done: then its result may be read.
+  @inlinable
   var isDone: Bool { word.load(ordering: .acquiring) & Phase.done != 0 }
 
   /// Where the future stands now. For a task of a process pool this asks the pool, in O(1).
@@ -80,6 +86,7 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
   }
 
   /// The result once the future is done, nil before; a cancelled future has failed with `CancellationError`.
+  @inlinable
   public var outcome: Result<Success, any Error>? {
     switch word.load(ordering: .acquiring) & Phase.mask {
     case Phase.finished: storedResult
@@ -89,6 +96,7 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
   }
 
   /// Claims the right, and the duty, to finish. False when somebody has it or the future was cancelled.
+  @inlinable
   func begin() -> Bool {
     var current = word.load(ordering: .relaxed)
     while current & Phase.mask == Phase.pending {
@@ -101,6 +109,7 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
   }
 
   /// Ends what ``begin()`` claimed.
+  @inlinable
   func finish(with result: Result<Success, any Error>) {
     storedResult = result
     guard let before = settle(from: Phase.running, to: Phase.finished) else {
@@ -110,6 +119,7 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
   }
 
   /// Completes a future that has no body. False when it was done already.
+  @inlinable
   func complete(with result: Result<Success, any Error>) -> Bool {
     guard begin() else { return false }
     finish(with: result)
@@ -117,6 +127,7 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
   }
 
   /// Runs the body unless somebody else does or the future was cancelled.
+  @inlinable
   func runBody() {
     guard begin() else { return }
     // The claim makes the body ours; it goes before the result is published, so that whoever waits for the result
@@ -138,14 +149,21 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
     if let source {
       guard source.tryCancel() else { return state == .cancelled }
     }
-    guard let before = settle(from: Phase.pending, to: Phase.cancelled) else { return state == .cancelled }
+    return completeCancelled() || state == .cancelled
+  }
+
+  /// Makes the future cancelled without asking its source: for a source that has given the task up by itself. False
+  /// when it was done, or begun.
+  func completeCancelled() -> Bool {
+    guard let before = settle(from: Phase.pending, to: Phase.cancelled) else { return false }
     body = nil
     announce(before)
     return true
   }
 
   /// Makes the future done. Returns the word as it was, nil when the future is not in the phase `from` (any more).
-  private func settle(from: UInt32, to phase: UInt32) -> UInt32? {
+  @inlinable
+  func settle(from: UInt32, to phase: UInt32) -> UInt32? {
     var current = word.load(ordering: .relaxed)
     while current & Phase.mask == from {
       if current & Flag.locked != 0 {
@@ -161,7 +179,8 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
   }
 
   /// Tells everyone who waited when the word was `before`.
-  private func announce(_ before: UInt32) {
+  @usableFromInline
+  func announce(_ before: UInt32) {
     if before & (Flag.blocked | Flag.contended) != 0 { word.wakeAll() }
     guard before & Flag.listed != 0 else { return }
     let detached = waiters
@@ -172,7 +191,8 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
   // MARK: The list of waiters
 
   /// Sleeps until the lock bit is clear; returns a fresh value of the word.
-  private func waitForUnlock(_ value: UInt32) -> UInt32 {
+  @usableFromInline
+  func waitForUnlock(_ value: UInt32) -> UInt32 {
     if value & Flag.contended == 0 {
       let (exchanged, found) = word.weakCompareExchange(
         expected: value, desired: value | Flag.contended, ordering: .relaxed)
@@ -235,15 +255,40 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
 
   // MARK: Blocking
 
-  /// Blocks until the future is done or the deadline has passed; on a worker of the task's own pool, runs the task
-  /// here if nobody has begun it. Returns whether it is done.
-  func block(until deadline: MonotonicInstant) -> Bool {
+  /// Blocks until the future is done or the deadline has passed; returns whether it is done.
+  ///
+  /// On a worker of the task's own pool, runs the task here if nobody has begun it. Otherwise, on any worker, has a spare
+  /// take its place in its pool meanwhile.
+  ///
+  /// - Throws: ``WorkerPoolError/Code/wouldDeadlock`` when there is no spare and nobody else of the pool runs.
+  @usableFromInline
+  func block(until deadline: MonotonicInstant) throws -> Bool {
     if isDone { return true }
     if let home, home == wp_thread_pool_current(), wp_thread_remaining_stack() > minimumInlineStack {
       runBody()
       if isDone { return true }
     }
-    var current = word.spin(until: Phase.done)
+    if word.spin(until: Phase.done) & Phase.done != 0 { return true }
+    let status = wp_thread_pool_block_begin()
+    guard status == WP_OK else {
+      throw WorkerPoolError(
+        code: .wouldDeadlock,
+        message: """
+          every worker of the pool is blocked and no spare can take the caller's place \
+          (\(String(cString: wp_status_name(status)))): waiting would be a deadlock
+          """)
+    }
+    defer { wp_thread_pool_block_end() }
+    return sleep(until: deadline)
+  }
+
+  /// Like ``block(until:)``, for callers that cannot throw: without a spare they wait all the same.
+  func blockAnyway(until deadline: MonotonicInstant) -> Bool {
+    (try? block(until: deadline)) ?? sleep(until: deadline)
+  }
+
+  private func sleep(until deadline: MonotonicInstant) -> Bool {
+    var current = word.load(ordering: .acquiring)
     while current & Phase.done == 0 {
       if current & Flag.blocked == 0 {
         let (exchanged, found) = word.weakCompareExchange(
@@ -265,19 +310,21 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
 /// A worker runs an awaited task on its own stack only while so many bytes are left; the task itself needs some.
 private let minimumInlineStack = 256 << 10
 
-private enum Phase {
-  static let pending: UInt32 = 0
-  static let running: UInt32 = 1
-  static let finished: UInt32 = 2
-  static let cancelled: UInt32 = 3
-  static let mask: UInt32 = 3
+@usableFromInline
+enum Phase {
+  @inlinable static var pending: UInt32 { 0 }
+  @inlinable static var running: UInt32 { 1 }
+  @inlinable static var finished: UInt32 { 2 }
+  @inlinable static var cancelled: UInt32 { 3 }
+  @inlinable static var mask: UInt32 { 3 }
   /// Set in `finished` and `cancelled` alone.
-  static let done: UInt32 = 2
+  @inlinable static var done: UInt32 { 2 }
 }
 
-private enum Flag {
-  static let locked: UInt32 = 1 << 2
-  static let contended: UInt32 = 1 << 3
-  static let blocked: UInt32 = 1 << 4
-  static let listed: UInt32 = 1 << 5
+@usableFromInline
+enum Flag {
+  @inlinable static var locked: UInt32 { 1 << 2 }
+  @inlinable static var contended: UInt32 { 1 << 3 }
+  @inlinable static var blocked: UInt32 { 1 << 4 }
+  @inlinable static var listed: UInt32 { 1 << 5 }
 }

@@ -24,17 +24,18 @@ extension Atomic where Value == UInt32 {
 }
 
 /// A point on the system's monotonic clock.
+@usableFromInline
 struct MonotonicInstant: Sendable {
   /// Nanoseconds on CLOCK_MONOTONIC.
   let nanoseconds: UInt64
 
   /// The end of time: a wait without a deadline.
-  static let never = MonotonicInstant(nanoseconds: .max)
+  @usableFromInline static var never: MonotonicInstant { MonotonicInstant(nanoseconds: .max) }
 
   static func now() -> MonotonicInstant { MonotonicInstant(nanoseconds: wp_monotonic_now()) }
 
   /// The instant `timeout` from now; now for negative ones, never for those beyond the clock's range.
-  static func after(_ timeout: Duration) -> MonotonicInstant {
+  @usableFromInline static func after(_ timeout: Duration) -> MonotonicInstant {
     let (seconds, attoseconds) = timeout.components
     guard timeout > .zero else { return now() }
     let (fromSeconds, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)

@@ -1,6 +1,7 @@
 import CWorkerPool
 
 /// What becomes of a task that waits in a queue.
+@usableFromInline
 enum TaskAction: Sendable {
   case run
   /// The pool was shut down first: whoever waits for the task has to be told.
@@ -8,10 +9,11 @@ enum TaskAction: Sendable {
 }
 
 /// The C thread pool, owned.
+@usableFromInline
 final class ThreadPool: @unchecked Sendable {
   // SAFETY: `pool` is constant, and every wp_thread_pool_* function used here may be called from any thread;
   // wp_thread_pool_release is called once, in deinit.
-  let pool: OpaquePointer
+  @usableFromInline let pool: OpaquePointer
 
   struct Settings {
     var maxWorkers: Int?
@@ -24,12 +26,12 @@ final class ThreadPool: @unchecked Sendable {
   }
 
   init(_ settings: Settings) throws {
-    let context = Unmanaged.passRetained(HookContext(settings))
     var config = wp_thread_pool_config()
     config.worker_count = try checkedWorkerCount(settings.maxWorkers, limit: UInt32(4094))
     config.stack_size = try checkedStackSize(settings.stackSize)
     config.spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
     config.affinity = settings.affinity.engineValue
+    let context = Unmanaged.passRetained(HookContext(settings))  // nothing throws before the pool may take it
     config.hooks = hooks(context)
     var created: OpaquePointer?
     var error = wp_error()
@@ -65,6 +67,7 @@ final class ThreadPool: @unchecked Sendable {
 
   /// Hands over a task that can also be told that it will never run. One that captures a single reference costs no
   /// allocation: the reference is the closure's context.
+  @usableFromInline
   func submitTask(_ body: @escaping @Sendable (TaskAction) -> Void) throws {
     try submit(TaskCell(body: body).intoJob())
   }

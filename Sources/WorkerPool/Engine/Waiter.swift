@@ -29,9 +29,12 @@ final class WaiterNode: @unchecked Sendable {
 }
 
 /// A doubly linked list of waiters, in order of registration: O(1) at both ends and for removal.
+@usableFromInline
 struct WaiterList {
   private(set) var first: WaiterNode?
   private unowned(unsafe) var last: WaiterNode?
+
+  @usableFromInline init() {}
 
   var isEmpty: Bool { first == nil }
 

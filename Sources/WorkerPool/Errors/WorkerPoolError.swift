@@ -58,7 +58,7 @@ public struct WorkerPoolError: Error, Sendable {
     /// The last reference to a ``Promise`` went away before it was completed.
     public static let promiseDropped = Code(.promiseDropped)
 
-    private init(_ name: StaticName) { self.name = name }
+    init(_ name: StaticName) { self.name = name }
 
     enum StaticName: String, Sendable {
       case invalidArgument, shutDown, systemCall, timedOut, workerDied, brokenPool, unsupported

@@ -1,5 +1,3 @@
-import Synchronization
-
 /// Futures of one group in the order in which they become done: what `asCompleted` and `wait` stand on.
 ///
 /// Each future that is not done yet gets one waiter, which puts the future's position in the queue; a reader blocks or
@@ -16,7 +14,7 @@ final class CompletionQueue<Success: Sendable>: Sendable {
 
   private let futures: [Future<Success>]
   private let nodes: [WaiterNode]
-  private let state = Mutex(State())
+  private let state = Locked(State())
 
   init(_ futures: [Future<Success>]) {
     self.futures = futures
@@ -68,7 +66,7 @@ final class CompletionQueue<Success: Sendable>: Sendable {
       switch step() {
       case .take(let position): return position
       case .end: return nil
-      case .wait(let signal): if !signal.block(until: deadline) { return nil }
+      case .wait(let signal): if !signal.blockAnyway(until: deadline) { return nil }
       }
     }
   }

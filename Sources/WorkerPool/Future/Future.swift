@@ -13,14 +13,17 @@ extension Future {
 
   /// Blocks the calling thread until the future is done, and returns what the task returned.
   ///
-  /// Called on a worker of the pool that the task waits in, it runs the task itself if nobody has begun it, so that
-  /// tasks may wait for tasks they submitted.
+  /// Tasks may wait for tasks, nested as deep as you like. Called on a worker of the pool that the task waits in, this
+  /// runs the task itself if nobody has begun it (and enough of the stack is left); otherwise a spare thread takes the
+  /// worker's place in its pool while it is blocked.
   ///
-  /// - Throws: what the task threw; `CancellationError` when it was cancelled.
+  /// - Throws: what the task threw; `CancellationError` when it was cancelled; ``WorkerPoolError`` with
+  ///   ``WorkerPoolError/Code/wouldDeadlock`` when all workers and all spares of the caller's pool are blocked.
   /// - Complexity: O(1); spins for about 20 µs before it sleeps.
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
+  @inlinable
   public func result() throws -> Success {
-    _ = block(until: .never)
+    _ = try block(until: .never)
     return try settledResult()
   }
 
@@ -29,11 +32,11 @@ extension Future {
   /// The task goes on when the time is over: cancel the future if it should not begin any more. A worker that runs the
   /// awaited task itself does not stop in the middle of it.
   ///
-  /// - Throws: what the task threw, `CancellationError`, or ``WorkerPoolError`` with the code
-  ///   ``WorkerPoolError/Code/timedOut``.
+  /// - Throws: as ``result()``, and ``WorkerPoolError`` with the code ``WorkerPoolError/Code/timedOut``.
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
+  @inlinable
   public func result(timeout: Duration) throws -> Success {
-    guard block(until: .after(timeout)) else {
+    guard try block(until: .after(timeout)) else {
       throw WorkerPoolError(code: .timedOut, message: "no result after \(timeout)")
     }
     return try settledResult()
@@ -45,6 +48,7 @@ extension Future {
   /// others. Use an executor's `run` to have the work cancelled along with its awaiting task.
   ///
   /// - Throws: what the task threw; `CancellationError` when it, or the wait, was cancelled.
+  @inlinable
   public var value: Success {
     get async throws {
       guard await waitUntilDone() else { throw CancellationError() }
@@ -64,6 +68,7 @@ extension Future {
 
   /// Like ``value``, for a task that belongs to the awaiting Swift task: cancelling that one takes the task back if it
   /// has not begun.
+  @inlinable
   var valueOfOwnTask: Success {
     get async throws {
       try await withTaskCancellationHandler {
@@ -75,6 +80,7 @@ extension Future {
   }
 
   /// Suspends until the future is done (true) or the current task is cancelled (false).
+  @usableFromInline
   func waitUntilDone() async -> Bool {
     if isDone { return true }
     let node = WaiterNode()
@@ -88,7 +94,8 @@ extension Future {
     }
   }
 
-  private func settledResult() throws -> Success {
+  @inlinable
+  func settledResult() throws -> Success {
     guard let outcome else { preconditionFailure("a future's result was read before it was done") }
     return try outcome.get()
   }

@@ -16,9 +16,8 @@
 /// All members may be used from any thread, from tasks included. An executor that is released without ``shutdown(wait:cancelPending:)``
 /// takes no more work, runs what it has and then ends its threads. In a child that somebody else forked the pool's
 /// threads do not exist: submitting there throws ``WorkerPoolError/Code/forked``.
-public final class ThreadPoolExecutor: Sendable {
-  let engine: ThreadPool
-  private let termination = Termination()
+public final class ThreadPoolExecutor: JobExecutor {
+  @usableFromInline let engine: ThreadPool
   private let isShared: Bool
 
   /// The pool for everybody who needs no pool of their own, made on first use with the default settings: so that ten
@@ -58,15 +57,7 @@ public final class ThreadPoolExecutor: Sendable {
   }
 
   private init(settings: ThreadPool.Settings, isShared: Bool = false) throws {
-    var settings = settings
-    let userStop = settings.onWorkerStop
-    let termination = termination
-    settings.onWorkerStop = { index in
-      userStop?(index)
-      termination.workerStopped()
-    }
     engine = try ThreadPool(settings)
-    termination.expect(engine.workerCount)
     self.isShared = isShared
   }
 
@@ -82,6 +73,7 @@ public final class ThreadPoolExecutor: Sendable {
   /// - Throws: ``WorkerPoolError`` with ``WorkerPoolError/Code/shutDown`` or ``WorkerPoolError/Code/forked``; `body` was
   ///   not taken then.
   /// - Complexity: O(1), lock-free.
+  @inlinable
   @discardableResult
   public func submit<Success>(_ body: @escaping @Sendable () throws -> Success) throws -> Future<Success> {
     let future = Future(home: engine.pool, body: body)
@@ -92,6 +84,13 @@ public final class ThreadPoolExecutor: Sendable {
       }
     }
     return future
+  }
+
+  /// Submits a job; as submitting the closure `{ try job.run() }`.
+  @inlinable
+  @discardableResult
+  public func submit<J: Job>(_ job: J) throws -> Future<J.Output> {
+    try submit { try job.run() }
   }
 
   /// Submits a task that nobody waits for: nothing is allocated beyond the closure itself.
@@ -109,6 +108,7 @@ public final class ThreadPoolExecutor: Sendable {
   /// `CancellationError`. Work that runs is not interrupted; the call then still ends at once, without its result.
   ///
   /// - Throws: what `body` threw; otherwise as ``submit(_:)-(()->_)``.
+  @inlinable
   public func run<Success: Sendable>(_ body: @escaping @Sendable () throws -> Success) async throws -> Success {
     try await submit(body).valueOfOwnTask
   }
@@ -132,8 +132,12 @@ public final class ThreadPoolExecutor: Sendable {
   /// never left behind unnoticed.
   public func shutdown(cancelPending: Bool = false) async {
     guard beginShutdown(cancelPending: cancelPending), engine.currentWorker == nil else { return }
-    await termination.wait()
-    engine.join()  // the threads have left their last task; what is left takes microseconds
+    await withUnsafeContinuation { continuation in
+      runOnDetachedThread { [engine] in
+        engine.join()
+        continuation.resume()
+      }
+    }
   }
 
   private func beginShutdown(cancelPending: Bool) -> Bool {

@@ -83,7 +83,7 @@ bool wp_event_count_retract(wp_event_count *event_count, uint32_t index) {
 wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index) {
   wp_waiter *self = &event_count->waiters[index];
   uint32_t signal = SIGNAL_IDLE;
-  if (wp_atomic_cas_strong(&self->signal, &signal, SIGNAL_SLEEPING, wp_relaxed, wp_acquire)) {
+  if (wp_atomic_cas_strong(&self->signal, &signal, SIGNAL_SLEEPING, wp_acquire, wp_acquire)) {
     do {
       wp_futex_wait(&self->signal, SIGNAL_SLEEPING, UINT64_MAX, WP_FUTEX_PRIVATE);
       signal = wp_atomic_load(&self->signal, wp_acquire);  // edge WAKE

@@ -286,7 +286,7 @@ static bool take_cell(wp_cell *cell, wp_job *job) {
     wp_cpu_relax();
     code = wp_atomic_load(&cell->code, wp_acquire);  // edge PUBLISH
   }
-  if (code == CELL_EMPTY && wp_atomic_cas_strong(&cell->code, &code, CELL_BURNT, wp_relaxed, wp_acquire)) return false;
+  if (code == CELL_EMPTY && wp_atomic_cas_strong(&cell->code, &code, CELL_BURNT, wp_acquire, wp_acquire)) return false;
   job->code = code;
   job->argument = cell->argument;
   return true;
@@ -302,9 +302,10 @@ static bool advance_head(wp_injector *injector, wp_hazard *hazard, wp_segment **
   wp_segment *drained = *segment;
   uintptr_t next = wp_atomic_load(&drained->next, wp_seq_cst);  // edges LINK and ANNOUNCE
   if (next == NEXT_NONE || next == NEXT_CLOSED) return false;
-  // `tail` leaves first, so that a segment which `head` has left can be reached from nowhere.
+  // `tail` leaves first, so that a segment which `head` has left can be reached from nowhere. Where another thread
+  // moved it, acquiring that move puts it before our look at the slots: edge SHIELD holds for readers of `tail` too.
   uintptr_t word = as_word(drained);
-  wp_atomic_cas_strong(&injector->tail, &word, next, wp_seq_cst, wp_relaxed);
+  wp_atomic_cas_strong(&injector->tail, &word, next, wp_seq_cst, wp_acquire);
   word = as_word(drained);
   bool unlinked = wp_atomic_cas_strong(&injector->head, &word, next, wp_seq_cst, wp_relaxed);  // edge SHIELD
   *segment = hazard_follow(hazard, &injector->head, as_word(drained));

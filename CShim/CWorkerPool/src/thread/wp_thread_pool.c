@@ -6,6 +6,7 @@
 // looked at `closed` before, and that worker drains its deque before it ends.
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ WP_STATIC_ASSERT(WP_THREAD_POOL_MAX_WORKERS <= WP_EVENT_COUNT_MAX_WAITERS, "ever
 static void pool_free(wp_thread_pool *pool) {
   for (uint32_t i = 0; i < pool->worker_count; i++) wp_deque_destroy(&pool->workers[i].deque);
   for (uint32_t i = 0; i < pool->node_count; i++) wp_injector_destroy(&pool->nodes[i].injector);
+  wp_spares_destroy(pool);
   pthread_mutex_destroy(&pool->join_lock);
   free(pool->nearest_storage);
   free(pool->waiters);
@@ -44,16 +46,17 @@ static void *allocate_lines(size_t count, size_t size) {
 }
 
 /// Allocates everything but the insides of queues. NULL without memory.
-static wp_thread_pool *pool_allocate(uint32_t worker_count, uint32_t node_count) {
+static wp_thread_pool *pool_allocate(uint32_t worker_count, uint32_t node_count, uint32_t spare_limit) {
   wp_thread_pool *pool = (wp_thread_pool *)allocate_lines(1, sizeof(wp_thread_pool));
   if (pool == NULL) return NULL;
   pthread_mutex_init(&pool->join_lock, NULL);
+  bool complete = wp_spares_init(pool, spare_limit);
   pool->workers = (wp_worker *)allocate_lines(worker_count, sizeof(wp_worker));
   pool->nodes = (wp_pool_node *)allocate_lines(node_count, sizeof(wp_pool_node));
-  pool->waiters = (wp_waiter *)allocate_lines(worker_count, sizeof(wp_waiter));
+  pool->waiters = (wp_waiter *)allocate_lines(worker_count + spare_limit, sizeof(wp_waiter));
   pool->nearest_storage = (uint32_t *)calloc((size_t)node_count * node_count, sizeof(uint32_t));
-  bool complete =
-      pool->workers != NULL && pool->nodes != NULL && pool->waiters != NULL && pool->nearest_storage != NULL;
+  complete = complete && pool->workers != NULL && pool->nodes != NULL && pool->waiters != NULL &&
+             pool->nearest_storage != NULL;
   for (; complete && pool->worker_count < worker_count; pool->worker_count++) {
     complete = wp_deque_init(&pool->workers[pool->worker_count].deque);
   }
@@ -64,7 +67,7 @@ static wp_thread_pool *pool_allocate(uint32_t worker_count, uint32_t node_count)
     pool_free(pool);
     return NULL;
   }
-  wp_event_count_init(&pool->event_count, pool->waiters, worker_count);
+  wp_event_count_init(&pool->event_count, pool->waiters, worker_count + spare_limit);
   return pool;
 }
 
@@ -72,7 +75,7 @@ static wp_thread_pool *pool_allocate(uint32_t worker_count, uint32_t node_count)
 
 /// Deals workers to nodes: worker numbers are sorted by node, so that a node's workers are neighbours.
 static void assign_workers(wp_thread_pool *pool, const wp_topology *topology, const wp_placement *placements,
-                           const char *name, int *cpus) {
+                           int *cpus) {
   uint32_t next = 0;
   for (uint32_t n = 0; n < pool->node_count; n++) {
     wp_pool_node *node = &pool->nodes[n];
@@ -87,7 +90,7 @@ static void assign_workers(wp_thread_pool *pool, const wp_topology *topology, co
       worker->index = next;
       worker->node = n;
       worker->random = 2463534242u + next * 2654435769u;
-      wp_thread_format_name(worker->name, name, next);
+      wp_thread_format_name(worker->name, pool->name, next);
       cpus[next++] = placements[i].cpu;
     }
     node->worker_count = next - node->first_worker;
@@ -95,18 +98,18 @@ static void assign_workers(wp_thread_pool *pool, const wp_topology *topology, co
 }
 
 /// Starts all threads. On failure those that had begun are joined and the pool is gone.
-static wp_status start_workers(wp_thread_pool *pool, size_t stack_size, const int *cpus, wp_error *error) {
+static wp_status start_workers(wp_thread_pool *pool, const int *cpus, wp_error *error) {
   wp_atomic_init(&pool->references, pool->worker_count + 1);
   for (uint32_t i = 0; i < pool->worker_count; i++) {
-    wp_thread_attributes attributes = {stack_size, cpus[i]};
+    wp_thread_attributes attributes = {pool->stack_size, cpus[i]};
     wp_worker *worker = &pool->workers[i];
     wp_status status = wp_thread_start(&worker->thread, &attributes, wp_worker_main, worker, error);
     if (status == WP_OK) continue;
     wp_thread_pool_close(pool);
     for (uint32_t started = 0; started < i; started++) pthread_join(pool->workers[started].thread, NULL);
-    // What is left are the references of the handle and of the threads that never were.
+    // What is left are the references of the handle and of the threads that never were; the last frees the pool.
     pool->hooks.destroy = NULL;
-    for (uint32_t missing = i; missing <= pool->worker_count; missing++) wp_thread_pool_unreference(pool);
+    for (uint32_t left = pool->worker_count - i + 1; left > 0; left--) wp_thread_pool_unreference(pool);
     return status;
   }
   return WP_OK;
@@ -117,13 +120,18 @@ static wp_status create_placed(const wp_thread_pool_config *config, const wp_top
   wp_status status = wp_topology_place(topology, config->affinity, config->cpus, config->cpu_count, count, placements,
                                        NULL, error);
   if (status != WP_OK) return status;
-  wp_thread_pool *pool = pool_allocate(count, (uint32_t)wp_topology_node_count(topology));
+  uint32_t spares = config->spare_limit == 0 ? WP_DEFAULT_SPARES : config->spare_limit;
+  if (spares == WP_NO_SPARES) spares = 0;
+  if (spares > WP_THREAD_POOL_MAX_WORKERS - count) spares = WP_THREAD_POOL_MAX_WORKERS - count;
+  wp_thread_pool *pool = pool_allocate(count, (uint32_t)wp_topology_node_count(topology), spares);
   if (pool == NULL) return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "malloc", NULL);
   pool->fork_generation = wp_fork_generation();
   pool->hooks = config->hooks;
   pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns == WP_SPIN_NEVER ? 0 : config->spin_ns;
-  assign_workers(pool, topology, placements, config->name != NULL ? config->name : "worker", cpus);
-  status = start_workers(pool, config->stack_size, cpus, error);
+  pool->stack_size = config->stack_size;
+  snprintf(pool->name, sizeof pool->name, "%s", config->name != NULL ? config->name : "worker");
+  assign_workers(pool, topology, placements, cpus);
+  status = start_workers(pool, cpus, error);
   if (status == WP_OK) *result = pool;
   return status;
 }
@@ -164,6 +172,10 @@ bool wp_thread_pool_has_work(wp_thread_pool *pool) {
   }
   for (uint32_t i = 0; i < pool->worker_count; i++) {
     if (!wp_deque_is_empty(&pool->workers[i].deque)) return true;
+  }
+  uint32_t spares = wp_atomic_load(&pool->spares.used, wp_seq_cst);  // edges SLOT and ANNOUNCE
+  for (uint32_t i = 0; i < spares; i++) {
+    if (!wp_deque_is_empty(&pool->spares.slots[i].deque)) return true;
   }
   return false;
 }
@@ -219,6 +231,19 @@ void wp_thread_pool_close(wp_thread_pool *pool) {
   for (uint32_t i = 0; i < pool->node_count; i++) wp_injector_close(&pool->nodes[i].injector);
   wp_atomic_store(&pool->closed, 1, wp_seq_cst);  // edge ANNOUNCE: before the stack is looked at
   wp_event_count_notify_all(&pool->event_count);
+  wp_spares_close(pool);
+}
+
+static size_t discard_from(wp_thread_pool *pool, wp_deque *deque) {
+  size_t discarded = 0;
+  wp_steal steal;
+  wp_job job;
+  while ((steal = wp_deque_steal(deque, &job)) != WP_STEAL_EMPTY) {
+    if (steal == WP_STEAL_LOST) continue;
+    if (pool->hooks.discard != NULL) pool->hooks.discard(pool->hooks.context, job);
+    discarded++;
+  }
+  return discarded;
 }
 
 size_t wp_thread_pool_discard_pending(wp_thread_pool *pool) {
@@ -232,14 +257,9 @@ size_t wp_thread_pool_discard_pending(wp_thread_pool *pool) {
       discarded++;
     }
   }
-  for (uint32_t i = 0; i < pool->worker_count; i++) {
-    wp_steal steal;
-    while ((steal = wp_deque_steal(&pool->workers[i].deque, &job)) != WP_STEAL_EMPTY) {
-      if (steal == WP_STEAL_LOST) continue;
-      if (hooks->discard != NULL) hooks->discard(hooks->context, job);
-      discarded++;
-    }
-  }
+  for (uint32_t i = 0; i < pool->worker_count; i++) discarded += discard_from(pool, &pool->workers[i].deque);
+  uint32_t spares = wp_atomic_load(&pool->spares.used, wp_acquire);  // edge SLOT
+  for (uint32_t i = 0; i < spares; i++) discarded += discard_from(pool, &pool->spares.slots[i].deque);
   return discarded;
 }
 
@@ -250,6 +270,7 @@ wp_status wp_thread_pool_join(wp_thread_pool *pool) {
   pthread_mutex_lock(&pool->join_lock);
   if (!pool->joined) {
     for (uint32_t i = 0; i < pool->worker_count; i++) pthread_join(pool->workers[i].thread, NULL);
+    wp_spares_join(pool);
     pool->joined = true;
   }
   pthread_mutex_unlock(&pool->join_lock);

@@ -48,7 +48,9 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   // The deque is empty here, or nearly so: a batch always fits.
   size_t pushed = wp_deque_push(&worker->deque, batch + 1, taken - 1);
   WP_ASSERT(pushed == taken - 1);
-  (void)pushed;
+  // While the rest was in neither queue others may have looked, found nothing and slept: they were woken for it once,
+  // and a job that blocks would keep it from them. (ANNOUNCE: push stores `bottom`, notify loads the word.)
+  if (pushed > 0) wp_event_count_notify_one(&worker->pool->event_count);
   return true;
 }
 
@@ -70,6 +72,16 @@ static bool steal_from_node(wp_worker *worker, const wp_pool_node *node, wp_job 
   return false;
 }
 
+/// Spares are few and come and go: they are looked at last, wherever they run.
+static bool steal_from_spares(wp_worker *worker, wp_job *job) {
+  wp_spares *spares = &worker->pool->spares;
+  uint32_t used = wp_atomic_load(&spares->used, wp_acquire);  // edge SLOT
+  for (uint32_t i = 0; i < used; i++) {
+    if (&spares->slots[i] != worker && steal_from(&spares->slots[i].deque, job)) return true;
+  }
+  return false;
+}
+
 /// Looks everywhere but in the own deque, nearest node first.
 static bool look_around(wp_worker *worker, wp_job *job) {
   wp_thread_pool *pool = worker->pool;
@@ -78,11 +90,14 @@ static bool look_around(wp_worker *worker, wp_job *job) {
     wp_pool_node *node = &pool->nodes[nearest[i]];
     if (refill(worker, &node->injector, job) || steal_from_node(worker, node, job)) return true;
   }
-  return false;
+  return steal_from_spares(worker, job);
 }
 
 static bool take_fairly(wp_worker *worker, wp_job *job) {
-  if (wp_injector_pop(&worker->pool->nodes[worker->node].injector, job, 1, 1) == 1) return true;
+  wp_thread_pool *pool = worker->pool;
+  // One node after the other: a node's own workers, if it has any, may all be blocked.
+  uint32_t node = worker->tick / WP_FAIR_TICKS % pool->node_count;
+  if (wp_injector_pop(&pool->nodes[node].injector, job, 1, 1) == 1) return true;
   return steal_from(&worker->deque, job);
 }
 
@@ -115,35 +130,56 @@ static bool spin(wp_worker *worker, wp_job *job) {
   return false;
 }
 
-/// Waits for a job. False when the pool is closed and nothing is left.
-static bool wait_for_job(wp_worker *worker, wp_job *job) {
+/// How waiting for a job ended.
+typedef enum wp_wait_end { WAIT_JOB, WAIT_CLOSED, WAIT_LOOK_AGAIN } wp_wait_end;
+
+/// Waits for a job. `WAIT_CLOSED` when the pool is closed and nothing is left; a spare that was woken and found nothing
+/// comes back with `WAIT_LOOK_AGAIN`, in case it is not needed any more.
+static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
   wp_thread_pool *pool = worker->pool;
   wp_event_count *event_count = &pool->event_count;
   bool searching = pool->spin_ns != 0 && wp_event_count_begin_search(event_count);
   if (searching && spin(worker, job)) {
     end_search(pool);
-    return true;
+    return WAIT_JOB;
   }
   for (;;) {
     wp_event_count_prepare(event_count, worker->index, searching);
     searching = false;
+    // Before the look: what was submitted between a look and the closing would be left behind.
+    bool closed = is_closed(pool);
     if (wp_thread_pool_has_work(pool)) {
       if (!wp_event_count_retract(event_count, worker->index)) {
-        // Others stand above, so one of them gets the wake; or this worker was popped already.
-        wp_event_count_notify_one(event_count);
+        // Others stand above, so one of them gets the wake; or this worker was popped already. In a closed pool
+        // those above may have ended, and nobody would wake this one.
+        if (closed) {
+          wp_event_count_notify_all(event_count);
+        } else {
+          wp_event_count_notify_one(event_count);
+        }
         searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
       }
-    } else if (is_closed(pool)) {
+    } else if (closed) {
       // Nothing can come any more. If this worker still stands in the stack it stays there: nobody sleeps in a
-      // closed pool, so no wake is lost on it, and its waiter lives as long as the pool.
-      return false;
+      // closed pool without waking all, so no wake is lost on it, and its waiter lives as long as the pool.
+      return WAIT_CLOSED;
     } else {
       searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
     }
-    if (look_around(worker, job)) {
-      if (searching) end_search(pool);
-      return true;
-    }
+    bool found = look_around(worker, job);
+    if (searching && (found || worker->is_spare)) end_search(pool);
+    if (found) return WAIT_JOB;
+    if (worker->is_spare) return WAIT_LOOK_AGAIN;
+  }
+}
+
+static void run_jobs(wp_worker *worker) {
+  wp_job job;
+  for (;;) {
+    if (worker->is_spare && wp_spares_step_down(worker)) return;
+    wp_wait_end end = next_job(worker, &job) ? WAIT_JOB : wait_for_job(worker, &job);
+    if (end == WAIT_CLOSED) return;
+    if (end == WAIT_JOB) run(worker, job);
   }
 }
 
@@ -153,10 +189,10 @@ void *wp_worker_main(void *argument) {
   current_worker = worker;
   wp_thread_set_name(worker->name);
   if (pool->hooks.worker_start != NULL) pool->hooks.worker_start(pool->hooks.context, worker->index);
-  wp_job job;
-  while (next_job(worker, &job) || wait_for_job(worker, &job)) run(worker, job);
+  run_jobs(worker);
   if (pool->hooks.worker_stop != NULL) pool->hooks.worker_stop(pool->hooks.context, worker->index);
   current_worker = NULL;
+  if (worker->is_spare) wp_spares_end(worker);
   wp_thread_pool_unreference(pool);
   return NULL;
 }

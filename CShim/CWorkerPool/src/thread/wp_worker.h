@@ -39,7 +39,9 @@ typedef struct wp_worker {
   WP_ALIGNED(WP_CACHE_LINE) wp_thread_pool *pool;
   pthread_t thread;
   uint32_t index;
+  /// A spare belongs to the node of the worker that it was started for.
   uint32_t node;
+  bool is_spare;
   char name[16];
   // The worker's own.
   uint32_t tick;
@@ -57,6 +59,24 @@ typedef struct wp_pool_node {
   int system_id;
 } wp_pool_node;
 
+/// Workers that stand in for blocked ones; see wp_spares.c.
+typedef struct wp_spares {
+  pthread_mutex_t lock;
+  /// Signalled when `live` falls to zero.
+  pthread_cond_t ended;
+  // Constant after init. `slots` is untouched memory as far as no spare was needed.
+  uint32_t limit;
+  wp_worker *slots;
+  struct wp_bench *benches;
+  // Written under `lock`, read by anyone.
+  wp_atomic_u32 blocked;
+  wp_atomic_u32 active;
+  /// Slots that were ever used: their deques exist. Released after a slot is initialised (edge SLOT).
+  wp_atomic_u32 used;
+  // Under `lock`.
+  uint32_t live;
+} wp_spares;
+
 struct wp_thread_pool {
   wp_event_count event_count;
   // Any thread, once, false to true.
@@ -73,9 +93,12 @@ struct wp_thread_pool {
   uint32_t fork_generation;
   uint64_t spin_ns;
   wp_thread_pool_hooks hooks;
+  size_t stack_size;
+  char name[16];
   // Under `join_lock`.
   pthread_mutex_t join_lock;
   bool joined;
+  WP_ALIGNED(WP_CACHE_LINE) wp_spares spares;
 };
 
 /// The calling thread's worker, NULL on other threads.
@@ -83,6 +106,19 @@ wp_worker *wp_worker_current(void);
 
 /// Body of a worker's thread; the argument is its wp_worker.
 void *wp_worker_main(void *worker);
+
+/// Prepares a pool's spares, none of which runs. False without memory.
+bool wp_spares_init(wp_thread_pool *pool, uint32_t limit);
+void wp_spares_destroy(wp_thread_pool *pool);
+/// Waits until a closed pool's spares have ended.
+void wp_spares_join(wp_thread_pool *pool);
+/// Lets the benched spares of a closed pool end.
+void wp_spares_close(wp_thread_pool *pool);
+/// For a spare between two jobs: when there are more spares than blocked workers it leaves the pool's active ones and
+/// sits on the bench. True when it should end its thread; its last access to the pool is then wp_spares_end.
+bool wp_spares_step_down(wp_worker *spare);
+/// Counts an ending spare out.
+void wp_spares_end(wp_worker *spare);
 
 /// Whether any queue of the pool holds work, with the orders that edge ANNOUNCE asks for.
 bool wp_thread_pool_has_work(wp_thread_pool *pool);

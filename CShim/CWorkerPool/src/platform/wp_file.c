@@ -1,0 +1,28 @@
+#include "wp_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/// Fills `buffer` until end of file. The kernel hands out /proc files in pieces, so a short read is not the end.
+static long wp_file_read_all(int descriptor, char *buffer, size_t capacity) {
+  size_t length = 0;
+  while (length < capacity) {
+    ssize_t count = read(descriptor, buffer + length, capacity - length);
+    if (count == 0) return (long)length;
+    if (count > 0) {
+      length += (size_t)count;
+    } else if (errno != EINTR) {
+      return -errno;
+    }
+  }
+  return -EFBIG;
+}
+
+long wp_file_read(const char *path, char *buffer, size_t capacity) {
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (descriptor < 0) return -errno;
+  long result = wp_file_read_all(descriptor, buffer, capacity);
+  close(descriptor);
+  return result;
+}

@@ -1,0 +1,218 @@
+#include "wp_process.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+// MARK: Descriptors
+
+int wp_above_stdio(int descriptor) {
+  if (descriptor > STDERR_FILENO) return descriptor;
+  int moved = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  int saved = errno;
+  close(descriptor);
+  errno = saved;
+  return moved;
+}
+
+static void close_between(unsigned first, unsigned last) {
+  if (first > last) return;
+  if (syscall(SYS_close_range, first, last, 0u) == 0) return;
+  struct rlimit limit;  // before Linux 5.9, or under a filter that does not know the call
+  unsigned end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? (unsigned)limit.rlim_cur : 65536;
+  for (unsigned i = first; i <= last && i < end; i++) close((int)i);
+}
+
+void wp_close_all_except(int *keep, size_t count) {
+  for (size_t i = 1; i < count; i++) {
+    for (size_t j = i; j > 0 && keep[j - 1] > keep[j]; j--) {
+      int swapped = keep[j];
+      keep[j] = keep[j - 1];
+      keep[j - 1] = swapped;
+    }
+  }
+  unsigned first = STDERR_FILENO + 1;
+  for (size_t i = 0; i < count; i++) {
+    if (keep[i] < (int)first) continue;
+    close_between(first, (unsigned)keep[i] - 1);
+    first = (unsigned)keep[i] + 1;
+  }
+  close_between(first, ~0u);
+}
+
+void wp_detach_stdin(void) {
+  int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (nothing < 0) return;
+  if (nothing != STDIN_FILENO) {
+    dup2(nothing, STDIN_FILENO);
+    close(nothing);
+  }
+}
+
+// MARK: Processes
+
+int wp_pidfd_open(pid_t process) {
+  int descriptor = (int)syscall(SYS_pidfd_open, process, 0u);
+  return descriptor < 0 ? -1 : wp_above_stdio(descriptor);
+}
+
+void wp_pidfd_kill(int pidfd, int signal_number) { syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u); }
+
+bool wp_pidfd_wait(int pidfd, int timeout_ms) {
+  struct pollfd ended;
+  ended.fd = pidfd;
+  ended.events = POLLIN;
+  int ready;
+  do ready = poll(&ended, 1, timeout_ms);
+  while (ready < 0 && errno == EINTR);
+  return ready != 0;
+}
+
+void wp_pidfd_reap(int pidfd) {
+  siginfo_t info;
+  int result;
+  do result = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL);
+  while (result != 0 && errno == EINTR);
+}
+
+void wp_child_end(pid_t child) {
+  kill(child, SIGKILL);
+  while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+}
+
+size_t wp_process_thread_count(void) {
+  DIR *tasks = opendir("/proc/self/task");
+  if (tasks == NULL) return 0;
+  size_t count = 0;
+  for (struct dirent *entry = readdir(tasks); entry != NULL; entry = readdir(tasks)) {
+    if (entry->d_name[0] != '.') count++;
+  }
+  closedir(tasks);
+  return count;
+}
+
+void wp_thread_await_exit(pid_t thread) {
+  // A thread has no pidfd on kernels we support, and what pthread_join waits for happens a little before the thread
+  // leaves /proc/self/task, which a later fork-started pool counts.
+  while (syscall(SYS_tgkill, getpid(), thread, 0) == 0) sched_yield();
+}
+
+pid_t wp_thread_id(void) { return (pid_t)syscall(SYS_gettid); }
+
+bool wp_process_is_privileged(void) { return getauxval(AT_SECURE) != 0; }
+
+// MARK: What a child sets up for itself
+
+bool wp_die_with_parent(pid_t parent) {
+  // In this order: a parent that ends after the call is noticed by the kernel, one that ended before it by the check.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return getppid() == parent;
+}
+
+void wp_name_self(const char *prefix, const char *suffix) {
+  char name[16];
+  size_t tail = strnlen(suffix, 14);
+  size_t head = strnlen(prefix, 15);
+  if (head > 15 - tail) {
+    head = 15 - tail;
+    while (head > 0 && ((unsigned char)prefix[head] & 0xC0u) == 0x80u) head--;
+  }
+  memcpy(name, prefix, head);
+  memcpy(name + head, suffix, tail);
+  name[head + tail] = '\0';
+  prctl(PR_SET_NAME, name);
+}
+
+void wp_number_suffix(char suffix[16], uint32_t number) {
+  char digits[10];
+  size_t count = 0;
+  do {
+    digits[count++] = (char)('0' + number % 10);
+    number /= 10;
+  } while (number != 0);
+  suffix[0] = '-';
+  for (size_t i = 0; i < count; i++) suffix[1 + i] = digits[count - 1 - i];
+  suffix[1 + count] = '\0';
+}
+
+void wp_raise_oom_score(void) {
+  int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (file < 0) return;
+  ssize_t written = write(file, "500", 3);
+  (void)written;
+  close(file);
+}
+
+int wp_pin_to_cpu(int cpu) {
+  // A mask of our own size: cpu_set_t ends at 1024 CPUs.
+  unsigned long mask[8192 / (8 * sizeof(unsigned long))];
+  size_t bits = 8 * sizeof mask[0];
+  if (cpu < 0 || (size_t)cpu >= 8192) {
+    errno = EINVAL;
+    return -1;
+  }
+  memset(mask, 0, sizeof mask);
+  mask[(size_t)cpu / bits] |= 1ul << ((size_t)cpu % bits);
+  return syscall(SYS_sched_setaffinity, 0, sizeof mask, mask) == 0 ? 0 : -1;
+}
+
+// MARK: Signals
+
+void wp_signals_block(sigset_t *previous) {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, previous);
+}
+
+void wp_signals_block_asynchronous(void) {
+  sigset_t mask;
+  sigfillset(&mask);
+  const int own[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
+  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) sigdelset(&mask, own[i]);
+  pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+void wp_signals_restore(const sigset_t *mask) { pthread_sigmask(SIG_SETMASK, mask, NULL); }
+
+int wp_sigchld_open(void) {
+  signal(SIGCHLD, SIG_DFL);  // ignored, it would throw statuses away
+  sigset_t mask;
+  sigemptyset(&mask);
+  sigaddset(&mask, SIGCHLD);
+  int descriptor = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+  return descriptor < 0 ? -1 : wp_above_stdio(descriptor);
+}
+
+void wp_sigchld_clear(int descriptor) {
+  struct signalfd_siginfo info;
+  while (read(descriptor, &info, sizeof info) > 0) continue;
+}
+
+void wp_signals_reset_for_worker(void) {
+  const int faults[] = {SIGILL, SIGTRAP, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGQUIT, SIGSYS, SIGCHLD, SIGPIPE};
+  struct sigaction action;
+  for (int number = 1; number < NSIG; number++) {
+    if (sigaction(number, NULL, &action) != 0) continue;
+    if ((action.sa_flags & SA_SIGINFO) == 0 && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)) continue;
+    signal(number, SIG_DFL);
+  }
+  for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) signal(faults[i], SIG_DFL);
+  signal(SIGINT, SIG_IGN);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+}

@@ -1,0 +1,32 @@
+// A file in memory that several processes map: created sparse, sealed at its size, given back page by page.
+#ifndef WP_SHARED_MEMORY_H
+#define WP_SHARED_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Creates a sparse, anonymous, close-on-exec file of `size` bytes that can neither shrink nor grow: nobody can turn
+/// another process's mapping into SIGBUS. Returns its descriptor, or -1 with `errno` set and `*call` naming the call.
+int wp_memory_file_create(const char *name, uint64_t size, const char **call);
+
+/// Maps `[offset, offset + length)` of the file. Left out of core dumps and of children made by `fork`, so that no
+/// process but the one that asked writes there. NULL with `errno` set on failure ("mmap").
+void *wp_memory_map(int descriptor, uint64_t offset, size_t length, bool writable);
+void wp_memory_unmap(void *address, size_t length);
+
+/// Gives the pages of `[address, address + length)` back to the system, for all processes: they read as zeros.
+/// `address` is page aligned. Best effort.
+void wp_memory_give_back(void *address, size_t length);
+
+size_t wp_page_size(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

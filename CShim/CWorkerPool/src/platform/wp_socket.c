@@ -1,0 +1,100 @@
+#include "wp_socket.h"
+
+#include "wp_process.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/// Room for the descriptors that travel with a message, aligned as the kernel wants it.
+typedef union wp_socket_ancillary {
+  struct cmsghdr header;
+  char bytes[CMSG_SPACE(sizeof(int) * WP_SOCKET_MAX_DESCRIPTORS)];
+} wp_socket_ancillary;
+
+bool wp_socket_pair(int ends[2]) {
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return false;
+  ends[0] = wp_above_stdio(ends[0]);
+  ends[1] = wp_above_stdio(ends[1]);
+  if (ends[0] >= 0 && ends[1] >= 0) return true;
+  int saved = errno;
+  if (ends[0] >= 0) close(ends[0]);
+  if (ends[1] >= 0) close(ends[1]);
+  errno = saved;
+  return false;
+}
+
+bool wp_socket_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t count, bool wait) {
+  struct iovec part;
+  part.iov_base = (void *)(uintptr_t)bytes;
+  part.iov_len = length;
+  struct msghdr message;
+  memset(&message, 0, sizeof message);
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  wp_socket_ancillary ancillary;
+  if (count > 0) {
+    memset(&ancillary, 0, sizeof ancillary);
+    message.msg_control = ancillary.bytes;
+    message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    memcpy(CMSG_DATA(header), descriptors, sizeof(int) * count);
+  }
+  int flags = MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
+  ssize_t sent;
+  do sent = sendmsg(socket, &message, flags);
+  while (sent < 0 && errno == EINTR);
+  return sent == (ssize_t)length;
+}
+
+/// Moves the descriptors of one control message out, dropping any beyond `count`.
+static void take_descriptors(struct cmsghdr *header, int *descriptors, size_t count) {
+  size_t carried = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  for (size_t i = 0; i < carried; i++) {
+    int descriptor;
+    memcpy(&descriptor, CMSG_DATA(header) + i * sizeof(int), sizeof descriptor);
+    if (i < count && descriptors[i] < 0) {
+      descriptors[i] = wp_above_stdio(descriptor);
+    } else {
+      close(descriptor);
+    }
+  }
+}
+
+ssize_t wp_socket_receive(int socket, void *bytes, size_t capacity, int *descriptors, size_t count, bool wait) {
+  for (size_t i = 0; i < count; i++) descriptors[i] = -1;
+  struct iovec part;
+  part.iov_base = bytes;
+  part.iov_len = capacity;
+  wp_socket_ancillary ancillary;
+  struct msghdr message;
+  memset(&message, 0, sizeof message);
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = ancillary.bytes;
+  message.msg_controllen = sizeof ancillary.bytes;
+  ssize_t received;
+  do received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+  while (received < 0 && errno == EINTR);
+  if (received < 0) return received;
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+      take_descriptors(header, descriptors, count);
+    }
+  }
+  return received;
+}
+
+pid_t wp_socket_peer(int socket) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_SEQPACKET) return -1;
+  struct ucred peer;
+  length = sizeof peer;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return -1;
+  return peer.pid;
+}

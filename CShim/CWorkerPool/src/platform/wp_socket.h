@@ -1,0 +1,33 @@
+// The control socket between host and template: whole messages (SOCK_SEQPACKET) that may carry descriptors.
+#ifndef WP_SOCKET_H
+#define WP_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WP_SOCKET_MAX_DESCRIPTORS 2
+
+/// Makes a connected pair, close-on-exec, blocking. False with `errno` set ("socketpair").
+bool wp_socket_pair(int ends[2]);
+
+/// Sends one message and up to `WP_SOCKET_MAX_DESCRIPTORS` descriptors; raises no SIGPIPE. False with `errno` set;
+/// EAGAIN only when `wait` is false.
+bool wp_socket_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t count, bool wait);
+
+/// Receives one message. Descriptors that come with it are close-on-exec; missing ones are -1. Returns its length,
+/// 0 at the end of the stream, -1 with `errno` set (EAGAIN when `wait` is false and nothing is there).
+ssize_t wp_socket_receive(int socket, void *bytes, size_t capacity, int *descriptors, size_t count, bool wait);
+
+/// Process at the other end of a SOCK_SEQPACKET pair, as the kernel recorded it; -1 when it is no such socket.
+pid_t wp_socket_peer(int socket);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,269 @@
+// Completing tasks: one round settles the last batch, gathers a new one under the lock, and calls back without it.
+//
+// A small result is copied out of its slot while gathering, so that the slot can be sent again at once; a large one
+// is used where it stands, and its slot is freed when the callback has returned. Slots are freed in order.
+#include "wp_process_state.h"
+
+#include "../platform/wp_clock.h"
+#include "../platform/wp_process.h"
+#include "../platform/wp_shared_memory.h"
+
+#include <string.h>
+
+void wp_process_lose(wp_process_pool *pool, uint32_t index, const wp_task_loss *loss) {
+  wp_task *task = &pool->tasks.tasks[index];
+  if (task->state == WP_TASK_PENDING) wp_task_drop_bytes(task);
+  task->state = WP_TASK_ENDED;
+  task->body.loss = *loss;
+  wp_task_append(&pool->tasks, &pool->tasks.ended, index);
+}
+
+/// The next record of the batch, cleared.
+static wp_completion *new_completion(wp_process_pool *pool, uint32_t task) {
+  wp_completion *record = &pool->batch[pool->batch_count++];
+  memset(record, 0, offsetof(wp_completion, bytes));
+  record->token = pool->tasks.tasks[task].token;
+  record->worker = WP_NO_WORKER;
+  return record;
+}
+
+static void gather_ended(wp_process_pool *pool) {
+  while (pool->batch_count < WP_BATCH && pool->tasks.ended.count > 0) {
+    uint32_t index = pool->tasks.ended.first;
+    wp_completion *record = new_completion(pool, index);
+    const wp_task_loss *loss = &pool->tasks.tasks[index].body.loss;
+    record->outcome.end = loss->end;
+    record->outcome.reason = loss->reason;
+    record->outcome.worker_pid = loss->process;
+    record->outcome.wait_status = loss->wait_status;
+    record->outcome.run_ns = loss->run_ns;
+    wp_task_unlink(&pool->tasks, &pool->tasks.ended, index);
+    wp_task_remove(&pool->tasks, index);
+  }
+}
+
+/// Takes the result at `worker->collected`. Everything read from `slot` is hostile: read once, then checked.
+static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slot, uint32_t task) {
+  wp_host_worker *worker = &pool->workers[index];
+  uint32_t position = worker->collected++;
+  wp_completion *record = new_completion(pool, task);
+  wp_task_remove(&pool->tasks, task);
+  uint64_t length = slot->length;
+  uint64_t touched = slot->touched;
+  uint64_t started = wp_atomic_load(&slot->started_ns, wp_relaxed);
+  uint64_t ended = slot->ended_ns;
+  size_t limit = pool->geometry.max_payload;
+  if (touched > limit) touched = limit;
+  record->outcome.end = length > limit ? WP_TASK_REPLY_TOO_LARGE : WP_TASK_REPLIED;
+  record->outcome.reply_code = slot->code;
+  record->outcome.length = length > SIZE_MAX ? SIZE_MAX : (size_t)length;
+  record->outcome.limit = limit;
+  record->outcome.worker_pid = worker->process;
+  record->outcome.run_ns = ended > started ? ended - started : 0;
+  const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
+  bool large = length <= limit && length > WP_REPLY_INLINE;
+  if (large) {
+    record->outcome.bytes = wp_channel_results(&worker->channel, &pool->geometry, position);
+  } else if (length <= limit) {
+    memcpy(record->bytes, slot->bytes, (size_t)length);
+    record->outcome.bytes = record->bytes;
+  }
+  if (large || touched > WP_KEEP_WARM || request->length > WP_KEEP_WARM) {
+    record->worker = index;
+    record->position = position;
+    record->touched_arguments = request->length > WP_REQUEST_INLINE ? (size_t)request->length : 0;
+    record->touched_results = (size_t)touched;
+  } else if (worker->freed == position) {
+    worker->freed++;  // else an earlier slot is still in use, and settling frees both
+  }
+}
+
+static void give_back(void *area, size_t touched) {
+  if (touched <= WP_KEEP_WARM) return;
+  size_t page = wp_page_size();
+  wp_memory_give_back((unsigned char *)area + WP_KEEP_WARM, (touched - WP_KEEP_WARM + page - 1) / page * page);
+}
+
+static wp_sent *sent_at(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
+  return &worker->sent[position & (pool->geometry.slots - 1)];
+}
+
+/// Fails the task that a dead worker had begun; all of its tasks when the pool is broken.
+static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
+  bool broken = pool->phase == WP_POOL_BROKEN;
+  uint64_t now = wp_clock_now();
+  for (uint32_t position = worker->collected; position != worker->published; position++) {
+    wp_sent *sent = sent_at(pool, worker, position);
+    if (sent->state == WP_SENT_REVOKED) continue;
+    wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
+    uint32_t word = wp_atomic_load(&slot->state, wp_acquire);
+    bool begun = word != wp_slot_word(position, WP_SLOT_READY);  // STARTED, or overwritten by a task run wild
+    if (!begun && !broken) continue;
+    uint64_t started = wp_atomic_load(&slot->started_ns, wp_relaxed);
+    wp_task_loss loss;
+    memset(&loss, 0, sizeof loss);
+    loss.end = broken ? WP_TASK_POOL_BROKEN : WP_TASK_WORKER_DIED;
+    loss.reason = broken ? pool->broken_reason : worker->loss;
+    if (begun) {
+      loss.process = worker->process;
+      loss.wait_status = worker->wait_status;
+      loss.run_ns = now > started ? now - started : 0;
+    }
+    wp_process_lose(pool, sent->task, &loss);
+    sent->state = WP_SENT_REVOKED;
+  }
+}
+
+/// Queues what it had not begun in front of everything else, in the old order: newest first, each to the front.
+static void queue_again(wp_process_pool *pool, wp_host_worker *worker) {
+  for (uint32_t position = worker->published; position-- != worker->collected;) {
+    const wp_sent *sent = sent_at(pool, worker, position);
+    if (sent->state == WP_SENT_REVOKED) continue;
+    wp_task *task = &pool->tasks.tasks[sent->task];
+    const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
+    const void *bytes = request->bytes;
+    if (request->length > WP_REQUEST_INLINE) {
+      bytes = wp_channel_arguments(&worker->channel, &pool->geometry, position);
+    }
+    if (wp_task_set_bytes(task, bytes, (size_t)request->length)) {
+      task->state = WP_TASK_PENDING;
+      wp_task_prepend(&pool->tasks, &pool->tasks.pending, sent->task);
+      continue;
+    }
+    wp_task_loss loss;
+    memset(&loss, 0, sizeof loss);
+    loss.end = WP_TASK_POOL_BROKEN;
+    loss.reason = "no memory to queue the task again after its worker had died";
+    wp_process_lose(pool, sent->task, &loss);
+  }
+}
+
+/// Settles what a dead worker leaves. Its published results were all taken, and their slots freed.
+static void bury(wp_process_pool *pool, uint32_t index) {
+  wp_host_worker *worker = &pool->workers[index];
+  lose_begun(pool, worker);
+  queue_again(pool, worker);
+  for (uint32_t i = 0; i < pool->geometry.slots; i++) {
+    give_back(wp_channel_arguments(&worker->channel, &pool->geometry, i), pool->geometry.area);
+    give_back(wp_channel_results(&worker->channel, &pool->geometry, i), pool->geometry.area);
+  }
+  worker->published = worker->collected = worker->freed = 0;
+  worker->process = 0;
+  worker->state = WP_WORKER_ABSENT;
+}
+
+/// Whether the worker has something to collect. Seq_cst: it is also the collector's recheck before it sleeps.
+static bool shows_result(const wp_process_pool *pool, const wp_host_worker *worker) {
+  wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, worker->collected);
+  uint32_t word = wp_atomic_load(&slot->state, wp_seq_cst);
+  return word == wp_slot_word(worker->collected, WP_SLOT_DONE) ||
+         word == wp_slot_word(worker->collected, WP_SLOT_SKIPPED);
+}
+
+/// Whether `word` is one that a well-behaved worker can show at a position in use.
+static bool plausible(uint32_t word, uint32_t position, wp_sent_state sent) {
+  if (sent == WP_SENT_REVOKED) return word == wp_slot_word(position, WP_SLOT_REVOKED);
+  return word == wp_slot_word(position, WP_SLOT_READY) || word == wp_slot_word(position, WP_SLOT_STARTED);
+}
+
+/// Takes what worker `index` has finished, as far as the batch has room.
+static void gather_worker(wp_process_pool *pool, uint32_t index) {
+  wp_host_worker *worker = &pool->workers[index];
+  bool sound = true;
+  while (pool->batch_count < WP_BATCH && worker->collected != worker->published) {
+    uint32_t position = worker->collected;
+    const wp_sent *sent = sent_at(pool, worker, position);
+    wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
+    uint32_t word = wp_atomic_load(&slot->state, wp_acquire);  // edge "reply"
+    if (sent->state == WP_SENT_TASK && word == wp_slot_word(position, WP_SLOT_DONE)) {
+      take_reply(pool, index, slot, sent->task);
+    } else if (sent->state == WP_SENT_REVOKED && word == wp_slot_word(position, WP_SLOT_SKIPPED)) {
+      worker->collected++;
+      if (worker->freed == position) worker->freed++;
+    } else {
+      sound = plausible(word, position, sent->state);
+      break;
+    }
+  }
+  if (worker->collected == worker->published) sound = !shows_result(pool, worker);  // of a task it was never sent
+  if (pool->batch_count == WP_BATCH) return;
+  if (worker->state == WP_WORKER_ENDED) {
+    if (worker->freed == worker->collected) bury(pool, index);
+    return;
+  }
+  if (!sound && !worker->condemned && worker->pidfd >= 0) {
+    worker->condemned = true;  // a task has overwritten its worker's slots; its death is handled like any other
+    wp_pidfd_kill(worker->pidfd, SIGKILL);
+  }
+  wp_dispatch_place(pool, index);
+}
+
+static void see_ready(wp_process_pool *pool, uint32_t index) {
+  wp_host_worker *worker = &pool->workers[index];
+  if (worker->state != WP_WORKER_SPAWNING) return;
+  wp_channel_status *status = wp_channel_get_status(&worker->channel);
+  if (wp_atomic_load(&status->ready, wp_acquire) != worker->generation) return;
+  // Not before SPAWNED has told its process id; that report is already on its way.
+  if (worker->process == 0) return;
+  worker->state = WP_WORKER_LIVE;
+  worker->start_failures = 0;
+  pool->template_failures = 0;
+  wp_dispatch_place(pool, index);
+}
+
+/// Frees the slots that the last batch's callbacks used.
+static void settle(wp_process_pool *pool) {
+  for (uint32_t i = 0; i < pool->batch_count; i++) {
+    uint32_t index = pool->batch[i].worker;
+    if (index == WP_NO_WORKER) continue;
+    pool->workers[index].freed = pool->workers[index].collected;
+    wp_dispatch_place(pool, index);
+  }
+  pool->live -= pool->batch_count;
+  pool->batch_count = 0;
+}
+
+static void call_back(wp_process_pool *pool) {
+  for (uint32_t i = 0; i < pool->batch_count; i++) {
+    wp_completion *record = &pool->batch[i];
+    if (pool->hooks.completed != NULL) pool->hooks.completed(pool->hooks.context, record->token, &record->outcome);
+    if (record->worker == WP_NO_WORKER) continue;
+    wp_channel *channel = &pool->workers[record->worker].channel;
+    give_back(wp_channel_arguments(channel, &pool->geometry, record->position), record->touched_arguments);
+    give_back(wp_channel_results(channel, &pool->geometry, record->position), record->touched_results);
+  }
+}
+
+bool wp_process_collect(wp_process_pool *pool) {
+  wp_wakes wakes;
+  wakes.count = 0;
+  pthread_mutex_lock(&pool->lock);
+  bool settled = pool->batch_count > 0;
+  settle(pool);
+  gather_ended(pool);
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    see_ready(pool, i);
+    if (pool->workers[i].state >= WP_WORKER_LIVE) gather_worker(pool, i);
+  }
+  gather_ended(pool);
+  wp_lifecycle_advance(pool, &wakes);
+  wp_dispatch_pending(pool, &wakes);
+  pool->busy = pool->live > pool->batch_count;
+  pthread_mutex_unlock(&pool->lock);
+  wp_wake_all(&wakes);
+  call_back(pool);
+  return settled || pool->batch_count > 0;
+}
+
+bool wp_process_has_news(const wp_process_pool *pool) {
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    const wp_host_worker *worker = &pool->workers[i];
+    if (worker->state == WP_WORKER_ENDED) return true;
+    if (worker->state == WP_WORKER_SPAWNING && worker->process != 0) {
+      wp_channel_status *status = wp_channel_get_status(&worker->channel);
+      if (wp_atomic_load(&status->ready, wp_seq_cst) == worker->generation) return true;
+    }
+    if (worker->state == WP_WORKER_LIVE && !worker->condemned && shows_result(pool, worker)) return true;
+  }
+  return false;
+}

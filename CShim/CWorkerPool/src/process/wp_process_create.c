@@ -1,0 +1,239 @@
+// Creating a pool: settings are checked, memory is laid out, the template is started (while the host still has one
+// thread, if it is to be forked), then the collector, which starts the workers.
+#include "wp_process_state.h"
+
+#include "../base/wp_error.h"
+#include "../platform/wp_event.h"
+#include "../platform/wp_process.h"
+#include "../platform/wp_shared_memory.h"
+#include "wp_process_reexec.h"
+#include "wp_thread_pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WP_DEFAULT_PREFETCH 2u
+
+// MARK: Forks of other people
+
+static wp_atomic_u32 fork_count;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void count_fork(void) { wp_atomic_fetch_add(&fork_count, 1u, wp_relaxed); }
+static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
+
+uint32_t wp_fork_count(void) { return wp_atomic_load(&fork_count, wp_relaxed); }
+
+// MARK: Settings
+
+static wp_status check(const wp_process_pool_config *config, wp_error *error) {
+  if (config->worker_count > WP_PROCESS_POOL_MAX_WORKERS) {
+    return wp_fail(error, WP_INVALID_ARGUMENT, 0, "worker_count", "at most 1024 worker processes");
+  }
+  if (config->prefetch > WP_PROCESS_MAX_PREFETCH) {
+    return wp_fail(error, WP_INVALID_ARGUMENT, 0, "prefetch", "at most 16 tasks per worker");
+  }
+  if (config->max_payload > WP_PROCESS_PAYLOAD_CEILING) {
+    return wp_fail(error, WP_INVALID_ARGUMENT, 0, "max_payload", "at most 2^40 bytes");
+  }
+  if (config->start_method > WP_START_REEXEC) {
+    return wp_fail(error, WP_INVALID_ARGUMENT, 0, "start_method", "one of automatic, fork and reexec");
+  }
+  if (config->start_method == WP_START_FORK && config->handler == NULL) {
+    return wp_fail(error, WP_INVALID_ARGUMENT, 0, "handler", "a forked pool needs a handler");
+  }
+  return WP_OK;
+}
+
+static wp_status pick_method(const wp_process_pool_config *config, wp_start_method *method, wp_error *error) {
+  *method = config->start_method;
+  size_t threads = *method == WP_START_REEXEC ? 0 : wp_process_thread_count();
+  if (*method == WP_START_AUTOMATIC) {
+    *method = threads == 1 && config->handler != NULL ? WP_START_FORK : WP_START_REEXEC;
+  }
+  if (*method == WP_START_FORK) {
+    if (threads == 1) return WP_OK;
+    const char *rule = threads == 0 ? "forking needs to know that the host has one thread, and /proc/self/task cannot "
+                                      "be read"
+                                    : "a host with more than one thread cannot be forked: locks that other threads "
+                                      "hold would never be released in the workers";
+    return wp_fail(error, WP_UNSUPPORTED, 0, "start_method", rule);
+  }
+  const char *refusal = wp_reexec_refusal();
+  return refusal == NULL ? WP_OK : wp_fail(error, WP_UNSUPPORTED, 0, "start_method", refusal);
+}
+
+/// How many workers, and where each goes.
+static wp_status place_workers(const wp_process_pool_config *config, uint32_t *count, wp_placement **placements,
+                               wp_error *error) {
+  *count = config->worker_count;
+  *placements = NULL;
+  if (*count != 0 && config->affinity == WP_AFFINITY_NONE) return WP_OK;
+  wp_topology *topology = NULL;
+  wp_status status = wp_topology_create(NULL, &topology, error);
+  if (status != WP_OK) return status;
+  size_t granted = wp_topology_granted(topology);
+  if (*count == 0) *count = granted < WP_PROCESS_POOL_MAX_WORKERS ? (uint32_t)granted : WP_PROCESS_POOL_MAX_WORKERS;
+  if (config->affinity != WP_AFFINITY_NONE) {
+    *placements = (wp_placement *)calloc(*count, sizeof **placements);
+    status = *placements == NULL ? wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "calloc", NULL)
+                                 : wp_topology_place(topology, config->affinity, config->cpus, config->cpu_count,
+                                                     *count, *placements, NULL, error);
+  }
+  wp_topology_destroy(topology);
+  return status;
+}
+
+// MARK: Building
+
+static wp_status allocate(wp_process_pool *pool, const wp_placement *placements, wp_error *error) {
+  uint32_t count = pool->geometry.worker_count;
+  pool->workers = (wp_host_worker *)calloc(count, sizeof *pool->workers);
+  pool->batch = (wp_completion *)aligned_alloc(alignof(wp_completion), WP_BATCH * sizeof *pool->batch);
+  if (pool->workers == NULL || pool->batch == NULL) {
+    return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL);
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    pool->workers[i].pidfd = -1;
+    pool->workers[i].bucket = WP_NO_WORKER;
+    pool->workers[i].cpu = placements == NULL ? -1 : placements[i].cpu;
+  }
+  for (size_t i = 0; i <= WP_PROCESS_MAX_PREFETCH; i++) pool->buckets[i].first = pool->buckets[i].last = WP_NO_WORKER;
+  return WP_OK;
+}
+
+static wp_status share_memory(wp_process_pool *pool, const char *prefix, wp_error *error) {
+  const char *call = NULL;
+  pool->memory = wp_memory_file_create("worker-pool", pool->geometry.total, &call);
+  if (pool->memory < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
+  pool->doorbell = wp_event_create();
+  if (pool->doorbell < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "eventfd", NULL);
+  void *memory = wp_memory_map(pool->memory, 0, (size_t)pool->geometry.total, true);
+  if (memory == NULL) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
+  pool->head = (wp_pool_head *)memory;
+  pool->head->worker_count = pool->geometry.worker_count;
+  pool->head->prefetch = pool->geometry.prefetch;
+  pool->head->max_payload = pool->geometry.max_payload;
+  pool->head->spin_ns = pool->spin_ns;
+  strncpy(pool->head->prefix, prefix == NULL ? "worker" : prefix, WP_PROCESS_PREFIX_BYTES - 1);
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    unsigned char *channel = (unsigned char *)memory + wp_channel_offset(&pool->geometry, i);
+    pool->workers[i].channel.host_part = channel;
+    pool->workers[i].channel.worker_part = channel + pool->geometry.host_part;
+  }
+  return WP_OK;
+}
+
+static void destroy(wp_process_pool *pool) {
+  void (*hook)(void *) = pool->hooks.destroy;
+  void *context = pool->hooks.context;
+  wp_task_table_destroy(&pool->tasks);
+  free(pool->workers);
+  free(pool->batch);
+  pthread_cond_destroy(&pool->changed);
+  pthread_mutex_destroy(&pool->lock);
+  free(pool);
+  if (hook != NULL) hook(context);
+}
+
+void wp_pool_drop(wp_process_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  uint32_t left = --pool->references;
+  pthread_mutex_unlock(&pool->lock);
+  if (left == 0) destroy(pool);
+}
+
+/// Starts the collector's thread: detached, because a pool may be released on it.
+static wp_status start_collector(wp_process_pool *pool, wp_error *error) {
+  pthread_t thread;
+  pthread_attr_t attributes;
+  int failure = pthread_attr_init(&attributes);
+  if (failure != 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_attr_init", NULL);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  sigset_t mask;
+  wp_signals_block(&mask);
+  pool->references++;
+  failure = pthread_create(&thread, &attributes, wp_collector_main, pool);
+  wp_signals_restore(&mask);
+  pthread_attr_destroy(&attributes);
+  if (failure == 0) return WP_OK;
+  pool->references--;
+  return wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_create", NULL);
+}
+
+/// Waits until the collector has started all workers, or has given up and cleared everything away.
+static wp_status await_start(wp_process_pool *pool, wp_error *error) {
+  pthread_mutex_lock(&pool->lock);
+  while (pool->phase == WP_POOL_STARTING || (pool->phase == WP_POOL_FAILED && !pool->finished)) {
+    pthread_cond_wait(&pool->changed, &pool->lock);
+  }
+  bool failed = pool->phase == WP_POOL_FAILED;
+  wp_error found = pool->start_error;
+  pid_t thread = pool->collector_thread;
+  pthread_mutex_unlock(&pool->lock);
+  if (!failed) return WP_OK;
+  wp_thread_await_exit(thread);
+  return wp_fail(error, found.status, found.system_errno, found.call, found.rule);
+}
+
+static wp_status build(wp_process_pool *pool, const wp_process_pool_config *config, const wp_placement *placements,
+                       wp_error *error) {
+  wp_status status = allocate(pool, placements, error);
+  if (status == WP_OK) status = share_memory(pool, config->name, error);
+  if (status == WP_OK) status = wp_template_start(pool, error);
+  if (status == WP_OK) {
+    status = start_collector(pool, error);
+    if (status == WP_OK) return await_start(pool, error);
+    wp_processes_end(pool);
+  }
+  wp_pool_tear_down(pool);
+  return status;
+}
+
+static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t count, wp_start_method method) {
+  wp_process_pool *pool = (wp_process_pool *)calloc(1, sizeof *pool);
+  if (pool == NULL) return NULL;
+  uint32_t prefetch = config->prefetch == 0 ? WP_DEFAULT_PREFETCH : config->prefetch;
+  size_t max_payload = config->max_payload == 0 ? WP_PROCESS_DEFAULT_MAX_PAYLOAD : config->max_payload;
+  pool->geometry = wp_geometry_of(count, prefetch, max_payload);
+  pool->method = method;
+  pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;
+  if (config->spin_ns == WP_SPIN_NEVER) pool->spin_ns = 0;
+  pool->handler = config->handler;
+  pool->handler_context = config->handler_context;
+  pool->hooks = config->hooks;
+  pool->fork_count = wp_fork_count();
+  pool->references = 1;
+  pool->memory = pool->doorbell = pool->control = pool->template_pidfd = -1;
+  pthread_mutex_init(&pool->lock, NULL);
+  pthread_cond_init(&pool->changed, NULL);
+  wp_task_table_init(&pool->tasks);
+  return pool;
+}
+
+wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_process_pool **result, wp_error *error) {
+  wp_start_method method;
+  uint32_t count;
+  wp_placement *placements = NULL;
+  wp_status status = check(config, error);
+  if (status == WP_OK) status = pick_method(config, &method, error);
+  if (status == WP_OK) status = place_workers(config, &count, &placements, error);
+  if (status != WP_OK) {
+    free(placements);
+    return status;
+  }
+  pthread_once(&fork_once, watch_forks);
+  wp_process_pool *pool = new_pool(config, count, method);
+  status = pool == NULL ? wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL)
+                        : build(pool, config, placements, error);
+  free(placements);
+  if (status == WP_OK) {
+    *result = pool;
+  } else if (pool != NULL) {
+    pool->hooks.destroy = NULL;  // a call that fails leaves the context to its caller
+    wp_pool_drop(pool);
+  }
+  return status;
+}

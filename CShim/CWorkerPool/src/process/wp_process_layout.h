@@ -1,0 +1,187 @@
+// What lives in the memory that host and workers share, and who writes it.
+//
+// One sparse memory file per pool, mapped whole by the host and in parts by each worker:
+//
+//     pool part      head, table of interned names         worker maps it read-only
+//     channel 0      host part:   head, requests, arguments         … read-only
+//                    worker part: signal, status, slots, results    … read-write
+//     channel 1      …                                     other workers' channels are not mapped at all
+//
+// A worker that runs wild can so damage its own slots and results only: never its arguments (which is why a task that
+// it had not begun can be read back from them after its death), never a neighbour's, never the pool's. There is one
+// file and not one per worker because descriptors are what a host with many workers runs out of first.
+//
+// There is no lock here: a worker that is killed would hold it for ever. The host believes nothing that a worker can
+// write: it reads a value once, checks it, then uses that copy; what it dispatched where stands in memory of its own
+// (wp_process_state.h).
+//
+// Sources: the ring with a per-slot word follows Vyukov's bounded queue; sleep and wake are Dekker's pattern as in
+// the kernel's virtio rings ("publish, then look whether the other side sleeps"). Rejected: a socket or pipe per
+// worker (4-60 µs a message against 0.25); robust mutexes (a dead owner leaves the data behind them half-written);
+// shm_open (a name that outlives a crash); one file per worker, and F_SEAL_FUTURE_WRITE on the host's half (which
+// forbids giving its pages back).
+#ifndef WP_PROCESS_LAYOUT_H
+#define WP_PROCESS_LAYOUT_H
+
+#include "../base/wp_assert.h"
+#include "../base/wp_atomic.h"
+#include "wp_process_pool.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WP_PROCESS_MAX_NAMES 16384u
+#define WP_PROCESS_NAME_BYTES ((size_t)4 << 20)
+#define WP_PROCESS_PREFIX_BYTES 48
+/// Payloads up to these sizes travel in the cache lines of their slot.
+#define WP_REQUEST_INLINE 112u
+#define WP_REPLY_INLINE 80u
+/// Bytes of each payload area that stay warm between tasks: touching fresh pages costs eight times a copy.
+#define WP_KEEP_WARM ((size_t)1 << 20)
+/// Largest `max_payload`: keeps every offset below far from overflow.
+#define WP_PROCESS_PAYLOAD_CEILING ((size_t)1 << 40)
+
+/// Start of the file. Constant after init except the two words at the end, which the host writes.
+typedef struct wp_pool_head {
+  uint32_t worker_count;
+  uint32_t prefetch;
+  uint64_t max_payload;
+  uint64_t spin_ns;
+  char prefix[WP_PROCESS_PREFIX_BYTES];
+  /// 1 while the collector is about to sleep or sleeps: whoever ends a task must then ring.
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 host_sleeping;
+  /// Names interned so far. Entries below it never change. Edge "name": release here, acquire by the reader.
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 name_count;
+} wp_pool_head;
+
+/// Where a name's bytes stand, from the start of the name bytes. A NUL follows each name.
+typedef struct wp_name_entry {
+  uint32_t offset;
+  uint32_t length;
+} wp_name_entry;
+
+// MARK: Host part of a channel
+
+/// Written by the host before it asks for a worker, constant while that worker lives.
+typedef struct wp_channel_head {
+  WP_ALIGNED(WP_CACHE_LINE) uint32_t generation;
+  /// CPU to pin to, -1 to float.
+  int32_t cpu;
+} wp_channel_head;
+
+/// One task on its way to the worker. Written by the host while the slot is free.
+typedef struct wp_request_slot {
+  WP_ALIGNED(WP_CACHE_LINE) uint64_t length;
+  uint32_t function;
+  uint32_t reserved;
+  unsigned char bytes[WP_REQUEST_INLINE];
+} wp_request_slot;
+
+// MARK: Worker part of a channel
+
+/// The word a worker sleeps on. Written by the host: positions published so far, and `WP_SIGNAL_EXIT` in bit 0.
+typedef struct wp_channel_signal {
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 word;
+} wp_channel_signal;
+
+#define WP_SIGNAL_EXIT 1u
+static inline uint32_t wp_signal_of(uint32_t published, bool leave) { return (published << 1) | (leave ? 1u : 0u); }
+
+/// Written by the worker.
+typedef struct wp_channel_status {
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 sleeping;
+  /// Generation of the worker that has set itself up.
+  wp_atomic_u32 ready;
+  /// The call that kept it from doing so (a `wp_call`), and `errno`.
+  wp_atomic_u32 failed_call;
+  wp_atomic_u32 failed_errno;
+} wp_channel_status;
+
+/// A slot's state and, once done, its task's result.
+///
+/// `state` is one word, [position | state]: position counts the tasks this worker was sent, so a slot used again is
+/// never mistaken for its former self.
+///
+///                    worker CAS            worker store
+///     READY(p) ───────────────▶ STARTED(p) ────────────▶ DONE(p) ─┐
+///       ▲ │ host CAS             worker store                     │ host store, once it has let go of
+///       │ └──────────▶ REVOKED(p) ─────────▶ SKIPPED(p) ──────────┤ the slot's former task
+///       └── EMPTY ◀── channel reset ◀── worker dead               └──▶ READY(p + slots)
+///
+/// Edges: "publish": the host's store of READY releases request and arguments to the worker's CAS. "reply": the
+/// worker's store of DONE releases this line and the results to the host's load. Which side may write the rest of the
+/// line: the worker, from the moment it sees READY until it stores DONE.
+typedef struct wp_reply_slot {
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 state;
+  uint32_t code;
+  /// What the handler asked for: over the pool's limit means that it did not get it.
+  uint64_t length;
+  /// When the task began (written before the CAS to STARTED) and ended, on CLOCK_MONOTONIC.
+  wp_atomic_u64 started_ns;
+  uint64_t ended_ns;
+  /// Bytes of the result area that may have been touched.
+  uint64_t touched;
+  uint64_t reserved;
+  unsigned char bytes[WP_REPLY_INLINE];
+} wp_reply_slot;
+
+WP_STATIC_ASSERT(sizeof(wp_request_slot) == WP_CACHE_LINE, "a request is one cache line");
+WP_STATIC_ASSERT(sizeof(wp_reply_slot) == WP_CACHE_LINE, "a reply is one cache line");
+WP_STATIC_ASSERT(offsetof(wp_request_slot, bytes) % 16 == 0, "inline payloads are aligned for any scalar");
+WP_STATIC_ASSERT(offsetof(wp_reply_slot, bytes) % 16 == 0, "inline payloads are aligned for any scalar");
+
+enum { WP_SLOT_EMPTY = 0, WP_SLOT_READY, WP_SLOT_STARTED, WP_SLOT_DONE, WP_SLOT_REVOKED, WP_SLOT_SKIPPED };
+static inline uint32_t wp_slot_word(uint32_t position, uint32_t state) { return (position << 3) | state; }
+
+// MARK: Geometry
+
+/// Offsets and sizes, all page aligned, that follow from three numbers.
+typedef struct wp_geometry {
+  uint32_t worker_count;
+  /// How many tasks a worker may hold.
+  uint32_t prefetch;
+  /// `prefetch` rounded up to a power of two, so that positions may wrap; slots never used cost address space only.
+  uint32_t slots;
+  size_t max_payload;
+  /// Bytes reserved for one payload.
+  size_t area;
+  size_t host_part;
+  size_t worker_part;
+  /// Fixed parts, before the payload areas.
+  size_t host_fixed;
+  size_t worker_fixed;
+  uint64_t total;
+} wp_geometry;
+
+/// Bytes of the pool part: the same for every pool.
+size_t wp_pool_part_size(void);
+wp_geometry wp_geometry_of(uint32_t worker_count, uint32_t prefetch, size_t max_payload);
+uint64_t wp_channel_offset(const wp_geometry *geometry, uint32_t index);
+
+/// One channel as mapped by somebody.
+typedef struct wp_channel {
+  unsigned char *host_part;
+  unsigned char *worker_part;
+} wp_channel;
+
+wp_channel_head *wp_channel_get_head(const wp_channel *channel);
+wp_request_slot *wp_channel_request(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
+void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
+wp_channel_signal *wp_channel_get_signal(const wp_channel *channel);
+wp_channel_status *wp_channel_get_status(const wp_channel *channel);
+wp_reply_slot *wp_channel_reply(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
+void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
+
+// MARK: Interned names
+
+wp_name_entry *wp_pool_names(wp_pool_head *head);
+char *wp_pool_name_bytes(wp_pool_head *head);
+/// Index of `name`, added if it is new; false when the table is full. One caller at a time. O(names).
+bool wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

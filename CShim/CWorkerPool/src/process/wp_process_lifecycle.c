@@ -1,0 +1,343 @@
+// Processes of a pool: starting the template, asking it for workers, hearing of deaths, ending all of it.
+//
+// All of this runs with the collector role, so none of it can race with itself; what others may look at changes under
+// the lock. A worker's death reaches us as EXITED from the template, its parent. The template's own death reaches us
+// through its pidfd, and takes its workers with it (PR_SET_PDEATHSIG); we then wait on each worker's pidfd before
+// their channels are used again.
+#include "wp_process_state.h"
+
+#include "../platform/wp_clock.h"
+#include "../platform/wp_process.h"
+#include "../platform/wp_socket.h"
+#include "../base/wp_error.h"
+#include "wp_process_reexec.h"
+#include "wp_process_template.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WP_QUIT_TIMEOUT_MS 5000
+
+// MARK: Starting
+
+static int start_forked(wp_process_pool *pool, int ends[2], pid_t *process, const char **call) {
+  *call = "fork";
+  fflush(NULL);  // or every process prints what is still in the buffers
+  *process = fork();
+  if (*process < 0) return errno;
+  if (*process == 0) wp_template_main(ends[1], pool->handler, pool->handler_context);
+  return 0;
+}
+
+wp_status wp_template_start(wp_process_pool *pool, wp_error *error) {
+  int ends[2];
+  if (!wp_socket_pair(ends)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "socketpair", NULL);
+  const char *call = NULL;
+  pid_t process = 0;
+  sigset_t mask;
+  wp_signals_block(&mask);  // inherited: no signal reaches the template before it can deal with it
+  int failure = pool->method == WP_START_FORK ? start_forked(pool, ends, &process, &call)
+                                              : wp_reexec_start(ends[1], &process, &call);
+  wp_signals_restore(&mask);
+  close(ends[1]);
+  if (failure != 0) {
+    close(ends[0]);
+    return wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, call, NULL);
+  }
+  // It waits for START, so it is alive and the number its own.
+  pool->control = ends[0];
+  pool->template_pidfd = wp_pidfd_open(process);
+  if (pool->template_pidfd < 0) {
+    wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "pidfd_open", NULL);
+    wp_child_end(process);
+    close(ends[0]);
+    pool->control = -1;
+    return WP_SYSTEM_CALL_FAILED;
+  }
+  wp_message start;
+  memset(&start, 0, sizeof start);
+  start.kind = WP_MESSAGE_START;
+  start.process = getpid();
+  int descriptors[2] = {pool->memory, pool->doorbell};
+  wp_socket_send(pool->control, &start, sizeof start, descriptors, 2, true);  // if it is gone, its pidfd will tell
+  pool->template_ready = false;
+  pool->template_deadline = wp_clock_now() + WP_HELLO_TIMEOUT_NS;
+  pthread_mutex_lock(&pool->lock);
+  pool->template_process = process;
+  pthread_mutex_unlock(&pool->lock);
+  return WP_OK;
+}
+
+/// Clears a channel whose last worker is dead and asks for a new one. Under the lock.
+static void spawn_worker(wp_process_pool *pool, uint32_t index) {
+  wp_host_worker *worker = &pool->workers[index];
+  worker->generation++;
+  worker->state = WP_WORKER_SPAWNING;
+  worker->process = 0;
+  worker->condemned = false;
+  worker->loss = NULL;
+  wp_channel_head *head = wp_channel_get_head(&worker->channel);
+  head->generation = worker->generation;
+  head->cpu = worker->cpu;
+  wp_channel_status *status = wp_channel_get_status(&worker->channel);
+  wp_atomic_store(&status->sleeping, 0u, wp_relaxed);
+  wp_atomic_store(&status->ready, 0u, wp_relaxed);
+  wp_atomic_store(&status->failed_call, 0u, wp_relaxed);
+  wp_atomic_store(&status->failed_errno, 0u, wp_relaxed);
+  for (uint32_t i = 0; i < pool->geometry.slots; i++) {
+    wp_atomic_store(&wp_channel_reply(&worker->channel, &pool->geometry, i)->state, 0u, wp_relaxed);
+  }
+  wp_atomic_store(&wp_channel_get_signal(&worker->channel)->word, 0u, wp_relaxed);
+  // The new worker is forked after the template has received this message: that orders all the stores above.
+  wp_message message;
+  memset(&message, 0, sizeof message);
+  message.kind = WP_MESSAGE_SPAWN;
+  message.worker = index;
+  message.generation = worker->generation;
+  if (wp_socket_send(pool->control, &message, sizeof message, NULL, 0, true)) return;
+  wp_worker_ended(pool, index, SIGKILL, "the template process ended");  // its pidfd will tell the rest
+}
+
+// MARK: What goes wrong
+
+static void fail_start(wp_process_pool *pool, wp_status status, int number, const char *call, const char *rule) {
+  if (pool->phase != WP_POOL_STARTING) return;
+  wp_fail(&pool->start_error, status, number, call, rule);
+  pool->phase = WP_POOL_FAILED;
+}
+
+void wp_pool_break(wp_process_pool *pool, const char *reason) {
+  if (pool->phase != WP_POOL_RUNNING) return;
+  pool->phase = WP_POOL_BROKEN;
+  pool->broken_reason = reason;
+  wp_task_loss loss;
+  memset(&loss, 0, sizeof loss);
+  loss.end = WP_TASK_POOL_BROKEN;
+  loss.reason = reason;
+  while (pool->tasks.pending.count > 0) {
+    uint32_t index = pool->tasks.pending.first;
+    wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
+    wp_process_lose(pool, index, &loss);
+  }
+}
+
+/// A worker ended, or could not be forked, before it was ready.
+static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, int number) {
+  wp_host_worker *worker = &pool->workers[index];
+  if (call != WP_CALL_NONE) fail_start(pool, WP_SYSTEM_CALL_FAILED, number, wp_call_name(call), NULL);
+  else fail_start(pool, WP_BROKEN, 0, NULL, "a worker ended before it was ready");
+  if (++worker->start_failures >= WP_START_ATTEMPTS) {
+    wp_pool_break(pool, call == WP_CALL_FORK ? "no worker could be forked, three times in a row"
+                                             : "a worker ended before it was ready, three times in a row");
+  }
+  // 10 ms, then 100: time for a passing shortage of processes to pass.
+  worker->retry_at = wp_clock_now() + (worker->start_failures == 1 ? 10000000u : 100000000u);
+}
+
+void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, const char *loss) {
+  wp_host_worker *worker = &pool->workers[index];
+  if (worker->state != WP_WORKER_SPAWNING && worker->state != WP_WORKER_LIVE) return;
+  worker->state = WP_WORKER_ENDED;
+  worker->wait_status = wait_status;
+  worker->loss = loss;
+  worker->retry_at = 0;
+  if (worker->pidfd >= 0) close(worker->pidfd);
+  worker->pidfd = -1;
+  wp_dispatch_forget(pool, index);
+}
+
+// MARK: Listening
+
+static void hear_exit(wp_process_pool *pool, const wp_message *message) {
+  wp_host_worker *worker = &pool->workers[message->worker];
+  wp_channel_status *status = wp_channel_get_status(&worker->channel);
+  bool was_ready = worker->state == WP_WORKER_LIVE ||
+                   wp_atomic_load(&status->ready, wp_acquire) == worker->generation;
+  wp_worker_ended(pool, message->worker, message->value, NULL);
+  if (was_ready || pool->phase == WP_POOL_LEAVING) return;
+  uint32_t call = wp_atomic_load(&status->failed_call, wp_acquire);
+  start_failed(pool, message->worker, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
+}
+
+/// One report about a worker. Under the lock.
+static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int *descriptor) {
+  if (message->worker >= pool->geometry.worker_count) return;
+  wp_host_worker *worker = &pool->workers[message->worker];
+  if (worker->state != WP_WORKER_SPAWNING && worker->state != WP_WORKER_LIVE) return;
+  if (message->generation != worker->generation) return;
+  switch (message->kind) {
+  case WP_MESSAGE_SPAWNED:
+    worker->process = message->process;
+    worker->pidfd = *descriptor;
+    *descriptor = -1;
+    // The kernel drops a descriptor that finds no room in our table.
+    if (worker->pidfd < 0) fail_start(pool, WP_SYSTEM_CALL_FAILED, EMFILE, "recvmsg", NULL);
+    break;
+  case WP_MESSAGE_SPAWN_FAILED:
+    wp_worker_ended(pool, message->worker, 0, NULL);
+    start_failed(pool, message->worker, message->call, message->value);
+    break;
+  case WP_MESSAGE_EXITED: hear_exit(pool, message); break;
+  default: break;
+  }
+}
+
+static void hear_failure(wp_process_pool *pool, const wp_message *message) {
+  if (message->call == WP_CALL_HANDLER) {
+    const char *rule = pool->method == WP_START_FORK ? "a forked pool needs a handler"
+                                                     : "wp_process_reexec_handler returned no handler";
+    fail_start(pool, WP_UNSUPPORTED, 0, "handler", rule);
+  }
+  fail_start(pool, WP_SYSTEM_CALL_FAILED, message->value, wp_call_name(message->call), NULL);
+  // A template restarted in vain; its pidfd says so too, and counts the attempts.
+}
+
+static void hear_hello(wp_process_pool *pool, const wp_message *message) {
+  if (message->value > 1) {
+    const char *rule = "the re-executed program has several threads when it loads the pool, so it cannot fork workers";
+    fail_start(pool, WP_UNSUPPORTED, 0, NULL, rule);
+    wp_pool_break(pool, rule);
+    return;
+  }
+  pool->template_ready = true;
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    if (pool->workers[i].state == WP_WORKER_ABSENT) spawn_worker(pool, i);
+  }
+}
+
+void wp_template_listen(wp_process_pool *pool) {
+  while (pool->control >= 0) {
+    wp_message message;
+    int descriptor = -1;
+    ssize_t length = wp_socket_receive(pool->control, &message, sizeof message, &descriptor, 1, false);
+    if (length == (ssize_t)sizeof message) {
+      pthread_mutex_lock(&pool->lock);
+      if (message.kind == WP_MESSAGE_HELLO) hear_hello(pool, &message);
+      else if (message.kind == WP_MESSAGE_FAILED) hear_failure(pool, &message);
+      else hear_of_worker(pool, &message, &descriptor);
+      pthread_mutex_unlock(&pool->lock);
+    }
+    if (descriptor >= 0) close(descriptor);
+    if (length < 0) return;
+    if (length == 0) {
+      wp_template_lost(pool);
+      return;
+    }
+  }
+}
+
+// MARK: Ending
+
+void wp_processes_end(wp_process_pool *pool) {
+  if (pool->template_pidfd >= 0) {
+    wp_message quit;
+    memset(&quit, 0, sizeof quit);
+    quit.kind = WP_MESSAGE_QUIT;
+    bool asked = pool->template_ready && wp_socket_send(pool->control, &quit, sizeof quit, NULL, 0, false);
+    // Asked, it ends its workers, waits for them and leaves. Killed, it takes them along, but less exactly.
+    if (asked) wp_pidfd_kill(pool->template_pidfd, SIGCONT);
+    if (!asked || !wp_pidfd_wait(pool->template_pidfd, WP_QUIT_TIMEOUT_MS)) {
+      wp_pidfd_kill(pool->template_pidfd, SIGKILL);
+      wp_pidfd_wait(pool->template_pidfd, -1);
+    }
+    wp_pidfd_reap(pool->template_pidfd);
+    close(pool->template_pidfd);
+    pool->template_pidfd = -1;
+  }
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    if (pool->workers[i].pidfd < 0) continue;
+    wp_pidfd_kill(pool->workers[i].pidfd, SIGKILL);
+    wp_pidfd_wait(pool->workers[i].pidfd, -1);
+  }
+  if (pool->control >= 0) close(pool->control);
+  pool->control = -1;
+  pool->template_ready = false;
+  pthread_mutex_lock(&pool->lock);
+  pool->template_process = 0;
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    wp_worker_ended(pool, i, SIGKILL, "the template process ended");
+  }
+  pthread_mutex_unlock(&pool->lock);
+}
+
+void wp_template_lost(wp_process_pool *pool) {
+  if (pool->template_pidfd < 0) return;
+  wp_pidfd_kill(pool->template_pidfd, SIGKILL);  // it may have closed its socket only
+  wp_pidfd_wait(pool->template_pidfd, -1);
+  pool->template_ready = false;
+  wp_processes_end(pool);
+  pthread_mutex_lock(&pool->lock);
+  fail_start(pool, WP_BROKEN, 0, NULL, "the template process ended before the workers were ready");
+  if (pool->method == WP_START_FORK) {
+    wp_pool_break(pool, "the template process ended, and a forked one cannot be replaced");
+  } else if (++pool->template_failures >= WP_START_ATTEMPTS) {
+    wp_pool_break(pool, "the template process ended before its workers were ready, three times in a row");
+  }
+  pthread_mutex_unlock(&pool->lock);
+}
+
+// MARK: What is due
+
+bool wp_workers_absent(const wp_process_pool *pool) {
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    if (pool->workers[i].state != WP_WORKER_ABSENT) return false;
+  }
+  return true;
+}
+
+static bool all_live(const wp_process_pool *pool) {
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    if (pool->workers[i].state != WP_WORKER_LIVE) return false;
+  }
+  return true;
+}
+
+/// No task is left: each worker may go. One that is still starting finds the order when it begins.
+static void order_to_leave(wp_process_pool *pool, wp_wakes *wakes) {
+  pool->phase = WP_POOL_LEAVING;
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    wp_host_worker *worker = &pool->workers[i];
+    if (worker->state != WP_WORKER_LIVE && worker->state != WP_WORKER_SPAWNING) continue;
+    wp_atomic_u32 *word = &wp_channel_get_signal(&worker->channel)->word;
+    wp_atomic_store(word, wp_signal_of(worker->published, true), wp_seq_cst);
+    if (wakes->count == WP_BATCH) wp_wake_all(wakes);
+    wakes->words[wakes->count++] = word;
+  }
+}
+
+static void start_what_is_due(wp_process_pool *pool) {
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    const wp_host_worker *worker = &pool->workers[i];
+    if (worker->state != WP_WORKER_ABSENT) continue;
+    if (worker->retry_at == 0 || worker->retry_at <= wp_clock_now()) spawn_worker(pool, i);
+  }
+}
+
+void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes) {
+  bool waiting = pool->template_pidfd >= 0 && !pool->template_ready;
+  if (waiting && wp_clock_now() > pool->template_deadline) {
+    fail_start(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
+    wp_pool_break(pool, "a new template did not answer within 60 seconds");
+  }
+  if (pool->phase == WP_POOL_STARTING && all_live(pool)) {
+    pool->phase = WP_POOL_RUNNING;
+    pthread_cond_broadcast(&pool->changed);
+  } else if (pool->phase == WP_POOL_RUNNING && pool->closed && pool->live == 0) {
+    order_to_leave(pool, wakes);
+  } else if (pool->phase == WP_POOL_RUNNING && pool->template_ready) {
+    start_what_is_due(pool);
+  }
+}
+
+uint64_t wp_lifecycle_deadline(const wp_process_pool *pool) {
+  uint64_t deadline = UINT64_MAX;
+  if (pool->template_pidfd >= 0 && !pool->template_ready) deadline = pool->template_deadline;
+  if (pool->phase != WP_POOL_RUNNING || !pool->template_ready) return deadline;
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    const wp_host_worker *worker = &pool->workers[i];
+    if (worker->state == WP_WORKER_ABSENT && worker->retry_at < deadline) deadline = worker->retry_at;
+  }
+  return deadline;
+}

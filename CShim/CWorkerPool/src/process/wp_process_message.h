@@ -1,0 +1,60 @@
+// What host and template say to each other over the control socket, and how a failed call travels between processes.
+//
+//     host ──▶ template   START (memory file, doorbell)   SPAWN   QUIT
+//     template ──▶ host   HELLO | FAILED                  SPAWNED (pidfd) | SPAWN_FAILED   EXITED
+//
+// For each worker the host asks for the next one only after EXITED or SPAWN_FAILED of the last, so at most two reports
+// per worker are ever on their way.
+#ifndef WP_PROCESS_MESSAGE_H
+#define WP_PROCESS_MESSAGE_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Calls that may fail in another process than the one that reports them.
+typedef enum wp_call {
+  WP_CALL_NONE = 0,
+  WP_CALL_FORK,
+  WP_CALL_MMAP,
+  WP_CALL_PIDFD_OPEN,
+  WP_CALL_SIGNALFD,
+  WP_CALL_RECVMSG,
+  WP_CALL_CALLOC,
+  WP_CALL_SCHED_SETAFFINITY,
+  /// `wp_process_reexec_handler` is missing or returned nothing.
+  WP_CALL_HANDLER,
+} wp_call;
+
+/// The name of a call, "?" for a number that is none.
+const char *wp_call_name(uint32_t call);
+
+typedef enum wp_message_kind {
+  WP_MESSAGE_START = 1,
+  WP_MESSAGE_SPAWN,
+  WP_MESSAGE_QUIT,
+  WP_MESSAGE_HELLO,
+  WP_MESSAGE_FAILED,
+  WP_MESSAGE_SPAWNED,
+  WP_MESSAGE_SPAWN_FAILED,
+  WP_MESSAGE_EXITED,
+} wp_message_kind;
+
+typedef struct wp_message {
+  uint32_t kind;
+  uint32_t worker;
+  uint32_t generation;
+  /// The host's in START, the template's in HELLO, the worker's elsewhere.
+  int32_t process;
+  /// Wait status in EXITED, `errno` in failures.
+  int32_t value;
+  uint32_t call;
+} wp_message;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,217 @@
+// The host's state of a process pool, and what its parts do for each other.
+//
+//     submit, cancel, discard ──lock──▶ tasks, dispatch ──▶ slots ──▶ worker
+//                                          ▲                            │
+//     collector: collect ◀── slots ◀── doorbell if it sleeps ◀──────────┘
+//                lifecycle ◀── control socket ◀── template ◀── SIGCHLD
+//
+// One mutex covers tasks and dispatch. It is never held across a callback, a wait or a process start. One thread at a
+// time has the *collector role* (today: the pool's own thread): only it completes tasks, talks to the template, and
+// writes the fields marked "collector", which it may therefore read without the lock; others read them under it.
+//
+// What must hold, whatever workers do:
+//   1. A task is completed once. It leaves `tasks` in the same critical section in which its end becomes certain, and
+//      what a worker writes can only end the task that the host itself recorded for that slot.
+//   2. A slot is sent again only after its former task's result was used and `freed` passed it.
+//   3. A channel is used again only after its worker is known dead and the collector has drained and buried it.
+//   4. `live` counts tasks whose callback has not returned; a closed pool ends when it is zero.
+#ifndef WP_PROCESS_STATE_H
+#define WP_PROCESS_STATE_H
+
+#include "wp_process_layout.h"
+#include "wp_process_message.h"
+#include "wp_process_tasks.h"
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WP_NO_WORKER UINT32_MAX
+#define WP_BATCH 32
+#define WP_START_ATTEMPTS 3
+#define WP_HELLO_TIMEOUT_NS ((uint64_t)60 * 1000000000u)
+
+/// What the host sent to a slot. REVOKED: taken back, and the worker has yet to step over it.
+typedef enum wp_sent_state { WP_SENT_TASK, WP_SENT_REVOKED } wp_sent_state;
+
+typedef struct wp_sent {
+  uint32_t task;
+  wp_sent_state state;
+} wp_sent;
+
+///              SPAWN            ready word           EXITED, template lost
+///     ABSENT ─────────▶ SPAWNING ─────────▶ LIVE ─────────────────────────▶ ENDED ─▶ ABSENT (buried)
+///                           └───────────────────────────────────────────────▲
+typedef enum wp_worker_state { WP_WORKER_ABSENT = 0, WP_WORKER_SPAWNING, WP_WORKER_LIVE, WP_WORKER_ENDED } wp_worker_state;
+
+/// A worker as the host knows it; survives the processes that fill it.
+typedef struct wp_host_worker {
+  wp_channel channel;        // constant until the pool ends
+  wp_worker_state state;     // collector
+  uint32_t generation;       // collector
+  pid_t process;             // collector
+  int pidfd;                 // collector; -1 when there is none
+  int wait_status;           // collector
+  const char *loss;          // collector; why it ended, when no wait status tells
+  bool condemned;            // collector; killed for what it wrote
+  uint32_t start_failures;   // collector; in a row
+  uint64_t retry_at;         // collector; no earlier start
+  int cpu;                   // constant
+  uint32_t published;        // lock; next position to send
+  uint32_t collected;        // collector; next position to take a result from
+  uint32_t freed;            // collector; positions below may be sent again
+  uint32_t bucket;           // lock; list it is in, or WP_NO_WORKER
+  uint32_t bucket_next;      // lock
+  uint32_t bucket_previous;  // lock
+  wp_sent sent[WP_PROCESS_MAX_PREFETCH];  // lock; by position modulo slots
+} wp_host_worker;
+
+typedef struct wp_worker_list {
+  uint32_t first;
+  uint32_t last;
+} wp_worker_list;
+
+/// Workers to wake once the lock is released. The words may be unmapped by then, which the kernel tolerates.
+typedef struct wp_wakes {
+  wp_atomic_u32 *words[WP_BATCH];
+  uint32_t count;
+} wp_wakes;
+
+/// One ended task between its removal and its callback.
+typedef struct wp_completion {
+  void *token;
+  wp_task_outcome outcome;
+  /// WP_NO_WORKER, or the worker whose slot at `position` stays occupied until the callback has returned.
+  uint32_t worker;
+  uint32_t position;
+  size_t touched_arguments;
+  size_t touched_results;
+  WP_ALIGNED(16) unsigned char bytes[WP_REPLY_INLINE];
+} wp_completion;
+
+///     STARTING ──▶ RUNNING ──▶ LEAVING (closed, no task left) ──▶ OVER
+///         │           └──────▶ BROKEN ──── once closed ───────────▲
+///         └──────────────────▶ FAILED (create fails) ─────────────┘
+typedef enum wp_pool_phase {
+  WP_POOL_STARTING = 0,
+  WP_POOL_RUNNING,
+  WP_POOL_LEAVING,
+  WP_POOL_BROKEN,
+  WP_POOL_FAILED,
+  WP_POOL_OVER,
+} wp_pool_phase;
+
+struct wp_process_pool {
+  // Constant after init.
+  wp_geometry geometry;
+  wp_start_method method;
+  uint64_t spin_ns;
+  wp_process_handler handler;
+  void *handler_context;
+  wp_process_pool_hooks hooks;
+  uint32_t fork_count;
+
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  // Lock.
+  wp_task_table tasks;
+  wp_worker_list buckets[WP_PROCESS_MAX_PREFETCH + 1];  // live workers by how many slots they occupy
+  size_t live;
+  bool closed;
+  bool finished;  // the collector has let go: no process, descriptor or mapping is left
+  uint32_t references;
+  wp_error start_error;
+  const char *broken_reason;
+  pid_t collector_thread;
+
+  // Collector writes under the lock.
+  wp_pool_phase phase;
+  wp_pool_head *head;  // the whole file; NULL once unmapped
+  int memory;
+  int doorbell;
+  wp_host_worker *workers;
+  pid_t template_process;  // 0 when there is none
+
+  // Collector only.
+  int control;
+  int template_pidfd;
+  bool template_ready;
+  uint32_t template_failures;
+  uint64_t template_deadline;
+  wp_completion *batch;  // WP_BATCH of them
+  uint32_t batch_count;
+  bool busy;  // some task is pending or with a worker
+};
+
+// MARK: wp_process_dispatch.c, under the lock
+
+/// Puts the worker where its load and state say it belongs.
+void wp_dispatch_place(wp_process_pool *pool, uint32_t worker);
+void wp_dispatch_forget(wp_process_pool *pool, uint32_t worker);
+/// The least loaded worker that may hold one more task, or WP_NO_WORKER.
+uint32_t wp_dispatch_pick(const wp_process_pool *pool);
+/// Copies a payload into the worker's next slot and publishes it.
+void wp_dispatch_send(wp_process_pool *pool, uint32_t worker, uint32_t task, const void *bytes, size_t length,
+                      wp_wakes *wakes);
+/// Sends pending tasks as far as workers take them, then lets idle workers take over what others have not begun.
+void wp_dispatch_pending(wp_process_pool *pool, wp_wakes *wakes);
+/// Takes a sent task back if its worker has not begun it. Its slot stays occupied until the worker steps over it.
+bool wp_dispatch_revoke(wp_process_pool *pool, uint32_t task);
+/// After the lock was released.
+void wp_wake_all(wp_wakes *wakes);
+
+// MARK: wp_process_collect.c, with the collector role
+
+/// One round: completes what ended, sends what waits. False when there was nothing to do.
+bool wp_process_collect(wp_process_pool *pool);
+/// Whether a round would find a result, without the lock. Part of the collector's prepare-recheck-sleep.
+bool wp_process_has_news(const wp_process_pool *pool);
+/// Under the lock: ends a task that has no reply.
+void wp_process_lose(wp_process_pool *pool, uint32_t task, const wp_task_loss *loss);
+
+// MARK: wp_process_lifecycle.c, with the collector role
+
+/// Starts a template. The error's strings are static.
+wp_status wp_template_start(wp_process_pool *pool, wp_error *error);
+/// Reads the template's reports.
+void wp_template_listen(wp_process_pool *pool);
+/// The template is gone: waits until its workers are too, then sees what can go on.
+void wp_template_lost(wp_process_pool *pool);
+/// Ends template and workers and waits for them.
+void wp_processes_end(wp_process_pool *pool);
+/// Under the lock: a worker's process is gone.
+void wp_worker_ended(wp_process_pool *pool, uint32_t worker, int wait_status, const char *loss);
+/// Under the lock: what became due: starts, the end of starting, the order to leave.
+void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes);
+/// When `wp_lifecycle_advance` has to look again, UINT64_MAX for never.
+uint64_t wp_lifecycle_deadline(const wp_process_pool *pool);
+/// Under the lock: nothing can run any more. Fails all that waits.
+void wp_pool_break(wp_process_pool *pool, const char *reason);
+bool wp_workers_absent(const wp_process_pool *pool);
+
+// MARK: wp_process_collector.c
+
+/// The collector's thread.
+void *wp_collector_main(void *pool);
+/// Under the lock: makes a sleeping collector look.
+void wp_pool_poke(wp_process_pool *pool);
+/// Frees memory and descriptors of a pool without processes.
+void wp_pool_tear_down(wp_process_pool *pool);
+/// The pool whose callbacks the calling thread may be in, or NULL.
+extern __thread const wp_process_pool *wp_calling_back;
+
+// MARK: wp_process_create.c
+
+/// How often this process is the child of a fork: a pool made before one belongs to the parent.
+uint32_t wp_fork_count(void);
+/// Drops a reference; the last one destroys. Without the lock.
+void wp_pool_drop(wp_process_pool *pool);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,94 @@
+// The host's table of accepted tasks: nodes in one growing array, named by index so that growth moves nothing that
+// anybody points at, and chained by index into a pending queue and a queue of tasks that ended without a reply.
+//
+// Not thread-safe: the pool's lock protects it. Every operation is O(1), growth amortised.
+//
+//               submit                 dispatch                 reply
+//     FREE ───────────────▶ PENDING ──────────────▶ SENT ─────────────────▶ FREE  (the collector has copied the token)
+//       ▲                    │  ▲ └─────────┐        │ │ cancelled in its slot ────▶ FREE
+//       └────────────────────┘  └───────────┼────────┘ └▶ ENDED (worker died, pool broke, discarded) ──▶ FREE
+//              cancel            taken back └───────────────▲
+#ifndef WP_PROCESS_TASKS_H
+#define WP_PROCESS_TASKS_H
+
+#include "wp_process_pool.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WP_NO_TASK UINT32_MAX
+/// Payloads up to this size need no memory of their own while they wait.
+#define WP_TASK_INLINE 32u
+
+typedef enum wp_task_state { WP_TASK_FREE = 0, WP_TASK_PENDING, WP_TASK_SENT, WP_TASK_ENDED } wp_task_state;
+
+/// How a task without a reply ended.
+typedef struct wp_task_loss {
+  const char *reason;
+  uint64_t run_ns;
+  wp_task_end end;
+  int32_t process;
+  int32_t wait_status;
+} wp_task_loss;
+
+typedef struct wp_task {
+  void *token;
+  size_t length;
+  union {
+    unsigned char bytes[WP_TASK_INLINE];  // PENDING, length <= WP_TASK_INLINE
+    void *memory;                         // PENDING, otherwise; owned
+    wp_task_loss loss;                    // ENDED
+  } body;
+  uint32_t function;
+  /// Half of the ticket; tells a task from an earlier one in the same node.
+  uint32_t serial;
+  uint32_t next;
+  uint32_t previous;
+  /// SENT: where it is.
+  uint32_t worker;
+  uint32_t position;
+  wp_task_state state;
+} wp_task;
+
+typedef struct wp_task_queue {
+  uint32_t first;
+  uint32_t last;
+  size_t count;
+} wp_task_queue;
+
+typedef struct wp_task_table {
+  wp_task *tasks;
+  uint32_t capacity;
+  uint32_t used;
+  uint32_t free;
+  uint32_t serial;
+  wp_task_queue pending;
+  wp_task_queue ended;
+} wp_task_table;
+
+void wp_task_table_init(wp_task_table *table);
+void wp_task_table_destroy(wp_task_table *table);
+
+/// A new task in no queue, or WP_NO_TASK without memory.
+uint32_t wp_task_add(wp_task_table *table, uint32_t function, void *token);
+/// Forgets the task and the payload it owns.
+void wp_task_remove(wp_task_table *table, uint32_t index);
+/// Copies a payload into the task. False without memory.
+bool wp_task_set_bytes(wp_task *task, const void *bytes, size_t length);
+const void *wp_task_bytes(const wp_task *task);
+void wp_task_drop_bytes(wp_task *task);
+
+uint64_t wp_task_ticket(const wp_task_table *table, uint32_t index);
+/// The task a ticket names, WP_NO_TASK when it has gone.
+uint32_t wp_task_find(const wp_task_table *table, uint64_t ticket);
+
+void wp_task_append(wp_task_table *table, wp_task_queue *queue, uint32_t index);
+void wp_task_prepend(wp_task_table *table, wp_task_queue *queue, uint32_t index);
+void wp_task_unlink(wp_task_table *table, wp_task_queue *queue, uint32_t index);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

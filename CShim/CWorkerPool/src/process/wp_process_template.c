@@ -1,0 +1,228 @@
+// The template's one loop.
+//
+// Why a process of its own: forking a threaded host hangs in locks that other threads held (the Swift runtime's above
+// all), and a worker's parent must be one thread that lives as long as the pool, or PR_SET_PDEATHSIG fires early.
+// Being their parent, the template alone can wait for the workers, by their process ids and without races; it never
+// waits for a child that it did not fork. Its own end it learns from a pidfd of the host: PDEATHSIG would fire when
+// the *thread* that created the pool ends, and end-of-file fails when a foreign fork holds the socket open.
+//
+// Rejected: CLONE_PARENT (workers outlive a killed template), double fork with a subreaper (statuses lost), one
+// template for all pools (their deaths and descriptors would be entangled).
+#include "wp_process_template.h"
+
+#include "../platform/wp_process.h"
+#include "../platform/wp_shared_memory.h"
+#include "../platform/wp_socket.h"
+#include "wp_process_message.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/// Reports that a child still owes to the host, in the order in which they are sent.
+enum { WP_OWES_SPAWNED = 1, WP_OWES_SPAWN_FAILED = 2, WP_OWES_EXITED = 4 };
+
+/// A worker as its parent sees it. `process` is 0 once it was reaped.
+typedef struct wp_child {
+  pid_t process;
+  uint32_t generation;
+  unsigned owed;
+  int pidfd;
+  /// Of the child that `owed` speaks of, which may have been reaped.
+  pid_t reported;
+  /// Wait status, or `errno`.
+  int value;
+  wp_call call;
+} wp_child;
+
+static bool send_report(wp_template *self, uint32_t index, unsigned report, bool wait) {
+  wp_child *child = &self->children[index];
+  wp_message message;
+  memset(&message, 0, sizeof message);
+  message.worker = index;
+  message.generation = child->generation;
+  message.process = child->reported;
+  message.value = child->value;
+  message.call = (uint32_t)child->call;
+  message.kind = report == WP_OWES_SPAWNED   ? WP_MESSAGE_SPAWNED
+                 : report == WP_OWES_EXITED ? WP_MESSAGE_EXITED
+                                            : WP_MESSAGE_SPAWN_FAILED;
+  size_t descriptors = report == WP_OWES_SPAWNED ? 1 : 0;
+  return wp_socket_send(self->control, &message, sizeof message, &child->pidfd, descriptors, wait);
+}
+
+/// Sends what is owed, as far as the socket takes it. Never blocks: the host may be busy in a callback, and a template
+/// that waits for it would not see it die.
+static void send_reports(wp_template *self) {
+  const unsigned order[] = {WP_OWES_SPAWNED, WP_OWES_SPAWN_FAILED, WP_OWES_EXITED};
+  self->unsent = false;
+  for (uint32_t i = 0; i < self->geometry.worker_count; i++) {
+    wp_child *child = &self->children[i];
+    for (size_t j = 0; j < 3 && child->owed != 0; j++) {
+      if ((child->owed & order[j]) == 0) continue;
+      if (!send_report(self, i, order[j], false)) {
+        self->unsent = self->unsent || errno == EAGAIN || errno == EWOULDBLOCK;
+        break;  // any other failure means that the host is gone, which its pidfd tells as well
+      }
+      child->owed &= ~order[j];
+      if (order[j] != WP_OWES_SPAWNED) continue;
+      close(child->pidfd);
+      child->pidfd = -1;
+    }
+  }
+}
+
+static void reap(wp_template *self) {
+  wp_sigchld_clear(self->children_signal);
+  for (uint32_t i = 0; i < self->geometry.worker_count; i++) {
+    wp_child *child = &self->children[i];
+    if (child->process == 0) continue;
+    int status = 0;
+    pid_t ended = waitpid(child->process, &status, WNOHANG);
+    if (ended != child->process) continue;
+    child->process = 0;
+    child->value = status;
+    child->owed |= WP_OWES_EXITED;
+  }
+}
+
+/// Ends every worker, waits for them and leaves. Their reports interest nobody any more.
+static WP_NORETURN void leave(wp_template *self) {
+  for (uint32_t i = 0; i < self->geometry.worker_count; i++) {
+    if (self->children[i].process != 0) kill(self->children[i].process, SIGKILL);
+  }
+  for (uint32_t i = 0; i < self->geometry.worker_count; i++) {
+    int status;
+    while (self->children[i].process != 0 && waitpid(self->children[i].process, &status, 0) < 0 && errno == EINTR) {
+      continue;
+    }
+  }
+  _exit(0);
+}
+
+static void spawn(wp_template *self, const wp_message *request) {
+  if (request->worker >= self->geometry.worker_count) return;
+  wp_child *child = &self->children[request->worker];
+  child->generation = request->generation;
+  child->value = 0;
+  child->call = WP_CALL_NONE;
+  pid_t process = fork();
+  if (process == 0) wp_process_worker_main(self, request->worker);
+  if (process > 0) child->pidfd = wp_pidfd_open(process);  // our child, not reaped: the number is still its own
+  if (process > 0 && child->pidfd >= 0) {
+    child->process = process;
+    child->reported = process;
+    child->owed = WP_OWES_SPAWNED;
+    return;
+  }
+  child->value = errno;
+  child->call = process < 0 ? WP_CALL_FORK : WP_CALL_PIDFD_OPEN;
+  child->reported = 0;
+  child->owed = WP_OWES_SPAWN_FAILED;
+  if (process > 0) {
+    int status;
+    kill(process, SIGKILL);
+    while (waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
+  }
+}
+
+static void obey(wp_template *self) {
+  for (;;) {
+    wp_message message;
+    ssize_t length = wp_socket_receive(self->control, &message, sizeof message, NULL, 0, false);
+    if (length < 0) return;
+    if (length != (ssize_t)sizeof message || message.kind == WP_MESSAGE_QUIT) leave(self);
+    if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
+  }
+}
+
+static WP_NORETURN void serve(wp_template *self) {
+  struct pollfd events[3];
+  events[0].fd = self->control;
+  events[1].fd = self->children_signal;
+  events[2].fd = self->host;
+  events[1].events = events[2].events = POLLIN;
+  for (;;) {
+    events[0].events = (short)(POLLIN | (self->unsent ? POLLOUT : 0));
+    int ready = poll(events, 3, -1);
+    if (ready < 0) continue;
+    if (events[2].revents != 0) leave(self);
+    if (events[1].revents != 0) reap(self);
+    // A hang-up comes after what was sent before it: obey reads to the end of the stream, and leaves there.
+    if ((events[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) obey(self);
+    send_reports(self);
+  }
+}
+
+static WP_NORETURN void give_up(int control, wp_call call) {
+  wp_message message;
+  memset(&message, 0, sizeof message);
+  message.kind = WP_MESSAGE_FAILED;
+  message.process = getpid();
+  message.value = errno;
+  message.call = (uint32_t)call;
+  wp_socket_send(control, &message, sizeof message, NULL, 0, true);
+  _exit(WP_EXIT_NOT_SET_UP);
+}
+
+/// Receives START: the memory, the doorbell, and which process is the host.
+static pid_t receive_start(wp_template *self) {
+  wp_message message;
+  int descriptors[2];
+  ssize_t length = wp_socket_receive(self->control, &message, sizeof message, descriptors, 2, true);
+  if (length == 0) _exit(0);  // the host gave up, or is gone
+  if (length != (ssize_t)sizeof message || message.kind != WP_MESSAGE_START || descriptors[0] < 0 ||
+      descriptors[1] < 0) {
+    give_up(self->control, WP_CALL_RECVMSG);
+  }
+  self->memory = descriptors[0];
+  self->doorbell = descriptors[1];
+  return message.process;
+}
+
+static void read_settings(wp_template *self) {
+  wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->memory, 0, wp_pool_part_size(), false);
+  if (head == NULL) give_up(self->control, WP_CALL_MMAP);
+  self->geometry = wp_geometry_of(head->worker_count, head->prefetch, (size_t)head->max_payload);
+  wp_name_self(head->prefix, "-template");
+  wp_memory_unmap(head, wp_pool_part_size());
+  self->children = (wp_child *)calloc(self->geometry.worker_count, sizeof *self->children);
+  if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);
+  for (uint32_t i = 0; i < self->geometry.worker_count; i++) self->children[i].pidfd = -1;
+}
+
+WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context) {
+  sigset_t mask;
+  wp_signals_block(&mask);  // Ctrl-C and the like are the host's to answer; we leave when it does
+  wp_template self;
+  memset(&self, 0, sizeof self);
+  self.control = wp_above_stdio(control);
+  self.handler = handler;
+  self.context = context;
+  self.process = getpid();
+  wp_close_all_except(&self.control, 1);
+  wp_detach_stdin();
+  __fpurge(stdout);  // what the host could not flush is the host's to print
+  __fpurge(stderr);
+  if (handler == NULL) give_up(self.control, WP_CALL_HANDLER);
+  pid_t host = receive_start(&self);
+  self.host = wp_pidfd_open(host);
+  if (self.host < 0) give_up(self.control, WP_CALL_PIDFD_OPEN);
+  // Only while it still is our parent does the number surely name the host.
+  if (getppid() != host) _exit(0);
+  self.children_signal = wp_sigchld_open();
+  if (self.children_signal < 0) give_up(self.control, WP_CALL_SIGNALFD);
+  read_settings(&self);
+  wp_message hello;
+  memset(&hello, 0, sizeof hello);
+  hello.kind = WP_MESSAGE_HELLO;
+  hello.process = self.process;
+  hello.value = (int32_t)wp_process_thread_count();
+  wp_socket_send(self.control, &hello, sizeof hello, NULL, 0, true);
+  serve(&self);
+}

@@ -1,0 +1,45 @@
+// The template process: single-threaded parent of the workers. It forks, reaps and reports, and nothing else.
+#ifndef WP_PROCESS_TEMPLATE_H
+#define WP_PROCESS_TEMPLATE_H
+
+#include "wp_process_layout.h"
+
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WP_NORETURN __attribute__((noreturn))
+
+/// What a template knows, and a worker inherits.
+typedef struct wp_template {
+  int control;
+  int children_signal;
+  int host;
+  int memory;
+  int doorbell;
+  pid_t process;
+  wp_process_handler handler;
+  void *context;
+  /// Copied out of the pool's head: mappings of shared memory are not inherited.
+  wp_geometry geometry;
+  struct wp_child *children;
+  /// Some child has a report that the socket had no room for.
+  bool unsent;
+} wp_template;
+
+/// Becomes a template on `control`, whose other end the host holds. Never returns. `handler` NULL reports that.
+WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context);
+
+/// Becomes worker `index` in a child just forked by the template. Never returns.
+WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index);
+
+/// Exit statuses of workers that end for the engine's own reasons, beyond those that shells and programs use.
+enum { WP_EXIT_NOT_SET_UP = 113, WP_EXIT_ORPHAN = 114, WP_EXIT_BAD_CHANNEL = 115 };
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,194 @@
+// A worker: sets itself up in a freshly forked child, then takes tasks from its channel until told to leave.
+//
+// Everything up to `run_loop` is async-signal-safe: the template has one thread, but it is a copy of a host (or of a
+// program caught before `main`) whose state we do not know. Spinning before sleeping is what makes a chain of small
+// tasks cost 0.25 µs each and not 5: the wait is bounded, then the worker costs nothing until it is woken.
+#include "wp_process_template.h"
+
+#include "../platform/wp_clock.h"
+#include "../platform/wp_event.h"
+#include "../platform/wp_futex.h"
+#include "../platform/wp_process.h"
+#include "../platform/wp_shared_memory.h"
+#include "wp_process_message.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+struct wp_process_reply {
+  wp_reply_slot *slot;
+  void *area;
+  size_t limit;
+  size_t length;
+  size_t touched;
+  uint32_t code;
+};
+
+typedef struct wp_worker {
+  wp_channel channel;
+  wp_geometry geometry;
+  wp_pool_head *pool;
+  wp_channel_signal *signal;
+  wp_channel_status *status;
+  wp_process_handler handler;
+  void *context;
+  uint64_t spin_ns;
+  int doorbell;
+  /// Position of the next task.
+  uint32_t next;
+} wp_worker;
+
+/// What the public worker functions see; set once, before the first task.
+static wp_pool_head *current_pool;
+static int32_t current_index = -1;
+
+int32_t wp_process_worker_index(void) { return current_index; }
+
+const char *wp_process_worker_name(uint32_t index, size_t *length) {
+  if (current_pool == NULL) return NULL;
+  if (index >= wp_atomic_load(&current_pool->name_count, wp_acquire)) return NULL;  // edge "name"
+  wp_name_entry entry = wp_pool_names(current_pool)[index];
+  *length = entry.length;
+  return wp_pool_name_bytes(current_pool) + entry.offset;
+}
+
+void *wp_process_reply_reserve(wp_process_reply *reply, size_t length) {
+  reply->length = length;
+  if (length <= WP_REPLY_INLINE && length <= reply->limit) return reply->slot->bytes;
+  if (length > reply->limit) return NULL;
+  if (length > reply->touched) reply->touched = length;
+  return reply->area;
+}
+
+void wp_process_reply_set_code(wp_process_reply *reply, uint32_t code) { reply->code = code; }
+
+// MARK: The loop
+
+/// The signal word once it says more than the worker has taken, or to leave. Spins, then sleeps.
+static uint32_t await_signal(wp_worker *worker) {
+  wp_atomic_u32 *word = &worker->signal->word;
+  uint32_t idle = wp_signal_of(worker->next, false);
+  uint32_t seen = wp_atomic_load(word, wp_acquire);
+  if (seen != idle) return seen;
+  if (worker->spin_ns != 0) {
+    uint64_t end = wp_clock_now() + worker->spin_ns;
+    do {
+      for (int i = 0; i < 32; i++) {
+        wp_cpu_relax();
+        seen = wp_atomic_load(word, wp_acquire);
+        if (seen != idle) return seen;
+      }
+    } while (wp_clock_now() < end);
+  }
+  // Prepare, recheck, commit. Dekker with the host's store to `word` and its load of `sleeping`, all seq_cst: either
+  // we see the new word or the host sees us asleep. A word that changes in between makes the futex return at once.
+  wp_atomic_store(&worker->status->sleeping, 1u, wp_seq_cst);
+  while ((seen = wp_atomic_load(word, wp_seq_cst)) == idle) wp_futex_wait(word, idle, UINT64_MAX, WP_FUTEX_SHARED);
+  wp_atomic_store(&worker->status->sleeping, 0u, wp_relaxed);
+  return seen;
+}
+
+/// Hands a slot back, and rings if the collector sleeps. Dekker with its store to `host_sleeping` and its scan.
+static void hand_back(wp_worker *worker, wp_reply_slot *slot, uint32_t state) {
+  wp_atomic_store(&slot->state, wp_slot_word(worker->next, state), wp_seq_cst);  // edge "reply"
+  if (wp_atomic_load(&worker->pool->host_sleeping, wp_seq_cst) == 0) return;
+  // The handler may have closed our descriptor; a worker that cannot be heard must go.
+  if (!wp_event_ring(worker->doorbell)) _exit(WP_EXIT_BAD_CHANNEL);
+}
+
+static void run_task(wp_worker *worker, wp_reply_slot *slot) {
+  const wp_request_slot *sent = wp_channel_request(&worker->channel, &worker->geometry, worker->next);
+  wp_process_request request;
+  request.function = sent->function;
+  request.length = (size_t)sent->length;
+  request.bytes = sent->bytes;
+  if (request.length > WP_REQUEST_INLINE) {
+    request.bytes = wp_channel_arguments(&worker->channel, &worker->geometry, worker->next);
+  }
+  wp_process_reply reply;
+  reply.slot = slot;
+  reply.area = wp_channel_results(&worker->channel, &worker->geometry, worker->next);
+  reply.limit = worker->geometry.max_payload;
+  reply.length = 0;
+  reply.touched = 0;
+  reply.code = 0;
+  worker->handler(worker->context, &request, &reply);
+  slot->code = reply.code;
+  slot->length = reply.length;
+  slot->touched = reply.touched;
+  slot->ended_ns = wp_clock_now();
+  hand_back(worker, slot, WP_SLOT_DONE);
+}
+
+/// Takes the slot at `worker->next`: runs it, or steps over a task that the host took back.
+static void take_next(wp_worker *worker) {
+  wp_reply_slot *slot = wp_channel_reply(&worker->channel, &worker->geometry, worker->next);
+  uint32_t found = wp_slot_word(worker->next, WP_SLOT_READY);
+  wp_atomic_store(&slot->started_ns, wp_clock_now(), wp_relaxed);  // before the CAS, for a host that asks how long
+  if (wp_atomic_cas_strong(&slot->state, &found, wp_slot_word(worker->next, WP_SLOT_STARTED), wp_acq_rel,
+                           wp_acquire)) {  // edge "publish"
+    run_task(worker, slot);
+  } else if (found == wp_slot_word(worker->next, WP_SLOT_REVOKED)) {
+    hand_back(worker, slot, WP_SLOT_SKIPPED);
+  } else {
+    _exit(WP_EXIT_BAD_CHANNEL);  // some task wrote over our slots
+  }
+  worker->next++;
+}
+
+static WP_NORETURN void run_loop(wp_worker *worker) {
+  while ((await_signal(worker) & WP_SIGNAL_EXIT) == 0) take_next(worker);
+  fflush(NULL);
+  _exit(0);
+}
+
+// MARK: Set-up
+
+static WP_NORETURN void fail(wp_worker *worker, wp_call call) {
+  wp_atomic_store(&worker->status->failed_errno, (uint32_t)errno, wp_relaxed);
+  wp_atomic_store(&worker->status->failed_call, (uint32_t)call, wp_release);
+  _exit(WP_EXIT_NOT_SET_UP);
+}
+
+static void map_channel(wp_worker *worker, const wp_template *parent, uint32_t index) {
+  worker->geometry = parent->geometry;
+  uint64_t offset = wp_channel_offset(&worker->geometry, index);
+  // The worker part first: it is where a failure of what follows can be reported.
+  void *own = wp_memory_map(parent->memory, offset + worker->geometry.host_part, worker->geometry.worker_part, true);
+  if (own == NULL) _exit(WP_EXIT_NOT_SET_UP);
+  worker->channel.worker_part = (unsigned char *)own;
+  worker->signal = wp_channel_get_signal(&worker->channel);
+  worker->status = wp_channel_get_status(&worker->channel);
+  void *given = wp_memory_map(parent->memory, offset, worker->geometry.host_part, false);
+  if (given == NULL) fail(worker, WP_CALL_MMAP);
+  worker->channel.host_part = (unsigned char *)given;
+  void *head = wp_memory_map(parent->memory, 0, wp_pool_part_size(), false);
+  if (head == NULL) fail(worker, WP_CALL_MMAP);
+  worker->pool = (wp_pool_head *)head;
+}
+
+WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index) {
+  if (!wp_die_with_parent(parent->process)) _exit(WP_EXIT_ORPHAN);
+  wp_worker worker;
+  worker.handler = parent->handler;
+  worker.context = parent->context;
+  worker.doorbell = parent->doorbell;
+  worker.next = 0;
+  map_channel(&worker, parent, index);
+  worker.spin_ns = worker.pool->spin_ns;
+  int keep[1] = {worker.doorbell};
+  wp_close_all_except(keep, 1);
+  char suffix[16];
+  wp_number_suffix(suffix, index);
+  wp_name_self(worker.pool->prefix, suffix);
+  wp_raise_oom_score();
+  const wp_channel_head *head = wp_channel_get_head(&worker.channel);
+  if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) fail(&worker, WP_CALL_SCHED_SETAFFINITY);
+  wp_signals_reset_for_worker();
+  current_pool = worker.pool;
+  current_index = (int32_t)index;
+  wp_atomic_store(&worker.status->ready, head->generation, wp_seq_cst);
+  if (wp_atomic_load(&worker.pool->host_sleeping, wp_seq_cst) != 0) wp_event_ring(worker.doorbell);
+  run_loop(&worker);
+}

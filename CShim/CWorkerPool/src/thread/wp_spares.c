@@ -1,0 +1,236 @@
+// Spare workers: what keeps nested blocking from deadlocking.
+//
+// Purpose. A job that blocks on another job takes a worker out of the pool. If that goes on until none is left, the
+// job that would end all the waiting is never begun. So whoever is about to block says so, and a spare takes its
+// place: the number of workers that are not blocked never falls below the pool's size while spares last, and never to
+// zero without an error.
+//
+//   a slot:  EMPTY ──start──▶ ACTIVE ──step down──▶ BENCHED ──call up──▶ ACTIVE
+//              ▲                │ (pool closed,        │ (BENCH_SECONDS without need, or pool closed)
+//              │                ▼  nothing left)       ▼
+//              └──thread ends── ACTIVE or ────────── ENDING
+//
+// Invariants, under `lock`:
+//   S1  blocked <= active, unless the limit was reached or a thread could not be started.
+//   S2  A spare leaves the active ones only while active > blocked.
+// Blocking costs microseconds anyway, so all of this stands under one mutex; the fields that every worker looks at
+// between jobs are atomics.
+//
+// Edge SLOT: a slot is initialised, then `used` is released; thieves acquire `used` before they look at slots. Both are
+// sequentially consistent, since who looks for work before it sleeps must not miss a new slot's deque either.
+//
+// Sources. D. Lea, "A Java fork/join framework" (2000) and ForkJoinPool's compensation; the managed-blocker idea is
+// his. Rejected: running another job on top of the blocked one (it may wait for something below it on the same stack,
+// and an acyclic program hangs).
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wp_worker.h"
+
+#include "../platform/wp_clock.h"
+#include "../platform/wp_futex.h"
+#include "../platform/wp_thread.h"
+
+#define BENCH_SECONDS 5u
+
+typedef enum wp_slot_state { SLOT_EMPTY = 0, SLOT_ACTIVE, SLOT_BENCHED, SLOT_ENDING } wp_slot_state;
+
+// Where a benched spare sleeps. `signal` counts calls; `state` stands under `lock`.
+typedef struct wp_bench {
+  wp_atomic_u32 signal;
+  wp_slot_state state;
+} wp_bench;
+
+static bool has_surplus(wp_spares *spares) {
+  return wp_atomic_load(&spares->active, wp_relaxed) > wp_atomic_load(&spares->blocked, wp_relaxed);
+}
+
+// For fields that are written under the lock alone.
+static void add(wp_atomic_u32 *counter, int delta) {
+  wp_atomic_store(counter, wp_atomic_load(counter, wp_relaxed) + (uint32_t)delta, wp_relaxed);
+}
+
+bool wp_spares_init(wp_thread_pool *pool, uint32_t limit) {
+  wp_spares *spares = &pool->spares;
+  pthread_mutex_init(&spares->lock, NULL);
+  pthread_cond_init(&spares->ended, NULL);
+  spares->limit = limit;
+  if (limit == 0) return true;
+  spares->slots = (wp_worker *)aligned_alloc(WP_CACHE_LINE, limit * sizeof(wp_worker));
+  spares->benches = (wp_bench *)calloc(limit, sizeof(wp_bench));
+  return spares->slots != NULL && spares->benches != NULL;
+}
+
+void wp_spares_destroy(wp_thread_pool *pool) {
+  wp_spares *spares = &pool->spares;
+  uint32_t used = wp_atomic_load(&spares->used, wp_relaxed);
+  for (uint32_t i = 0; i < used; i++) wp_deque_destroy(&spares->slots[i].deque);
+  free(spares->slots);
+  free(spares->benches);
+  pthread_cond_destroy(&spares->ended);
+  pthread_mutex_destroy(&spares->lock);
+}
+
+// MARK: Calling up, under the lock
+
+/// A slot without a thread, initialised; UINT32_MAX when all are taken or memory is.
+static uint32_t empty_slot(wp_thread_pool *pool) {
+  wp_spares *spares = &pool->spares;
+  uint32_t used = wp_atomic_load(&spares->used, wp_relaxed);
+  for (uint32_t i = 0; i < used; i++) {
+    if (spares->benches[i].state == SLOT_EMPTY) return i;
+  }
+  if (used == spares->limit) return UINT32_MAX;
+  wp_worker *worker = &spares->slots[used];
+  memset(worker, 0, sizeof *worker);
+  if (!wp_deque_init(&worker->deque)) return UINT32_MAX;
+  worker->pool = pool;
+  worker->index = pool->worker_count + used;
+  worker->is_spare = true;
+  worker->random = 2463534242u + worker->index * 2654435769u;
+  wp_thread_format_name(worker->name, pool->name, worker->index);
+  wp_atomic_store(&spares->used, used + 1, wp_seq_cst);  // edges SLOT and ANNOUNCE
+  return used;
+}
+
+static wp_status start_spare(wp_thread_pool *pool, uint32_t node) {
+  wp_spares *spares = &pool->spares;
+  uint32_t slot = empty_slot(pool);
+  if (slot == UINT32_MAX) return WP_WOULD_DEADLOCK;
+  wp_worker *worker = &spares->slots[slot];
+  worker->node = node;
+  wp_atomic_fetch_add(&pool->references, 1, wp_relaxed);
+  wp_thread_attributes attributes = {pool->stack_size, -1};
+  wp_status status = wp_thread_start(&worker->thread, &attributes, wp_worker_main, worker, NULL);
+  if (status != WP_OK) {
+    wp_atomic_fetch_sub(&pool->references, 1, wp_relaxed);
+    return status;
+  }
+  pthread_detach(worker->thread);
+  spares->benches[slot].state = SLOT_ACTIVE;
+  spares->live++;
+  return WP_OK;
+}
+
+static void wake_benched(wp_spares *spares, uint32_t slot, wp_slot_state state) {
+  spares->benches[slot].state = state;
+  wp_atomic_fetch_add(&spares->benches[slot].signal, 1, wp_release);
+  wp_futex_wake(&spares->benches[slot].signal, 1, WP_FUTEX_PRIVATE);
+}
+
+static bool call_up_benched(wp_spares *spares) {
+  uint32_t used = wp_atomic_load(&spares->used, wp_relaxed);
+  for (uint32_t i = 0; i < used; i++) {
+    if (spares->benches[i].state == SLOT_BENCHED) {
+      wake_benched(spares, i, SLOT_ACTIVE);
+      return true;
+    }
+  }
+  return false;
+}
+
+// MARK: Blocking
+
+wp_status wp_thread_pool_block_begin(void) {
+  wp_worker *self = wp_worker_current();
+  if (self == NULL) return WP_OK;
+  wp_thread_pool *pool = self->pool;
+  wp_spares *spares = &pool->spares;
+  pthread_mutex_lock(&spares->lock);
+  uint32_t blocked = wp_atomic_load(&spares->blocked, wp_relaxed) + 1;
+  uint32_t active = wp_atomic_load(&spares->active, wp_relaxed);
+  wp_status status = WP_OK;
+  if (active < blocked) {
+    status = call_up_benched(spares) ? WP_OK : start_spare(pool, self->node);
+    if (status == WP_OK) {
+      add(&spares->active, 1);
+    } else if (pool->worker_count + active > blocked) {
+      status = WP_OK;  // fewer than wanted, but somebody still runs: what the caller waits for can come about
+    }
+  }
+  if (status == WP_OK) add(&spares->blocked, 1);
+  pthread_mutex_unlock(&spares->lock);
+  return status;
+}
+
+void wp_thread_pool_block_end(void) {
+  wp_worker *self = wp_worker_current();
+  if (self == NULL) return;
+  wp_spares *spares = &self->pool->spares;
+  pthread_mutex_lock(&spares->lock);
+  add(&spares->blocked, -1);
+  bool recovered = wp_atomic_load(&spares->blocked, wp_relaxed) == 0 && has_surplus(spares);
+  pthread_mutex_unlock(&spares->lock);
+  // Spares that sleep for want of work do not look at the counters: once nobody blocks, let them step down.
+  if (recovered) wp_event_count_notify_all(&self->pool->event_count);
+}
+
+// MARK: The spare's side
+
+/// Sleeps on the bench. True when called up, false when the thread should end. Called with the lock held, returns
+/// with it held.
+static bool sit_on_bench(wp_spares *spares, uint32_t slot) {
+  wp_bench *bench = &spares->benches[slot];
+  bench->state = SLOT_BENCHED;
+  uint64_t deadline = wp_clock_now() + BENCH_SECONDS * (uint64_t)1000000000u;
+  bool in_time = true;
+  while (bench->state == SLOT_BENCHED && in_time) {
+    uint32_t signal = wp_atomic_load(&bench->signal, wp_acquire);
+    pthread_mutex_unlock(&spares->lock);
+    in_time = wp_futex_wait(&bench->signal, signal, deadline, WP_FUTEX_PRIVATE);
+    pthread_mutex_lock(&spares->lock);
+  }
+  if (bench->state == SLOT_BENCHED) bench->state = SLOT_ENDING;
+  return bench->state == SLOT_ACTIVE;
+}
+
+bool wp_spares_step_down(wp_worker *spare) {
+  wp_thread_pool *pool = spare->pool;
+  wp_spares *spares = &pool->spares;
+  if (!has_surplus(spares)) return false;
+  // What is left in its deque belongs to the others, who may all be asleep.
+  if (!wp_deque_is_empty(&spare->deque)) wp_event_count_notify_one(&pool->event_count);
+  pthread_mutex_lock(&spares->lock);
+  bool called_up = true;
+  // In a closed pool it goes on like any worker, until nothing is left: nobody else might be there for its deque.
+  if (has_surplus(spares) && wp_atomic_load(&pool->closed, wp_seq_cst) == 0) {  // S2
+    add(&spares->active, -1);
+    called_up = sit_on_bench(spares, spare->index - pool->worker_count);
+  }
+  pthread_mutex_unlock(&spares->lock);
+  return !called_up;
+}
+
+void wp_spares_end(wp_worker *spare) {
+  wp_thread_pool *pool = spare->pool;
+  wp_spares *spares = &pool->spares;
+  pthread_mutex_lock(&spares->lock);
+  wp_bench *bench = &spares->benches[spare->index - pool->worker_count];
+  if (bench->state == SLOT_ACTIVE) add(&spares->active, -1);
+  bench->state = SLOT_EMPTY;
+  spares->live--;
+  if (spares->live == 0) pthread_cond_broadcast(&spares->ended);
+  pthread_mutex_unlock(&spares->lock);
+}
+
+// MARK: The pool's end
+
+void wp_spares_close(wp_thread_pool *pool) {
+  wp_spares *spares = &pool->spares;
+  pthread_mutex_lock(&spares->lock);
+  uint32_t used = wp_atomic_load(&spares->used, wp_relaxed);
+  for (uint32_t i = 0; i < used; i++) {
+    if (spares->benches[i].state == SLOT_BENCHED) wake_benched(spares, i, SLOT_ENDING);
+  }
+  pthread_mutex_unlock(&spares->lock);
+}
+
+void wp_spares_join(wp_thread_pool *pool) {
+  wp_spares *spares = &pool->spares;
+  pthread_mutex_lock(&spares->lock);
+  while (spares->live > 0) pthread_cond_wait(&spares->ended, &spares->lock);
+  pthread_mutex_unlock(&spares->lock);
+}

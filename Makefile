@@ -1,0 +1,84 @@
+# What there is to do here. Everything installs what it lacks first, and works in folders named .build*.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Arguments for the program that `run` and `bench` start: make run ARGS="--limits 5000000"
+ARGS ?=
+
+# A machine with a Swift toolchain has clang, but not always a cc.
+ifeq ($(origin CC),default)
+CC := $(shell command -v cc || echo clang)
+endif
+
+SWIFT_TEST := swift test --disable-xctest
+ENGINE := CShim/CWorkerPool
+ENGINE_SOURCES := $(wildcard $(ENGINE)/src/*/*.c)
+ENGINE_HEADERS := $(wildcard $(ENGINE)/include/*.h $(ENGINE)/src/*/*.h)
+# What a C++ compiler reads as well: users' programs the first, a model checker the others.
+CXX_FILES := $(wildcard $(ENGINE)/include/*.h $(ENGINE)/src/queue/*.[ch] $(ENGINE)/src/park/*.[ch])
+# Test drivers and the C program.
+C_TEST_SOURCES := $(wildcard Tests/*/*.c)
+C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include
+CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror -fsyntax-only
+
+.PHONY: help run test test-consumer test-c tsan asan bench lint lint-swift lint-c format setup clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## Build in release mode and run the main job (ARGS="--limits 5000000 --workers 2").
+	@swift build -c release --product primes
+	@.build/release/primes $(ARGS)
+
+test: setup ## Run all tests, the package that depends on this one, and the C program.
+	$(SWIFT_TEST)
+	@$(MAKE) --no-print-directory test-consumer test-c
+
+test-consumer:
+	@cd Tests/Consumer && swift build --scratch-path .build && .build/debug/consumer
+	@cd Tests/Consumer && swift build --scratch-path .build-static --static-swift-stdlib && .build-static/debug/consumer
+
+test-c: .build/c-program
+	@.build/c-program
+
+.build/c-program: Tests/CProgram/main.c $(ENGINE_SOURCES) $(ENGINE_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(C_FLAGS) -O2 -o $@ $(filter %.c,$^) -lnuma -lpthread
+
+# A forked child that starts threads is what this package is about; TSan refuses it unless told.
+tsan: setup ## Run all tests under ThreadSanitizer.
+	TSAN_OPTIONS=die_after_fork=0 $(SWIFT_TEST) --sanitize=thread --scratch-path .build-tsan
+
+asan: setup ## Run all tests under AddressSanitizer, with leak detection.
+	ASAN_OPTIONS=detect_leaks=1 $(SWIFT_TEST) --sanitize=address --scratch-path .build-asan
+
+bench: setup ## Run the benchmarks; results go to .build/bench/results.json (ARGS="prime-kernel --rounds 25").
+	@swift build -c release --package-path Sources/bench --scratch-path .build/bench-package
+	@.build/bench-package/release/bench --output .build/bench/results.json $(ARGS)
+
+lint: setup lint-swift lint-c ## Check format and warnings of Swift, C, and C as C++.
+
+lint-swift:
+	swift format lint --strict --parallel --recursive Sources Tests Package.swift
+	@! grep -rnE --include='*.swift' '@unchecked Sendable|nonisolated\(unsafe\)|import CWorkerPool' \
+	  Sources/WorkerPool Sources/WorkerPoolFoundation | grep -v /Engine/ \
+	  || { echo "these belong in Sources/WorkerPool/Engine alone" >&2; exit 1; }
+
+lint-c:
+	@.ci/need gcc=gcc g++=g++
+	gcc $(C_FLAGS) $(WARNINGS) $(ENGINE_SOURCES)
+	clang $(C_FLAGS) $(WARNINGS) -Watomic-implicit-seq-cst $(ENGINE_SOURCES)
+	gcc $(C_FLAGS) -ITests/CStress/include $(WARNINGS) $(C_TEST_SOURCES)
+	for compiler in g++ clang++; do for file in $(CXX_FILES); do \
+	  $$compiler -x c++ $(CXX_FLAGS) -Wall -Wextra -Werror -fsyntax-only $$file; done; done
+
+format: ## Rewrite Swift files the way `lint` wants them.
+	swift format --in-place --parallel --recursive Sources Tests Package.swift
+
+setup: ## Install what the build needs and this machine lacks (libnuma-dev).
+	@.ci/need numa.h=libnuma-dev
+
+clean: ## Remove everything that was built.
+	rm -rf .build .build-* Tests/Consumer/.build* Sources/bench/.build*

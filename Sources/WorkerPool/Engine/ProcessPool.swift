@@ -1,0 +1,195 @@
+import CWorkerPool
+
+/// The engine's process pool, made safe: owns the handle, encodes what goes in, and hands out futures.
+final class ProcessPool: @unchecked Sendable {
+  // SAFETY: `handle` is constant, and all host functions of wp_process_pool.h may be called from any thread.
+  // `wp_process_pool_release` in `deinit` is the last call, since every task holds the pool.
+  private let handle: OpaquePointer
+  private let maxPayload: Int
+  /// How many function handles there were when the template forked; workers know no others.
+  private let inheritedFunctions: Int
+  /// Indices of job types in the engine's name table.
+  private let jobIndices = Locked<[ObjectIdentifier: UInt32]>([:])
+
+  struct Settings {
+    var maxWorkers: Int?
+    var name: String
+    var startMethod: ProcessPoolExecutor.StartMethod
+    var maxPayload: Int?
+    var affinity: Affinity
+    var spinDuration: Duration?
+    var prefetch: Int?
+  }
+
+  init(_ settings: Settings) throws {
+    var config = try wp_process_pool_config(settings)
+    config.handler = processWorkerHandler()
+    config.hooks.completed = { _, token, outcome in
+      guard let token else { return }
+      Unmanaged<ProcessTask>.fromOpaque(token).takeRetainedValue().finish(outcome.pointee)
+    }
+    maxPayload = config.max_payload
+    // Before the fork: touching the table makes it exist in the workers, and what is in it now is in them.
+    let functions = FunctionTable.count
+    var error = wp_error()
+    var pool: OpaquePointer?
+    let status = settings.name.withCString { name in
+      settings.affinity.withCPUs { cpus in
+        config.name = name
+        config.cpus = cpus.baseAddress
+        config.cpu_count = cpus.count
+        return wp_process_pool_create(&config, &pool, &error)
+      }
+    }
+    guard status == WP_OK, let pool else { throw WorkerPoolError(error, settings.affinity) }
+    handle = pool
+    inheritedFunctions = wp_process_pool_start_method(pool) == WP_START_FORK ? functions : 0
+  }
+
+  deinit { wp_process_pool_release(handle) }
+
+  var workerCount: Int { Int(wp_process_pool_worker_count(handle)) }
+  var wasForked: Bool { wp_process_pool_start_method(handle) == WP_START_FORK }
+
+  var workerProcessIdentifiers: [Int32] {
+    [Int32](unsafeUninitializedCapacity: workerCount) { buffer, count in
+      count = min(wp_process_pool_worker_pids(handle, buffer.baseAddress, buffer.count), buffer.count)
+    }
+  }
+
+  // MARK: - Ends
+
+  func close() { wp_process_pool_close(handle) }
+
+  func cancelPending() { _ = wp_process_pool_discard_pending(handle) }
+
+  /// Blocks until a closed pool has ended; returns at once on the thread that this would wait for.
+  func join() { _ = wp_process_pool_join(handle) }
+
+  func cancel(_ ticket: UInt64) -> Bool { wp_process_pool_cancel(handle, ticket) }
+  func isRunning(_ ticket: UInt64) -> Bool { wp_process_pool_is_running(handle, ticket) }
+
+  // MARK: - Submitting
+
+  func submit<J: Job>(_ job: J) throws -> Future<J.Output> {
+    let code = TaskCode(.job, index: try index(of: J.self), isChunk: false)
+    return try submit(code, .job(J.self), job)
+  }
+
+  func submit<J: Job>(chunk jobs: [J]) throws -> Future<[J.Output]> {
+    let code = TaskCode(.job, index: try index(of: J.self), isChunk: true)
+    return try submit(code, .job(J.self), jobs)
+  }
+
+  func submit<Input, Output>(_ function: FunctionHandle<Input, Output>, _ input: Input) throws -> Future<Output> {
+    try submit(code(of: function, isChunk: false), .function(function.name), input)
+  }
+
+  func submit<Input, Output>(
+    _ function: FunctionHandle<Input, Output>, chunk inputs: [Input]
+  ) throws -> Future<[Output]> {
+    try submit(code(of: function, isChunk: true), .function(function.name), inputs)
+  }
+
+  private func submit<Input: WireCodable, Output: WireCodable & Sendable>(
+    _ code: TaskCode, _ label: TaskLabel, _ input: Input
+  ) throws -> Future<Output> {
+    var encoder = WireEncoder()
+    try explaining("the input of \(label)") { try encoder.encode(input) }
+    let task = TypedProcessTask<Output>(pool: self, label: label)
+    let future = Future<Output>(source: task)
+    task.future = future
+    var ticket: UInt64 = 0
+    let token = Unmanaged<ProcessTask>.passRetained(task)
+    let status = encoder.withUnsafeBytes { bytes in
+      wp_process_pool_submit(handle, code.rawValue, bytes.baseAddress, bytes.count, token.toOpaque(), &ticket)
+    }
+    guard status == WP_OK else {
+      task.abandon()
+      token.release()
+      throw refusal(status, of: label, length: encoder.byteCount)
+    }
+    task.ticket = ticket
+    return future
+  }
+
+  /// The index by which workers find the type. Checked and entered once for each type.
+  private func index<J: Job>(of type: J.Type) throws -> UInt32 {
+    let key = ObjectIdentifier(type)
+    if let known = jobIndices.withLock({ $0[key] }) { return known }
+    guard let name = TypeName.name(of: type) else {
+      throw WorkerPoolError(
+        code: .unresolvableType,
+        message: """
+          a worker cannot find the job type \(type) by name: types that are private or fileprivate, or declared \
+          inside a function, and generic types over such types, have no name that another process can look up. \
+          Declare it, without 'private', at the top level or inside another type
+          """)
+    }
+    var index: UInt32 = 0
+    let utf8 = Array(name.utf8)
+    let status = wp_process_pool_intern(handle, utf8, utf8.count, &index)
+    guard status == WP_OK, index <= TaskCode.maximumIndex else {
+      throw refusal(status, of: .job(type), length: utf8.count)
+    }
+    jobIndices.withLock { $0[key] = index }
+    return index
+  }
+
+  private func code<Input, Output>(of function: FunctionHandle<Input, Output>, isChunk: Bool) throws -> TaskCode {
+    guard function.index < inheritedFunctions else {
+      let reason =
+        wasForked
+        ? "was made after the pool, whose workers therefore do not have it: make the handle first"
+        : """
+        cannot run in a pool that was started by re-executing the program, whose workers have none of its memory: \
+        make the pool first thing in main, while the program has one thread
+        """
+      throw WorkerPoolError(
+        code: .unsupported, message: "the function handle \(function.name) \(reason), or submit a Job instead")
+    }
+    return TaskCode(.function, index: function.index, isChunk: isChunk)
+  }
+
+  private func refusal(_ status: wp_status, of label: TaskLabel, length: Int) -> WorkerPoolError {
+    switch status {
+    case WP_SHUT_DOWN:
+      WorkerPoolError(code: .shutDown, message: "the pool was shut down and does not take \(label)")
+    case WP_TOO_LARGE:
+      WorkerPoolError(
+        code: .tooLarge, message: "the input of \(label) takes \(length) bytes, the pool's limit is \(maxPayload)")
+    default:
+      WorkerPoolError(status: status)
+    }
+  }
+}
+
+extension wp_process_pool_config {
+  /// Checks the settings, so that errors name the values as the caller knows them.
+  fileprivate init(_ settings: ProcessPool.Settings) throws {
+    self.init()
+    worker_count = try checkedWorkerCount(settings.maxWorkers, limit: WP_PROCESS_POOL_MAX_WORKERS)
+    start_method = settings.startMethod.engineValue
+    max_payload = try checked(settings.maxPayload, "maxPayload", in: 1...(1 << 40)) ?? 1 << 30
+    prefetch = UInt32(try checked(settings.prefetch, "prefetch", in: 1...Int(WP_PROCESS_MAX_PREFETCH)) ?? 0)
+    spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
+    affinity = settings.affinity.engineValue
+  }
+}
+
+private func checked(_ value: Int?, _ name: String, in range: ClosedRange<Int>) throws -> Int? {
+  guard let value, !range.contains(value) else { return value }
+  throw WorkerPoolError(
+    code: .invalidArgument,
+    message: "\(name) is \(value); it must be between \(range.lowerBound) and \(range.upperBound)")
+}
+
+extension ProcessPoolExecutor.StartMethod {
+  fileprivate var engineValue: wp_start_method {
+    switch self {
+    case .automatic: WP_START_AUTOMATIC
+    case .fork: WP_START_FORK
+    case .reexec: WP_START_REEXEC
+    }
+  }
+}

@@ -1,0 +1,123 @@
+import CWorkerPool
+
+/// A task in the engine's hands; its address is the engine's token for it.
+///
+/// The engine gives every token back exactly once: to the `completed` hook, or to the one `wp_process_pool_cancel` that
+/// returns true. Whoever gets it owns the task and settles its future.
+///
+/// Abstract, because a token cannot say of which type it is.
+class ProcessTask: @unchecked Sendable, FutureSource {
+  // SAFETY: `pool` and `label` are constant. `ticket` is written by the submitting thread before it hands out the
+  // future that alone leads here. A subclass's `future` is written before `wp_process_pool_submit` and afterwards
+  // touched by the one thread that the engine returns the token to.
+  let pool: ProcessPool
+  let label: TaskLabel
+  var ticket: UInt64 = 0
+
+  init(pool: ProcessPool, label: TaskLabel) {
+    self.pool = pool
+    self.label = label
+  }
+
+  /// Settles the future. Called with the outcome that came with the token.
+  func finish(_ outcome: wp_task_outcome) {
+    preconditionFailure("abstract")
+  }
+
+  /// Lets go of the future, which holds this task.
+  func abandon() {
+    preconditionFailure("abstract")
+  }
+
+  func tryCancel() -> Bool {
+    guard pool.cancel(ticket) else { return false }
+    let task = Unmanaged.passUnretained(self)
+    abandon()
+    // The reference that `submit` gave to the engine.
+    task.release()
+    return true
+  }
+
+  var isRunning: Bool { pool.isRunning(ticket) }
+}
+
+/// What a task is called in errors. Cheap to make: the text is built only when something fails.
+enum TaskLabel: Sendable, CustomStringConvertible {
+  case job(any Job.Type)
+  case function(String)
+
+  var description: String {
+    switch self {
+    case .job(let type): "\(type)"
+    case .function(let name): "function \(name)"
+    }
+  }
+}
+
+final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unchecked Sendable {
+  // SAFETY: see the base class.
+  var future: Future<Output>?
+
+  override func abandon() { future = nil }
+
+  override func finish(_ outcome: wp_task_outcome) {
+    guard let future else { return }
+    abandon()
+    if outcome.end == WP_TASK_DISCARDED {
+      _ = future.completeCancelled()
+    } else {
+      _ = future.complete(with: Result { try output(of: outcome) })
+    }
+  }
+
+  private func output(of outcome: wp_task_outcome) throws -> Output {
+    switch outcome.end {
+    case WP_TASK_REPLIED:
+      return try read(outcome)
+    case WP_TASK_WORKER_DIED:
+      let exit = WorkerExit(processIdentifier: outcome.worker_pid, waitStatus: outcome.wait_status)
+      throw WorkerPoolError(code: .workerDied, message: exit.message(whileRunning: "\(label)"), workerExit: exit)
+    case WP_TASK_REPLY_TOO_LARGE:
+      throw WorkerPoolError(
+        code: .tooLarge,
+        message: "the result of \(label) takes \(outcome.length) bytes, the pool's limit is \(outcome.limit)")
+    case WP_TASK_POOL_BROKEN:
+      let reason = outcome.reason.map { String(cString: $0) } ?? "for an unknown reason"
+      throw WorkerPoolError(code: .brokenPool, message: "the pool broke before \(label) could end: \(reason)")
+    default:
+      throw WorkerPoolError(code: .brokenPool, message: "\(label) ended in an unknown way, \(outcome.end.rawValue)")
+    }
+  }
+
+  private func read(_ outcome: wp_task_outcome) throws -> Output {
+    let bytes = UnsafeRawBufferPointer(start: outcome.bytes, count: outcome.bytes == nil ? 0 : outcome.length)
+    let context = "the result of \(label) from worker \(outcome.worker_pid)"
+    switch outcome.reply_code {
+    case ReplyCode.output:
+      return try explaining(context) { try WireDecoder.read(Output.self, from: bytes) }
+    case ReplyCode.error:
+      throw try explaining(context) { try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) } }
+    case let code:
+      throw WorkerPoolError(code: .coding, message: "\(context) carries the unknown code \(code)")
+    }
+  }
+}
+
+extension WorkerExit {
+  /// From a status as `waitpid` gives it: the signal in the low seven bits, or zero there and the exit status above.
+  init(processIdentifier: Int32, waitStatus: Int32) {
+    let signal = waitStatus & 0x7F
+    self.init(
+      processIdentifier: processIdentifier,
+      reason: signal == 0 ? .exit(status: waitStatus >> 8 & 0xFF) : .signal(signal))
+  }
+
+  func message(whileRunning task: String) -> String {
+    switch reason {
+    case .signal(let number):
+      "worker \(processIdentifier) was ended by \(signalName(number)) while it ran \(task)"
+    case .exit(let status):
+      "worker \(processIdentifier) exited with status \(status) while it ran \(task)"
+    }
+  }
+}

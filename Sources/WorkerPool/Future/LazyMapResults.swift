@@ -1,0 +1,118 @@
+/// What `mapLazily` returns: the outputs in order, worked out while they are read.
+///
+/// A blocking `Sequence` and an `AsyncSequence`; each iteration starts anew. Not `Sendable`: it pulls its elements on
+/// the reader's thread.
+public struct LazyMapResults<Base: Sequence, Output: Sendable>: Sequence, AsyncSequence {
+  public typealias Element = Result<Output, any Error>
+
+  let window: Int
+  let chunks: () throws -> Chunks<Base.Iterator>
+  let submit: ([Base.Element]) throws -> Future<[Element]>
+
+  @usableFromInline
+  init(
+    window: Int, chunks: @escaping () throws -> Chunks<Base.Iterator>,
+    submit: @escaping ([Base.Element]) throws -> Future<[Element]>
+  ) {
+    self.window = window
+    self.chunks = chunks
+    self.submit = submit
+  }
+
+  public func makeIterator() -> Iterator { Iterator(state: State(self)) }
+
+  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(state: State(self)) }
+
+  /// Blocks in ``next()`` until the next output is there.
+  public struct Iterator: IteratorProtocol {
+    let state: State
+
+    public mutating func next() -> Element? {
+      while true {
+        if let element = state.nextReady() { return element }
+        guard let chunk = state.nextChunk() else { return nil }
+        _ = chunk.blockAnyway(until: .never)
+        state.unpack(chunk)
+      }
+    }
+  }
+
+  /// Suspends in ``next()`` until the next output is there; ends when the task is cancelled.
+  public struct AsyncIterator: AsyncIteratorProtocol {
+    let state: State
+
+    public mutating func next() async -> Element? {
+      while true {
+        if let element = state.nextReady() { return element }
+        guard let chunk = state.nextChunk() else { return nil }
+        guard await chunk.waitUntilDone() else { return nil }
+        state.unpack(chunk)
+      }
+    }
+  }
+
+  /// One iteration: chunks in flight, in order, and the rest of the one that is being read.
+  final class State {
+    private var chunks: Chunks<Base.Iterator>?
+    private let submit: ([Base.Element]) throws -> Future<[Element]>
+    private let window: Int
+    private var inFlight: [Future<[Element]>] = []
+    private var oldest = 0
+    private var ready: [Element] = []
+    private var read = 0
+
+    init(_ results: LazyMapResults) {
+      window = results.window
+      submit = results.submit
+      chunks = try? results.chunks()  // checked when the results were made
+    }
+
+    deinit {
+      for future in inFlight[oldest...] { future.cancel() }
+    }
+
+    func nextReady() -> Element? {
+      guard read < ready.count else { return nil }
+      defer { read += 1 }
+      return ready[read]
+    }
+
+    /// The chunk to read next, after the window was filled up behind it; nil at the end.
+    func nextChunk() -> Future<[Element]>? {
+      while inFlight.count - oldest < window, let chunk = chunks?.next() {
+        do {
+          inFlight.append(try submit(chunk))
+        } catch {
+          inFlight.append(.failed(error))
+          chunks = nil
+        }
+      }
+      guard oldest < inFlight.count else { return nil }
+      return inFlight[oldest]
+    }
+
+    /// Makes a done chunk the one that is read.
+    func unpack(_ chunk: Future<[Element]>) {
+      oldest += 1
+      if oldest == inFlight.count || oldest >= window {
+        inFlight.removeFirst(oldest)
+        oldest = 0
+      }
+      read = 0
+      switch chunk.outcome {
+      case .success(let elements): ready = elements
+      case .failure(let error): ready = [.failure(error)]
+      case nil: ready = []
+      }
+    }
+  }
+}
+
+extension Future {
+  /// A future that has failed already.
+  static func failed(_ error: any Error) -> Future {
+    let future = Future()
+    _ = future.complete(with: .failure(error))
+    return future
+  }
+}

@@ -1,0 +1,110 @@
+// `map` is never a loop of `submit`: elements travel in chunks, one future each.
+
+extension ThreadPoolExecutor {
+  /// Applies `transform` to every element on the pool's threads and returns the outputs in the elements' order. Blocks
+  /// the calling thread; on a worker of this pool, that worker does its part of the work.
+  ///
+  /// - Parameters:
+  ///   - elements: Pulled as workers have room, so a lazy sequence is never held as a whole.
+  ///   - chunkSize: How many elements one task takes, at least 1. nil for a quarter of each worker's share, so that
+  ///     uneven chunks even out; chunks of a sequence that does not know its length grow as it goes on, to 256.
+  ///   - transform: Called once for each element, several calls at once.
+  /// - Throws: The first error in the elements' order, when no call of `transform` runs any more; what had not begun by
+  ///   then is cancelled. ``WorkerPoolError`` with ``WorkerPoolError/Code/shutDown`` or
+  ///   ``WorkerPoolError/Code/invalidArgument``.
+  @inlinable
+  @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async overload")
+  public func map<Element: Sendable, Output: Sendable>(
+    _ elements: some Sequence<Element>, chunkSize: Int? = nil,
+    _ transform: @escaping @Sendable (Element) throws -> Output
+  ) throws -> [Output] {
+    var chunks = try Chunks(of: elements, chunkSize: chunkSize, workers: maxWorkers)
+    let map = ChunkedMap<Output>(window: window)
+    while let progress = map.fill(from: &chunks, submit: { try submit(chunk: $0, transform) }) {
+      // A worker that only waited could be the one that the chunks wait for; the oldest chunk's future lets it help.
+      if currentWorkerIndex != nil, let oldest = map.oldestPending {
+        _ = try oldest.block(until: .never)
+      } else {
+        try progress.result()
+      }
+    }
+    return try map.outputs()
+  }
+
+  /// The async form: suspends where the other one blocks. Cancelling the calling task takes back all chunks that have
+  /// not begun and throws `CancellationError`; chunks that run go on, unheard.
+  @inlinable
+  public nonisolated(nonsending) func map<Element: Sendable, Output: Sendable>(
+    _ elements: some Sequence<Element>, chunkSize: Int? = nil,
+    _ transform: @escaping @Sendable (Element) throws -> Output
+  ) async throws -> [Output] {
+    var chunks = try Chunks(of: elements, chunkSize: chunkSize, workers: maxWorkers)
+    let map = ChunkedMap<Output>(window: window)
+    while let progress = map.fill(from: &chunks, submit: { try submit(chunk: $0, transform) }) {
+      do {
+        try await progress.value
+      } catch {
+        map.cancel()
+        throw error
+      }
+    }
+    return try map.outputs()
+  }
+
+  /// Runs all jobs and returns their outputs in the jobs' order. As `map` with `{ try $0.run() }`.
+  @inlinable
+  @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async overload")
+  public func map<J: Job>(_ jobs: some Sequence<J>, chunkSize: Int? = nil) throws -> [J.Output] {
+    try map(jobs, chunkSize: chunkSize) { try $0.run() }
+  }
+
+  /// The async form of running all jobs.
+  @inlinable
+  public nonisolated(nonsending) func map<J: Job>(
+    _ jobs: some Sequence<J>, chunkSize: Int? = nil
+  ) async throws -> [J.Output] {
+    try await map(jobs, chunkSize: chunkSize) { try $0.run() }
+  }
+
+  /// Applies `transform` on the pool's threads while the caller goes through the outputs, in the elements' order.
+  ///
+  /// ```swift
+  /// for result in try pool.mapLazily(lines, parse) { handle(try result.get()) }
+  /// ```
+  ///
+  /// Nothing begins before the first output is asked for. The workers keep a bounded number of chunks ahead of the
+  /// reader, so that neither an endless sequence nor a slow reader fills the memory. An element that fails yields a
+  /// failure in its place, and the sequence goes on. Leaving the loop cancels what has not begun.
+  ///
+  /// - Parameters:
+  ///   - elements: Pulled on the reader's thread. Iterating twice pulls, and works, twice.
+  ///   - chunkSize: As for `map`.
+  ///   - transform: Called once for each element, several calls at once.
+  /// - Throws: ``WorkerPoolError`` with ``WorkerPoolError/Code/invalidArgument``. A shutdown during the iteration
+  ///   yields one failure and ends it.
+  @inlinable
+  public func mapLazily<Base: Sequence, Output: Sendable>(
+    _ elements: Base, chunkSize: Int? = nil, _ transform: @escaping @Sendable (Base.Element) throws -> Output
+  ) throws -> LazyMapResults<Base, Output> where Base.Element: Sendable {
+    _ = try Chunks(of: elements, chunkSize: chunkSize, workers: maxWorkers)
+    let workers = maxWorkers
+    return LazyMapResults(
+      window: window,
+      chunks: { try Chunks(of: elements, chunkSize: chunkSize, workers: workers) },
+      submit: { chunk in
+        try self.submit { chunk.map { element in Result { try transform(element) } } }
+      })
+  }
+
+  @inlinable
+  func submit<Element: Sendable, Output: Sendable>(
+    chunk: [Element], _ transform: @escaping @Sendable (Element) throws -> Output
+  ) throws -> Future<[Output]> {
+    try submit { try chunk.map(transform) }
+  }
+
+  /// Chunks in flight: all of a list that was cut by default, and enough to keep every worker busy while the caller
+  /// wakes up to submit more.
+  @usableFromInline
+  var window: Int { max(4 * maxWorkers, 16) }
+}

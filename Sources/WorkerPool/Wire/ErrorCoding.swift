@@ -1,0 +1,125 @@
+/// How an error that a task threw comes back from another process.
+///
+/// As its own type if that is ``WireCodable``, or `Codable` in a program that links `WorkerPoolFoundation`, and if it
+/// can be found by name; else as a ``RemoteError``. Type name and description travel always, for the case that the
+/// rest cannot be read.
+struct ErrorCoding {
+  private enum Form: UInt8, WireCodable {
+    case described, wireCodable, codable
+  }
+
+  /// Appends `error`. Cannot fail: what cannot be encoded is described.
+  static func encode(_ error: any Error, into encoder: inout WireEncoder) {
+    let (form, name, bytes) = payload(of: error)
+    // None of these throws: they are strings and bytes.
+    try? encoder.encode(form, String(reflecting: type(of: error)), String(describing: error), name)
+    try? encoder.encode(bytes)
+  }
+
+  /// Reads what ``encode(_:into:)`` wrote. Throws for bytes that nobody wrote.
+  static func decode(from decoder: inout WireDecoder) throws -> any Error {
+    let form = try decoder.decode(Form.self)
+    let description = RemoteError(typeName: try decoder.decode(), description: try decoder.decode())
+    let name = try decoder.decode(String.self)
+    let bytes = try decoder.decode([UInt8].self)
+    guard form != .described, let type = TypeName.type(named: name) else { return description }
+    return (try? revive(type, form, bytes)) ?? description
+  }
+
+  private static func payload(of error: any Error) -> (Form, name: String, bytes: [UInt8]) {
+    if let error = error as? any Error & WireCodable,
+      let name = TypeName.name(of: type(of: error)),
+      let bytes = try? wireBytes(of: error)
+    {
+      return (.wireCodable, name, bytes)
+    }
+    if let coder = codableErrorCoder, let error = error as? any Error & Codable,
+      let name = TypeName.name(of: type(of: error)),
+      let bytes = try? coder.encode(error)
+    {
+      return (.codable, name, bytes)
+    }
+    return (.described, "", [])
+  }
+
+  private static func wireBytes(of value: some WireCodable) throws -> [UInt8] {
+    var encoder = WireEncoder()
+    try encoder.encode(value)
+    return encoder.withUnsafeBytes { Array($0) }
+  }
+
+  private static func revive(_ type: Any.Type, _ form: Form, _ bytes: [UInt8]) throws -> (any Error)? {
+    switch form {
+    case .described:
+      return nil
+    case .wireCodable:
+      guard let type = type as? any (Error & WireCodable).Type else { return nil }
+      return try bytes.withUnsafeBytes { bytes in try WireDecoder.read(type, from: bytes) }
+    case .codable:
+      guard let type = type as? any (Error & Codable).Type else { return nil }
+      return try codableErrorCoder?.decode(type, from: bytes)
+    }
+  }
+
+  /// Looked up by name, as jobs are, so that linking the module is all it takes, in a program, in its workers and
+  /// in a template that was re-executed and has not reached `main`. Rejected: a weak C symbol, which an archive
+  /// linker is free not to look for; a registration call, which a re-executed template would never reach.
+  private static let codableErrorCoder =
+    TypeName.type(named: codableErrorCoderName) as? any CodableErrorCoding.Type
+}
+
+/// The mangled name of the type in `WorkerPoolFoundation` that does this.
+package let codableErrorCoderName = "20WorkerPoolFoundation17CodableErrorCoderO"
+
+/// Encodes errors that are `Codable`, which takes a coder, which takes Foundation.
+package protocol CodableErrorCoding: SendableMetatype {
+  static func encode(_ error: any Error & Codable) throws -> [UInt8]
+  static func decode(_ type: any (Error & Codable).Type, from bytes: [UInt8]) throws -> any Error
+}
+
+// MARK: - The package's own errors
+
+extension CancellationError: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {}
+  public init(decoding decoder: inout WireDecoder) throws { self.init() }
+}
+
+extension WorkerPoolError: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    try encoder.encode(code.name, message, workerExit, systemCall)
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    self.init(
+      code: Code(try decoder.decode()), message: try decoder.decode(), workerExit: try decoder.decode(),
+      systemCall: try decoder.decode())
+  }
+}
+
+extension WorkerPoolError.Code.StaticName: WireCodable {}
+
+extension WorkerPoolError.SystemCall: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    try encoder.encode(name, errno)
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    self.init(name: try decoder.decode(), errno: try decoder.decode())
+  }
+}
+
+extension WorkerExit: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    switch reason {
+    case .signal(let number): try encoder.encode(processIdentifier, true, number)
+    case .exit(let status): try encoder.encode(processIdentifier, false, status)
+    }
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    let processIdentifier = try decoder.decode(Int32.self)
+    let isSignal = try decoder.decode(Bool.self)
+    let number = try decoder.decode(Int32.self)
+    self.init(processIdentifier: processIdentifier, reason: isSignal ? .signal(number) : .exit(status: number))
+  }
+}

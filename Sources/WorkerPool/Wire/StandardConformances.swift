@@ -1,0 +1,181 @@
+// How the standard library's types cross a process boundary. Numbers are their bytes, containers a count and
+// their elements, everything that has invalid bit patterns is checked.
+
+extension Int: BitwiseWireCodable {}
+extension Int8: BitwiseWireCodable {}
+extension Int16: BitwiseWireCodable {}
+extension Int32: BitwiseWireCodable {}
+extension Int64: BitwiseWireCodable {}
+extension Int128: BitwiseWireCodable {}
+extension UInt: BitwiseWireCodable {}
+extension UInt8: BitwiseWireCodable {}
+extension UInt16: BitwiseWireCodable {}
+extension UInt32: BitwiseWireCodable {}
+extension UInt64: BitwiseWireCodable {}
+extension UInt128: BitwiseWireCodable {}
+extension Float: BitwiseWireCodable {}
+extension Double: BitwiseWireCodable {}
+
+/// What a task without a result returns, since `Void` can conform to nothing.
+public struct NoValue: BitwiseWireCodable, Hashable, Sendable {
+  public init() {}
+}
+
+extension Bool: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    encoder.append(bytesOf: (self ? 1 : 0) as UInt8)
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    switch try decoder.readBits(of: UInt8.self) {
+    case 0: self = false
+    case 1: self = true
+    case let byte: throw decoder.invalid("a Bool is 0 or 1, not \(byte)")
+    }
+  }
+}
+
+extension String: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    var copy = self
+    copy.withUTF8 { utf8 in
+      encoder.append(bytesOf: utf8.count)
+      encoder.append(UnsafeRawBufferPointer(utf8))
+    }
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    let count = try decoder.readBits(of: Int.self)
+    let bytes = try decoder.readBytes(count: count, for: String.self)
+    // Copied first and checked in the copy: the input may be memory that another process still writes to.
+    self = String(unsafeUninitializedCapacity: count) { buffer in
+      UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
+      return count
+    }
+    // The line above repairs bytes that are no UTF-8, and a repaired text is not the one that was sent.
+    let isIntact = withUTF8 { utf8 in utf8.elementsEqual(bytes) }
+    guard isIntact else { throw decoder.invalid("the \(count) bytes before this are no UTF-8") }
+  }
+}
+
+extension Character: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws { try encoder.encode(String(self)) }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    let text = try decoder.decode(String.self)
+    guard text.count == 1 else { throw decoder.invalid("a Character is one, not \(text.count)") }
+    self.init(text)
+  }
+}
+
+extension Duration: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    let (seconds, attoseconds) = components
+    try encoder.encode(seconds, attoseconds)
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    let seconds = try decoder.decode(Int64.self)
+    self.init(secondsComponent: seconds, attosecondsComponent: try decoder.decode())
+  }
+}
+
+// MARK: - Containers
+
+extension Optional: WireCodable where Wrapped: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    try encoder.encode(self != nil)
+    if let self { try encoder.encode(self) }
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    self = try decoder.decode(Bool.self) ? .some(try decoder.decode()) : .none
+  }
+}
+
+extension Result: WireCodable where Success: WireCodable, Failure: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    switch self {
+    case .success(let success): try encoder.encode(true, success)
+    case .failure(let failure): try encoder.encode(false, failure)
+    }
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    self = try decoder.decode(Bool.self) ? .success(try decoder.decode()) : .failure(try decoder.decode())
+  }
+}
+
+extension Array: WireCodable where Element: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    try withUnsafeBufferPointer { elements in try encoder.encodeArray(elements) }
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    self = try decoder.decodeArray()
+  }
+}
+
+extension ContiguousArray: WireCodable where Element: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    try withUnsafeBufferPointer { elements in try encoder.encodeArray(elements) }
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    self.init(try decoder.decodeArray(of: Element.self))
+  }
+}
+
+extension Set: WireCodable where Element: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    try encoder.encode(Array(self))
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    let elements = try decoder.decodeArray(of: Element.self)
+    self.init(elements)
+    guard count == elements.count else { throw decoder.invalid("a Set has equal elements") }
+  }
+}
+
+extension Dictionary: WireCodable where Key: WireCodable, Value: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    try encoder.encode(Array(keys), Array(values))
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    let keys = try decoder.decodeArray(of: Key.self)
+    let values = try decoder.decodeArray(of: Value.self)
+    guard keys.count == values.count else {
+      throw decoder.invalid("a Dictionary has \(keys.count) keys and \(values.count) values")
+    }
+    self.init(zip(keys, values)) { first, _ in first }
+    guard count == keys.count else { throw decoder.invalid("a Dictionary has equal keys") }
+  }
+}
+
+extension Range: WireCodable where Bound: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    try encoder.encode(lowerBound, upperBound)
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    let lower = try decoder.decode(Bound.self)
+    let upper = try decoder.decode(Bound.self)
+    guard lower <= upper else { throw decoder.invalid("a Range from \(lower) up to \(upper) runs backwards") }
+    self = lower..<upper
+  }
+}
+
+extension ClosedRange: WireCodable where Bound: WireCodable {
+  public func encode(into encoder: inout WireEncoder) throws {
+    try encoder.encode(lowerBound, upperBound)
+  }
+
+  public init(decoding decoder: inout WireDecoder) throws {
+    let lower = try decoder.decode(Bound.self)
+    let upper = try decoder.decode(Bound.self)
+    guard lower <= upper else { throw decoder.invalid("a ClosedRange from \(lower) to \(upper) runs backwards") }
+    self = lower...upper
+  }
+}

@@ -1,0 +1,84 @@
+/// Reads values from bytes that somebody else wrote, and trusts none of them.
+///
+/// Every read is checked against the end of the input; a failure is a ``WorkerPoolError`` with the code `.coding` that
+/// names the byte offset and what was expected there. Valid only inside ``read(_:from:)``, which is why it
+/// cannot be made or copied elsewhere.
+public struct WireDecoder: ~Copyable {
+  private let bytes: UnsafeRawBufferPointer
+  /// Bytes read so far.
+  public private(set) var offset: Int = 0
+  private var depth = 0
+
+  private init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+  /// Bytes that are left.
+  public var remaining: Int { bytes.count - offset }
+
+  /// Reads one value, which has to take up all of `bytes`.
+  public static func read<Value: WireCodable>(_ type: Value.Type, from bytes: UnsafeRawBufferPointer) throws -> Value {
+    try reading(from: bytes) { decoder in try decoder.decode(type) }
+  }
+
+  /// Lends a decoder over `bytes` to `body`, which has to read all of them.
+  static func reading<Result>(
+    from bytes: UnsafeRawBufferPointer, _ body: (inout WireDecoder) throws -> Result
+  ) throws -> Result {
+    var decoder = WireDecoder(bytes)
+    let result = try body(&decoder)
+    guard decoder.remaining == 0 else { throw decoder.invalid("\(decoder.remaining) bytes are left over") }
+    return result
+  }
+
+  /// Reads the next value. The type may be left to inference: `name = try decoder.decode()`.
+  public mutating func decode<Value: WireCodable>(_ type: Value.Type = Value.self) throws -> Value {
+    try nested(type) { decoder in try Value(decoding: &decoder) }
+  }
+
+  /// Reads what ``WireEncoder/encodeArray(_:)`` wrote.
+  public mutating func decodeArray<Element: WireCodable>(of type: Element.Type = Element.self) throws -> [Element] {
+    let count = try readBits(of: Int.self)
+    return try nested([Element].self) { decoder in try Element.decodeElements(count: count, from: &decoder) }
+  }
+
+  /// Reads the bytes of a trivial value. Whether they are a value of the type is for the caller to know.
+  public mutating func readBits<Value: BitwiseCopyable>(of type: Value.Type) throws -> Value {
+    guard let source = try readBytes(count: MemoryLayout<Value>.size, for: type).baseAddress else {
+      // Only a type without bytes gets here, and such a type has one value.
+      return unsafeBitCast((), to: Value.self)
+    }
+    return source.loadUnaligned(as: Value.self)
+  }
+
+  /// Takes the next `count` bytes; `type` is for the error. The result is valid as long as the decoder is.
+  public mutating func readBytes<Value>(count: Int, for type: Value.Type) throws -> UnsafeRawBufferPointer {
+    guard count >= 0, count <= remaining else {
+      throw invalid("\(type) takes \(count) bytes, \(remaining) are left")
+    }
+    defer { offset += count }
+    guard count > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+    return UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)])
+  }
+
+  /// Refuses a number of elements that the rest of the input cannot hold: each takes at least one byte.
+  public func checkCount<Element>(_ count: Int, of type: Element.Type) throws {
+    guard count >= 0, count <= remaining else {
+      throw invalid("\(count) elements of \(type) cannot stand in \(remaining) bytes")
+    }
+  }
+
+  /// An error that says where the reader stands.
+  public func invalid(_ what: String) -> WorkerPoolError {
+    WorkerPoolError(code: .coding, message: "cannot decode at byte \(offset) of \(bytes.count): \(what)")
+  }
+
+  private mutating func nested<Value>(
+    _ type: Value.Type, _ body: (inout WireDecoder) throws -> Value
+  ) throws -> Value {
+    guard depth < WireEncoder.maximumDepth else {
+      throw invalid("\(type) is nested deeper than \(WireEncoder.maximumDepth) levels")
+    }
+    depth += 1
+    defer { depth -= 1 }
+    return try body(&self)
+  }
+}

@@ -1,0 +1,96 @@
+/// A growing buffer of bytes that values append themselves to.
+///
+/// Appending is amortised O(bytes). Not thread-safe: one owner, which is why it cannot be copied.
+public struct WireEncoder: ~Copyable {
+  @usableFromInline var storage = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+  /// Bytes written so far.
+  public private(set) var byteCount: Int = 0
+  private var depth = 0
+
+  /// How deep values may nest in each other, for reading and for writing: a chain of a million links would
+  /// otherwise end the process by overflowing its stack.
+  public static let maximumDepth = 512
+
+  public init() {}
+
+  deinit { storage.deallocate() }
+
+  /// Appends a value.
+  ///
+  /// Throws what the value's ``WireCodable/encode(into:)`` throws, and `WorkerPoolError` (`.coding`) for values nested
+  /// deeper than ``maximumDepth``.
+  public mutating func encode<Value: WireCodable>(_ value: Value) throws {
+    try nested(Value.self) { encoder in try value.encode(into: &encoder) }
+  }
+
+  /// Appends several values, in order.
+  public mutating func encode<First: WireCodable, Second: WireCodable, each Rest: WireCodable>(
+    _ first: First, _ second: Second, _ rest: repeat each Rest
+  ) throws {
+    try encode(first)
+    try encode(second)
+    repeat try encode(each rest)
+  }
+
+  /// Appends bytes as they are, without their number.
+  public mutating func append(_ bytes: UnsafeRawBufferPointer) {
+    guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+    reserve(bytes.count).copyMemory(from: source, byteCount: bytes.count)
+    byteCount += bytes.count
+  }
+
+  /// Appends the bytes of a trivial value, as they are.
+  public mutating func append<Value: BitwiseCopyable>(bytesOf value: Value) {
+    reserve(MemoryLayout<Value>.size).storeBytes(of: value, as: Value.self)
+    byteCount += MemoryLayout<Value>.size
+  }
+
+  /// Appends a number of elements, then the elements as their type writes them.
+  public mutating func encodeArray<Element: WireCodable>(_ elements: UnsafeBufferPointer<Element>) throws {
+    append(bytesOf: elements.count)
+    try nested(Element.self) { encoder in try Element.encodeElements(elements, into: &encoder) }
+  }
+
+  /// Lends what was written. The pointer is valid inside `body` only.
+  public borrowing func withUnsafeBytes<Result: ~Copyable>(
+    _ body: (UnsafeRawBufferPointer) throws -> Result
+  ) rethrows -> Result {
+    try body(UnsafeRawBufferPointer(rebasing: storage[..<byteCount]))
+  }
+
+  /// Forgets what was written and keeps the memory, up to `limit` bytes of it.
+  mutating func reset(keeping limit: Int = 1 << 20) {
+    byteCount = 0
+    depth = 0
+    guard storage.count > limit else { return }
+    storage.deallocate()
+    storage = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+  }
+
+  private mutating func nested<Value>(
+    _ type: Value.Type, _ body: (inout WireEncoder) throws -> Void
+  ) throws {
+    guard depth < Self.maximumDepth else {
+      throw WorkerPoolError(
+        code: .coding,
+        message: "cannot encode \(type) at byte \(byteCount): values nest deeper than \(Self.maximumDepth) levels")
+    }
+    depth += 1
+    defer { depth -= 1 }
+    try body(&self)
+  }
+
+  /// Makes room for `count` more bytes and returns where they go.
+  private mutating func reserve(_ count: Int) -> UnsafeMutableRawPointer {
+    let needed = byteCount + count
+    if needed > storage.count || storage.baseAddress == nil {
+      let grown = UnsafeMutableRawBufferPointer.allocate(
+        byteCount: max(needed, storage.count * 2, 128), alignment: MemoryLayout<UInt64>.alignment)
+      grown.copyMemory(from: UnsafeRawBufferPointer(rebasing: storage[..<byteCount]))
+      storage.deallocate()
+      storage = grown
+    }
+    // Never empty after the lines above.
+    return storage.baseAddress.unsafelyUnwrapped + byteCount
+  }
+}

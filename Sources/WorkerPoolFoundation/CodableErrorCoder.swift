@@ -1,0 +1,17 @@
+import Foundation
+import WorkerPool
+
+/// Carries errors that are `Codable` across processes. The core finds it by its mangled name, which a test compares.
+package enum CodableErrorCoder: CodableErrorCoding {
+  package static func encode(_ error: any Error & Codable) throws -> [UInt8] {
+    try Array(JSONEncoder.wire.encode(error))
+  }
+
+  package static func decode(_ type: any (Error & Codable).Type, from bytes: [UInt8]) throws -> any Error {
+    try decode(type, from: Data(bytes))
+  }
+
+  private static func decode<Failure: Error & Codable>(_ type: Failure.Type, from data: Data) throws -> any Error {
+    try JSONDecoder.wire.decode(type, from: data)
+  }
+}

@@ -1,0 +1,32 @@
+// swift-tools-version: 6.1
+// A package of its own: it compares with C at -O3, and a package that others depend on may have no unsafe flags.
+import PackageDescription
+
+let package = Package(
+  name: "bench",
+  dependencies: [
+    .package(name: "swift-worker-pool", path: "../.."),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+  ],
+  targets: [
+    .target(
+      name: "CPrimeKernel",
+      cSettings: [.unsafeFlags(["-O3"])],
+      linkerSettings: [.linkedLibrary("m")]),
+    // The folder of the library's target PrimeWorkload, by a link: it is no product, and target names are unique.
+    .target(
+      name: "BenchedPrimes",
+      dependencies: [.product(name: "WorkerPool", package: "swift-worker-pool")],
+      path: "Sources/PrimeWorkload"),
+    .executableTarget(
+      name: "bench",
+      dependencies: [
+        "CPrimeKernel",
+        "BenchedPrimes",
+        .product(name: "WorkerPool", package: "swift-worker-pool"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c11
+)

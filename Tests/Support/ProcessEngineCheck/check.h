@@ -1,0 +1,113 @@
+// A C program that links the engine alone and checks the process pool, one scenario per run:
+//
+//     process-engine-check <scenario> fork|reexec
+//
+// It has one thread when it starts, which a fork-started pool needs and a test runner cannot offer. Exits 0 when the
+// scenario holds, 1 with a line on stderr for each thing that does not.
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "CWorkerPool.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/// What tasks can be asked to do.
+enum {
+  DO_ECHO,         // returns its bytes
+  DO_INCREMENT,    // uint64_t -> uint64_t
+  DO_FILL,         // uint64_t n -> n bytes of 0xA5
+  DO_RESERVE_ONLY, // uint64_t n -> reserves n bytes, then 8, and returns how often it got them
+  DO_PID,          // -> int32_t pid, int32_t index
+  DO_NAME,         // uint32_t index -> name
+  DO_AWAIT_FIFO,   // path -> returns once somebody has opened the FIFO for writing
+  DO_PAUSE,        // never returns
+  DO_TRAP,
+  DO_ABORT,
+  DO_SEGV,
+  DO_EXIT_3,
+  DO__EXIT_0,
+  DO_WRITE_ARGUMENT,  // writes to its own argument
+  DO_RUN_WILD,        // overwrites its slots, then never returns
+  DO_CLOSE_ALL,       // closes every descriptor, then returns
+  DO_SIGNALS,         // -> uint64_t mask of ignored signals, int32_t 1 if stdin is empty
+  DO_FOREVER_IN_CHILD,
+};
+
+extern int failures;
+
+#define CHECK(condition, ...)                                          \
+  do {                                                                 \
+    if (!(condition)) {                                                \
+      failures++;                                                      \
+      fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);  \
+      fprintf(stderr, __VA_ARGS__);                                    \
+      fprintf(stderr, "\n");                                           \
+    }                                                                  \
+  } while (0)
+
+/// How one task ended, as its callback saw it.
+typedef struct ending {
+  int times;
+  wp_task_outcome outcome;
+  unsigned char head[16];
+  uint64_t hash;
+} ending;
+
+/// A pool and the endings of its tasks; a task's token is its index plus one.
+typedef struct test_lab {
+  wp_process_pool *pool;
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  ending *endings;
+  size_t capacity;
+  size_t ended;
+  int destroyed;
+  bool release_in_callback;
+} test_lab;
+
+void handle_task(void *context, const wp_process_request *request, wp_process_reply *reply);
+uint64_t hash_bytes(const void *bytes, size_t length);
+
+wp_process_pool_config lab_config(test_lab *lab, uint32_t workers, wp_start_method method);
+/// Creates a pool or ends the program.
+void lab_open(test_lab *lab, uint32_t workers, wp_start_method method, size_t tasks);
+void lab_open_with(test_lab *lab, const wp_process_pool_config *config, size_t tasks);
+uint64_t lab_submit(test_lab *lab, size_t task, uint32_t function, const void *bytes, size_t length);
+/// Waits until `count` tasks have ended.
+void lab_await(test_lab *lab, size_t count);
+/// Waits until this task has ended, and returns how.
+ending lab_await_task(test_lab *lab, size_t task);
+/// Waits until a worker has begun the task.
+void lab_await_running(test_lab *lab, uint64_t ticket);
+void lab_close(test_lab *lab);
+
+/// A FIFO in a folder of its own, for tasks that must wait.
+typedef struct test_gate {
+  char folder[64];
+  char path[80];
+} test_gate;
+void gate_make(test_gate *gate);
+/// Lets everybody through who waits now.
+void gate_open(test_gate *gate);
+void gate_remove(test_gate *gate);
+
+/// What a process can leave behind.
+typedef struct leftovers {
+  size_t descriptors;
+  size_t children;
+  size_t mappings;
+  size_t threads;
+} leftovers;
+leftovers count_leftovers(void);
+void check_leftovers(leftovers before, const char *after);
+
+typedef void scenario(wp_start_method method);
+scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, discards, takes_over, bad_arguments;
+scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive;
+scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
+scenario stress;
+
+#endif

@@ -1,0 +1,110 @@
+#include "check.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint64_t number_in(const wp_process_request *request) {
+  uint64_t number = 0;
+  memcpy(&number, request->bytes, request->length < 8 ? request->length : 8);
+  return number;
+}
+
+static void answer(wp_process_reply *reply, const void *bytes, size_t length) {
+  void *target = wp_process_reply_reserve(reply, length);
+  if (target != NULL && length > 0) memcpy(target, bytes, length);
+}
+
+static void fill(wp_process_reply *reply, size_t length) {
+  void *target = wp_process_reply_reserve(reply, length);
+  if (target != NULL) memset(target, 0xA5, length);
+}
+
+static void reserve_only(wp_process_reply *reply, size_t length) {
+  uint64_t got = wp_process_reply_reserve(reply, length) != NULL;
+  void *target = wp_process_reply_reserve(reply, 8);
+  got += target != NULL;
+  if (target != NULL) memcpy(target, &got, 8);
+  wp_process_reply_set_code(reply, 77);
+}
+
+static void tell_name(wp_process_reply *reply, uint32_t index) {
+  size_t length = 0;
+  const char *name = wp_process_worker_name(index, &length);
+  if (name == NULL) wp_process_reply_set_code(reply, 404);
+  else answer(reply, name, length);
+}
+
+static void await_fifo(const wp_process_request *request) {
+  char path[128] = {0};
+  memcpy(path, request->bytes, request->length);
+  int fifo = open(path, O_RDONLY);
+  if (fifo >= 0) close(fifo);
+}
+
+static void tell_signals(wp_process_reply *reply) {
+  uint64_t found[2] = {0, 0};
+  for (int number = 1; number < 64; number++) {
+    struct sigaction action;
+    if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN) found[0] |= (uint64_t)1 << number;
+  }
+  char byte;
+  found[1] = read(0, &byte, 1) == 0;
+  answer(reply, found, sizeof found);
+}
+
+static void run_wild(wp_process_reply *reply) {
+  unsigned char *inside = (unsigned char *)wp_process_reply_reserve(reply, 1);
+  unsigned char *page = (unsigned char *)((uintptr_t)inside & ~(uintptr_t)4095);
+  memset(page, 0xEE, 4096);
+  for (;;) pause();
+}
+
+static void die(uint32_t function, const wp_process_request *request) {
+  switch (function) {
+  case DO_TRAP: __builtin_trap();
+  case DO_ABORT: abort();
+  case DO_SEGV: raise(SIGSEGV); break;  // not a wild load: sanitizers would take that one
+  case DO_EXIT_3: exit(3);
+  case DO__EXIT_0: _exit(0);
+  case DO_WRITE_ARGUMENT: *(volatile unsigned char *)(uintptr_t)request->bytes = 1; break;
+  default: break;
+  }
+}
+
+void handle_task(void *context, const wp_process_request *request, wp_process_reply *reply) {
+  (void)context;
+  switch (request->function) {
+  case DO_ECHO: answer(reply, request->bytes, request->length); break;
+  case DO_INCREMENT: {
+    uint64_t next = number_in(request) + 1;
+    answer(reply, &next, sizeof next);
+    break;
+  }
+  case DO_FILL: fill(reply, number_in(request)); break;
+  case DO_RESERVE_ONLY: reserve_only(reply, number_in(request)); break;
+  case DO_PID: {
+    int32_t identity[2] = {getpid(), wp_process_worker_index()};
+    answer(reply, identity, sizeof identity);
+    break;
+  }
+  case DO_NAME: tell_name(reply, (uint32_t)number_in(request)); break;
+  case DO_AWAIT_FIFO: await_fifo(request); break;
+  case DO_PAUSE:
+    for (;;) pause();
+  case DO_RUN_WILD: run_wild(reply); break;
+  case DO_CLOSE_ALL:
+    for (int i = 0; i < 1024; i++) close(i);
+    break;
+  case DO_SIGNALS: tell_signals(reply); break;
+  case DO_FOREVER_IN_CHILD:
+    if (fork() == 0)
+      for (;;) pause();
+    break;
+  default: die(request->function, request);
+  }
+}
+
+wp_process_handler wp_process_reexec_handler(void) { return handle_task; }

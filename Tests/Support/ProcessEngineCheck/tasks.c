@@ -1,0 +1,247 @@
+// Scenarios in which no process dies.
+#include "check.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void round_trips(wp_start_method method) {
+  enum { TASKS = 20000 };
+  test_lab lab;
+  lab_open(&lab, 2, method, TASKS);
+  for (uint64_t i = 0; i < TASKS; i++) lab_submit(&lab, i, DO_INCREMENT, &i, sizeof i);
+  lab_await(&lab, TASKS);
+  for (uint64_t i = 0; i < TASKS; i++) {
+    uint64_t got = 0;
+    memcpy(&got, lab.endings[i].head, sizeof got);
+    CHECK(lab.endings[i].times == 1 && lab.endings[i].outcome.end == WP_TASK_REPLIED && got == i + 1,
+          "task %llu ended %d times with %llu", (unsigned long long)i, lab.endings[i].times, (unsigned long long)got);
+  }
+  lab_close(&lab);
+}
+
+/// Bytes that the pool's memory file holds.
+static size_t memory_in_use(void) {
+  for (int i = 3; i < 64; i++) {
+    char path[64], target[64] = {0};
+    snprintf(path, sizeof path, "/proc/self/fd/%d", i);
+    struct stat status;
+    if (readlink(path, target, sizeof target - 1) > 0 && strstr(target, "memfd:worker-pool") != NULL &&
+        fstat(i, &status) == 0) {
+      return (size_t)status.st_blocks * 512;
+    }
+  }
+  return 0;
+}
+
+void payload_sizes(wp_start_method method) {
+  static const size_t sizes[] = {0, 1, 79, 80, 81, 111, 112, 113, 4095, 4096, 4097, 1u << 20, (1u << 20) + 1, 5u << 20};
+  enum { SIZES = sizeof sizes / sizeof sizes[0], ROUNDS = 6 };
+  test_lab lab;
+  lab_open(&lab, 2, method, SIZES * ROUNDS);
+  unsigned char *bytes = (unsigned char *)malloc(sizes[SIZES - 1]);
+  for (size_t i = 0; i < sizes[SIZES - 1]; i++) bytes[i] = (unsigned char)(i * 7 + i / 251);
+  for (size_t i = 0; i < SIZES * ROUNDS; i++) lab_submit(&lab, i, DO_ECHO, bytes, sizes[i % SIZES]);
+  lab_await(&lab, SIZES * ROUNDS);
+  for (size_t i = 0; i < SIZES * ROUNDS; i++) {
+    size_t size = sizes[i % SIZES];
+    const ending *end = &lab.endings[i];
+    CHECK(end->times == 1 && end->outcome.length == size && end->hash == hash_bytes(bytes, size),
+          "%zu bytes came back as %zu", size, end->outcome.length);
+  }
+  // A task after the last one, so that the last large payload was settled: 2 workers, 2 slots, 2 areas of 1 MiB each
+  // may stay warm.
+  free(bytes);
+  uint64_t again = 0;
+  wp_process_pool_close(lab.pool);
+  size_t used = memory_in_use();
+  CHECK(used <= 2 * 2 * 2 * ((1u << 20) + 16384) + (5u << 21), "%zu bytes are kept", used);
+  CHECK(again == 0, "unreachable");
+  lab_close(&lab);
+}
+
+void reply_limits(wp_start_method method) {
+  test_lab lab;
+  wp_process_pool_config config = lab_config(&lab, 1, method);
+  config.max_payload = 1000;
+  lab_open_with(&lab, &config, 5);
+  char large[1001] = {0};
+  CHECK(wp_process_pool_submit(lab.pool, DO_ECHO, large, 1001, NULL, NULL) == WP_TOO_LARGE, "1001 of 1000 bytes");
+  lab_submit(&lab, 0, DO_ECHO, large, 1000);
+  uint64_t length = 1001;
+  lab_submit(&lab, 1, DO_FILL, &length, sizeof length);
+  lab_submit(&lab, 2, DO_RESERVE_ONLY, &length, sizeof length);
+  length = UINT64_MAX;
+  lab_submit(&lab, 3, DO_FILL, &length, sizeof length);
+  length = 1000;
+  lab_submit(&lab, 4, DO_FILL, &length, sizeof length);
+  lab_await(&lab, 5);
+  CHECK(lab.endings[0].outcome.length == 1000, "got %zu", lab.endings[0].outcome.length);
+  CHECK(lab.endings[1].outcome.end == WP_TASK_REPLY_TOO_LARGE, "end %d", (int)lab.endings[1].outcome.end);
+  CHECK(lab.endings[1].outcome.length == 1001 && lab.endings[1].outcome.limit == 1000, "both sizes are told");
+  CHECK(lab.endings[2].outcome.end == WP_TASK_REPLIED && lab.endings[2].head[0] == 1, "a later reservation counts");
+  CHECK(lab.endings[2].outcome.reply_code == 77, "code %u", lab.endings[2].outcome.reply_code);
+  CHECK(lab.endings[3].outcome.end == WP_TASK_REPLY_TOO_LARGE, "end %d", (int)lab.endings[3].outcome.end);
+  CHECK(lab.endings[4].outcome.end == WP_TASK_REPLIED && lab.endings[4].head[15] == 0xA5, "exactly the limit");
+  lab_close(&lab);
+}
+
+static void check_process_name(int32_t process, const char *expected) {
+  char path[64], name[32] = {0};
+  snprintf(path, sizeof path, "/proc/%d/comm", process);
+  FILE *file = fopen(path, "r");
+  if (file != NULL && fgets(name, sizeof name, file) != NULL) name[strcspn(name, "\n")] = '\0';
+  if (file != NULL) fclose(file);
+  CHECK(strcmp(name, expected) == 0, "process %d is called '%s', not '%s'", process, name, expected);
+}
+
+void names_and_identity(wp_start_method method) {
+  test_lab lab;
+  wp_process_pool_config config = lab_config(&lab, 1, method);
+  config.name = "a-long-nxy\xc3\xa4\xc3\xb6\xc3\xb6";  // 13 bytes are left of it, which would end inside the first ö
+  signal(SIGUSR2, SIG_IGN);
+  lab_open_with(&lab, &config, 8);
+  uint32_t first = 9, second = 9, same = 9;
+  CHECK(wp_process_pool_intern(lab.pool, "alpha", 5, &first) == WP_OK && first == 0, "index %u", first);
+  CHECK(wp_process_pool_intern(lab.pool, "", 0, &second) == WP_OK && second == 1, "index %u", second);
+  CHECK(wp_process_pool_intern(lab.pool, "alpha", 5, &same) == WP_OK && same == 0, "index %u", same);
+  static char huge[5 << 20];
+  CHECK(wp_process_pool_intern(lab.pool, huge, sizeof huge, &same) == WP_TOO_LARGE, "5 MiB of name");
+  int32_t pids[4] = {0};
+  CHECK(wp_process_pool_worker_pids(lab.pool, pids, 4) == 1, "one worker");
+  CHECK(kill(pids[0], SIGINT) == 0, "SIGINT is the host's to answer");
+  lab_submit(&lab, 0, DO_NAME, &first, sizeof first);
+  second = 2;
+  lab_submit(&lab, 1, DO_NAME, &second, sizeof second);
+  lab_submit(&lab, 2, DO_PID, NULL, 0);
+  lab_submit(&lab, 3, DO_SIGNALS, NULL, 0);
+  lab_await(&lab, 4);
+  CHECK(memcmp(lab.endings[0].head, "alpha", 5) == 0 && lab.endings[0].outcome.length == 5, "the name");
+  CHECK(lab.endings[1].outcome.reply_code == 404, "no such name");
+  int32_t identity[2];
+  memcpy(identity, lab.endings[2].head, sizeof identity);
+  CHECK(identity[0] == pids[0] && lab.endings[2].outcome.worker_pid == pids[0], "%d, %d", identity[0], pids[0]);
+  CHECK(identity[1] == 0, "index %d", identity[1]);
+  CHECK(wp_process_worker_index() == -1, "the host is no worker");
+  uint64_t found[2];
+  memcpy(found, lab.endings[3].head, sizeof found);
+  CHECK(found[0] == ((uint64_t)1 << SIGINT | (uint64_t)1 << SIGUSR2), "ignored: %llx", (unsigned long long)found[0]);
+  CHECK(found[1] == 1, "stdin is empty");
+  check_process_name(pids[0], "a-long-nxy\xc3\xa4-0");
+  check_process_name(wp_process_pool_template_pid(lab.pool), "a-long-template");
+  lab_close(&lab);
+}
+
+void cancels(wp_start_method method) {
+  test_lab lab;
+  test_gate gate;
+  gate_make(&gate);
+  lab_open(&lab, 1, method, 11);
+  uint64_t tickets[11];
+  tickets[0] = lab_submit(&lab, 0, DO_AWAIT_FIFO, gate.path, strlen(gate.path));
+  for (size_t i = 1; i < 11; i++) tickets[i] = lab_submit(&lab, i, DO_ECHO, "x", 1);
+  lab_await_running(&lab, tickets[0]);
+  CHECK(!wp_process_pool_cancel(lab.pool, tickets[0]), "a running task is not taken back");
+  for (size_t i = 1; i < 11; i += 2) {
+    CHECK(wp_process_pool_cancel(lab.pool, tickets[i]), "task %zu waits", i);  // task 1 in its slot, the rest pending
+    CHECK(!wp_process_pool_cancel(lab.pool, tickets[i]), "task %zu is taken back already", i);
+    CHECK(!wp_process_pool_is_running(lab.pool, tickets[i]), "task %zu does not run", i);
+  }
+  CHECK(!wp_process_pool_cancel(lab.pool, 0) && !wp_process_pool_cancel(lab.pool, UINT64_MAX), "no such ticket");
+  gate_open(&gate);
+  lab_await(&lab, 6);
+  wp_process_pool_close(lab.pool);
+  CHECK(wp_process_pool_join(lab.pool) == WP_OK, "join");
+  for (size_t i = 0; i < 11; i++) {
+    CHECK(lab.endings[i].times == (i % 2 == 0), "task %zu ended %d times", i, lab.endings[i].times);
+  }
+  gate_remove(&gate);
+  lab_close(&lab);
+}
+
+void discards(wp_start_method method) {
+  test_lab lab;
+  test_gate gate;
+  gate_make(&gate);
+  lab_open(&lab, 1, method, 200);
+  uint64_t first = lab_submit(&lab, 0, DO_AWAIT_FIFO, gate.path, strlen(gate.path));
+  for (size_t i = 1; i < 200; i++) lab_submit(&lab, i, DO_ECHO, "a payload that is longer than the table keeps", 45);
+  lab_await_running(&lab, first);
+  CHECK(wp_process_pool_join(lab.pool) == WP_INVALID_ARGUMENT, "join of an open pool");
+  wp_process_pool_close(lab.pool);
+  CHECK(wp_process_pool_submit(lab.pool, DO_ECHO, NULL, 0, NULL, NULL) == WP_SHUT_DOWN, "submit to a closed pool");
+  size_t count = wp_process_pool_discard_pending(lab.pool);
+  CHECK(count == 199, "%zu of 199 discarded", count);
+  CHECK(wp_process_pool_discard_pending(lab.pool) == 0, "nothing is left to discard");
+  gate_open(&gate);
+  lab_await(&lab, 200);
+  for (size_t i = 0; i < 200; i++) {
+    wp_task_end end = i == 0 ? WP_TASK_REPLIED : WP_TASK_DISCARDED;
+    CHECK(lab.endings[i].times == 1 && lab.endings[i].outcome.end == end, "task %zu: end %d", i,
+          (int)lab.endings[i].outcome.end);
+  }
+  gate_remove(&gate);
+  lab_close(&lab);
+}
+
+void takes_over(wp_start_method method) {
+  test_lab lab;
+  test_gate gate;
+  gate_make(&gate);
+  wp_process_pool_config config = lab_config(&lab, 2, method);
+  config.prefetch = 5;
+  lab_open_with(&lab, &config, 41);
+  // One worker is stuck; whatever was sent to it meanwhile must be run by the other, while the first is stuck still.
+  lab_submit(&lab, 40, DO_AWAIT_FIFO, gate.path, strlen(gate.path));
+  static unsigned char bytes[9000];
+  for (size_t i = 0; i < 40; i++) lab_submit(&lab, i, DO_ECHO, bytes, i % 2 == 0 ? 9000 : 90);
+  for (size_t i = 0; i < 40; i++) {
+    ending end = lab_await_task(&lab, i);
+    CHECK(end.outcome.length == (i % 2 == 0 ? 9000 : 90), "task %zu", i);
+  }
+  CHECK(lab.ended == 40, "%zu ended", lab.ended);
+  gate_open(&gate);
+  lab_await(&lab, 41);
+  gate_remove(&gate);
+  lab_close(&lab);
+}
+
+static void check_refused(wp_process_pool_config config, wp_status expected, const char *call) {
+  wp_process_pool *pool = NULL;
+  wp_error error;
+  memset(&error, 0, sizeof error);
+  wp_status status = wp_process_pool_create(&config, &pool, &error);
+  CHECK(status == expected && error.status == expected, "%s: %s", call, wp_status_name(status));
+  CHECK(error.call != NULL && strcmp(error.call, call) == 0, "%s is blamed for %s", error.call, call);
+  CHECK(error.rule != NULL, "%s: no rule", call);
+}
+
+static void *create_on_second_thread(void *argument) {
+  test_lab *self = (test_lab *)argument;
+  check_refused(lab_config(self, 1, WP_START_FORK), WP_UNSUPPORTED, "start_method");
+  return NULL;
+}
+
+void bad_arguments(wp_start_method method) {
+  test_lab lab;
+  leftovers before = count_leftovers();
+  wp_process_pool_config config = lab_config(&lab, 1025, method);
+  check_refused(config, WP_INVALID_ARGUMENT, "worker_count");
+  config = lab_config(&lab, 1, method);
+  config.prefetch = 17;
+  check_refused(config, WP_INVALID_ARGUMENT, "prefetch");
+  config = lab_config(&lab, 1, method);
+  config.max_payload = (size_t)1 << 41;
+  check_refused(config, WP_INVALID_ARGUMENT, "max_payload");
+  config = lab_config(&lab, 1, WP_START_FORK);
+  config.handler = NULL;
+  check_refused(config, WP_INVALID_ARGUMENT, "handler");
+  pthread_t thread;
+  pthread_create(&thread, NULL, create_on_second_thread, &lab);
+  pthread_join(thread, NULL);
+  // A thread that was joined may still be on its way out; nothing of ours was ever there.
+  before.threads = count_leftovers().threads;
+  check_leftovers(before, "after pools that were refused");
+}

@@ -1,0 +1,110 @@
+import CWorkerPool
+import Foundation
+
+/// A topology read from a fixture, a folder made on the spot, or this machine.
+final class Machine {
+  struct Failure: Error {
+    var status: wp_status
+    var call: String
+  }
+
+  struct Placement: Equatable, CustomStringConvertible {
+    var cpu: Int
+    var node: Int
+    var description: String { "cpu \(cpu) on node \(node)" }
+  }
+
+  static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "Fixtures")
+
+  private let handle: OpaquePointer
+
+  /// - Parameters:
+  ///   - root: The folder that holds `sys` and `proc`; nil for this machine's own.
+  ///   - affinity: A CPU list; nil for the calling thread's mask.
+  init(root: URL?, affinity: String? = nil) throws {
+    var handle: OpaquePointer?
+    var error = wp_error()
+    let status = withCString(root?.appending(path: "sys").path) { sys in
+      withCString(root?.appending(path: "proc").path) { proc in
+        withCString(affinity) { affinity in
+          var source = wp_topology_source(sys_root: sys, proc_root: proc, affinity: affinity)
+          return wp_topology_create(&source, &handle, &error)
+        }
+      }
+    }
+    guard status == WP_OK, let handle else {
+      throw Failure(status: status, call: error.call.map { String(cString: $0) } ?? "")
+    }
+    self.handle = handle
+  }
+
+  convenience init(fixture: String, affinity: String? = nil) throws {
+    try self.init(root: Self.fixtures.appending(path: fixture), affinity: affinity)
+  }
+
+  deinit { wp_topology_destroy(handle) }
+
+  var cpus: [Int] { (0..<wp_topology_cpu_count(handle)).map { Int(wp_topology_cpu_id(handle, $0)) } }
+  var cpuNodes: [Int] { cpus.indices.map { Int(wp_topology_cpu_node(handle, $0)) } }
+  var siblings: [Int] { cpus.indices.filter { wp_topology_cpu_is_sibling(handle, $0) }.map { cpus[$0] } }
+  var nodes: [Int] { (0..<wp_topology_node_count(handle)).map { Int(wp_topology_node_id(handle, $0)) } }
+  var nodeCPUCounts: [Int] { nodes.indices.map { Int(wp_topology_node_cpu_count(handle, $0)) } }
+  var memory: [UInt64] { nodes.indices.map { wp_topology_node_memory(handle, $0) } }
+  var distances: [[Int]] {
+    nodes.indices.map { from in nodes.indices.map { Int(wp_topology_distance(handle, from, $0)) } }
+  }
+  var quota: Int { Int(wp_topology_quota(handle)) }
+  var granted: Int { Int(wp_topology_granted(handle)) }
+
+  func nearestNodes(from node: Int) -> [Int] {
+    var order = [UInt32](repeating: .max, count: nodes.count)
+    wp_topology_nearest_nodes(handle, node, &order)
+    return order.map(Int.init)
+  }
+
+  /// - Returns: The placements, or the refused CPU (nil when none was named) with the status.
+  func place(_ affinity: wp_affinity, on cpus: [Int32] = [], workers: Int) -> Result<[Placement], Refusal> {
+    var placements = [wp_placement](repeating: wp_placement(cpu: -7, node: 7), count: workers)
+    var refused = Int32.min
+    let status = wp_topology_place(handle, affinity, cpus, cpus.count, workers, &placements, &refused, nil)
+    guard status == WP_OK else { return .failure(Refusal(status: status, cpu: refused == .min ? nil : Int(refused))) }
+    return .success(placements.map { Placement(cpu: Int($0.cpu), node: Int($0.node)) })
+  }
+
+  struct Refusal: Error, Equatable {
+    var status: wp_status
+    var cpu: Int?
+  }
+}
+
+private func withCString<Result>(_ string: String?, _ body: (UnsafePointer<CChar>?) -> Result) -> Result {
+  guard let string else { return body(nil) }
+  return string.withCString(body)
+}
+
+/// A machine's files in a folder that goes when the value does.
+final class MadeMachine {
+  let root: URL
+
+  /// - Parameter fixture: A fixture to begin as a copy of.
+  init(copying fixture: String? = nil) throws {
+    root = FileManager.default.temporaryDirectory.appending(path: "topology-\(UUID().uuidString)")
+    if let fixture {
+      try FileManager.default.copyItem(at: Machine.fixtures.appending(path: fixture), to: root)
+    } else {
+      try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
+    }
+  }
+
+  deinit { try? FileManager.default.removeItem(at: root) }
+
+  func write(_ bytes: some Sequence<UInt8>, to path: String) throws {
+    let file = root.appending(path: path)
+    try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data(bytes).write(to: file)
+  }
+
+  func write(_ text: String, to path: String) throws { try write(text.utf8, to: path) }
+
+  func remove(_ path: String) throws { try FileManager.default.removeItem(at: root.appending(path: path)) }
+}
