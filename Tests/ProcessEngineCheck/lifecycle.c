@@ -201,3 +201,22 @@ void released_in_callback(wp_start_method method) {
   CHECK(now.children == 0 && now.mappings == 0, "%zu children, %zu mappings", now.children, now.mappings);
   free(lab.endings);
 }
+
+void sigchld_ignored(wp_start_method method) {
+  // A host that throws its children's statuses away, and passes that on to what it starts.
+  signal(SIGCHLD, SIG_IGN);
+  leftovers before = count_leftovers();
+  test_lab lab;
+  lab_open(&lab, 2, method, 3);
+  lab_submit(&lab, 0, DO_EXIT_3, NULL, 0);
+  lab_submit(&lab, 1, DO_TRAP, NULL, 0);
+  lab_submit(&lab, 2, DO_ECHO, "x", 1);
+  lab_await(&lab, 3);
+  int status = lab.endings[0].outcome.wait_status;
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 3, "wait status %x", status);
+  status = lab.endings[1].outcome.wait_status;
+  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGILL, "wait status %x", status);
+  CHECK(lab.endings[2].outcome.end == WP_TASK_REPLIED, "end %d", (int)lab.endings[2].outcome.end);
+  lab_close(&lab);
+  check_leftovers(before, "after a pool in a host that ignores SIGCHLD");
+}

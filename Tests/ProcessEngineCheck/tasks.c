@@ -250,8 +250,8 @@ void pinned(wp_start_method method) {
   cpu_set_t allowed, mask;
   CHECK(sched_getaffinity(0, sizeof allowed, &allowed) == 0, "sched_getaffinity");
   int cpus[2] = {-1, -1};
-  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-    if (CPU_ISSET(cpu, &allowed)) cpus[cpus[0] >= 0] = cpu;
+  for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (CPU_ISSET(cpu, &allowed)) cpus[cpus[0] >= 0] = (int)cpu;
   }
   if (cpus[1] < 0) cpus[1] = cpus[0];
   test_lab lab;
@@ -264,7 +264,7 @@ void pinned(wp_start_method method) {
   CHECK(wp_process_pool_worker_pids(lab.pool, pids, 3) == 3, "three workers");
   for (int i = 0; i < 3; i++) {
     CHECK(sched_getaffinity(pids[i], sizeof mask, &mask) == 0, "worker %d", i);
-    CHECK(CPU_COUNT(&mask) == 1 && CPU_ISSET(cpus[i % 2], &mask), "worker %d is not on CPU %d", i, cpus[i % 2]);
+    CHECK(CPU_COUNT(&mask) == 1 && CPU_ISSET((size_t)cpus[i % 2], &mask), "worker %d is not on CPU %d", i, cpus[i % 2]);
   }
   lab_close(&lab);
 }
