@@ -20,6 +20,9 @@
 #define P_PIDFD 3
 #endif
 
+/// Longest wait for what the kernel is doing already.
+#define WP_MOMENT_NS 1000000000u
+
 // MARK: Descriptors
 
 int wp_above_stdio(int descriptor) {
@@ -89,6 +92,10 @@ void wp_pidfd_reap(int pidfd) {
   int result;
   do result = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | __WALL);
   while (result != 0 && errno == EINTR);
+  if (result == 0) return;
+  // Somebody else's wait, or the kernel where SIGCHLD is ignored, takes it away a little after its end can be seen.
+  uint64_t end = wp_clock_now() + WP_MOMENT_NS;
+  while (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0u) == 0 && wp_clock_now() < end) sched_yield();
 }
 
 void wp_child_end(pid_t child) {
@@ -111,7 +118,7 @@ void wp_thread_await_exit(pid_t thread) {
   // A thread has no pidfd on kernels we support, and what pthread_join waits for happens a little before the thread
   // leaves /proc/self/task, which a later fork-started pool counts.
   // Bounded, in case another thread was given the number meanwhile.
-  uint64_t end = wp_clock_now() + 1000000000u;
+  uint64_t end = wp_clock_now() + WP_MOMENT_NS;
   while (syscall(SYS_tgkill, getpid(), thread, 0) == 0 && wp_clock_now() < end) sched_yield();
 }
 
