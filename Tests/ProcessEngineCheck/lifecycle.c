@@ -160,8 +160,8 @@ void create_fails(wp_start_method method) {
   CHECK(error.call != NULL && strcmp(error.call, "ftruncate") == 0, "%s", error.call);
   // Processes: the limit does not bind root.
   CHECK(geteuid() != 0 || setuid(65533) == 0, "setuid: %s", strerror(errno));
-  // Which process meets the limit differs: the host, its collector, the template. A user who is nobody may not read what
-  // a re-executed program loads, so there it is the host alone.
+  // Which process meets the limit differs: the host, its collector, the template. A user who is nobody may not read
+  // what a re-executed program loads, so there it is the host alone.
   for (rlim_t limit = 0; limit < (method == WP_START_FORK ? 5 : 1); limit++) {
     wp_status status = try_under_limit(method, RLIMIT_NPROC, limit, &error);
     CHECK(status == WP_SYSTEM_CALL_FAILED && error.system_errno == EAGAIN, "%d processes: %s, %s", (int)limit,
