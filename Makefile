@@ -36,8 +36,8 @@ test: setup ## Run all tests, the package that depends on this one, and the C pr
 	@$(MAKE) --no-print-directory test-consumer test-c
 
 test-consumer:
-	@cd Tests/Consumer && swift build --scratch-path .build && .build/debug/consumer
-	@cd Tests/Consumer && swift build --scratch-path .build-static --static-swift-stdlib && .build-static/debug/consumer
+	@cd Tests/Consumer && swift build --scratch-path .build && .build/debug/consumer | tail -n 1
+	@cd Tests/Consumer && swift build --scratch-path .build-static --static-swift-stdlib && .build-static/debug/consumer | tail -n 1
 
 test-c: .build/c-program
 	@.build/c-program

@@ -32,23 +32,50 @@ import Testing
     #expect(runs[0] == runs[1])
   }
 
-  /// Four times 200 ms, one after another, would be 0.8 s; two at a time, 0.4 s.
+  /// Four times 200 ms, one after another, would be 0.8 s; two at a time, 0.4 s. The best of three, as the machine may
+  /// be busy with other tests.
   @Test func asyncBridge() throws {
-    let result = try runProduct("async-bridge")
-    let lines = result.outputLines
-    try #require(result.status == 0 && lines.count == 2, "\(result)")
-    #expect(lines[0] == "[100, 400, 900, 1600]")
-    let seconds = try #require(lines[1].split(separator: " ").dropFirst().first.flatMap { Double($0) })
-    #expect(seconds >= 0.2 && seconds < 0.4)
-    #expect(result.errors == "")
+    let seconds = try (0..<3).map { _ in
+      let result = try runProduct("async-bridge")
+      let lines = result.outputLines
+      try #require(result.status == 0 && lines.count == 2, "\(result)")
+      #expect(lines[0] == "[100, 400, 900, 1600]")
+      #expect(result.errors == "")
+      return try #require(lines[1].split(separator: " ").dropFirst().first.flatMap { Double($0) })
+    }
+    #expect(seconds.allSatisfy { $0 >= 0.2 })
+    #expect(try #require(seconds.min()) < 0.4)
   }
 
   @Test(arguments: ["ProcessPool", "Futures", "AsyncBridge"])
   func staysUnderFortyLines(example: String) throws {
-    let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
-    let folder = package.appendingPathComponent("Sources/Examples/\(example)").standardized
+    let folder = packageFolder.appendingPathComponent("Sources/Examples/\(example)")
     let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-    let lines = try files.map { try String(contentsOf: $0, encoding: .utf8).split(separator: "\n").count }
-    #expect((1..<40).contains(lines.reduce(0, +)))
+    let counts = try files.map { try lines(of: $0).count }
+    #expect((1..<40).contains(counts.reduce(0, +)))
   }
+}
+
+@Suite struct ReadmeTests {
+  /// The consumer package compiles and runs this code; here it is compared, but for indentation.
+  @Test func itsCodeIsTheConsumers() throws {
+    let consumer = try lines(of: packageFolder.appendingPathComponent("Tests/Consumer/Sources/consumer/Readme.swift"))
+    let readme = try lines(of: packageFolder.appendingPathComponent("README.md"))
+    let blocks = readme.split(separator: "```", omittingEmptySubsequences: false)
+      .flatMap { $0.split(separator: "```swift").dropFirst() }
+    #expect(blocks.count >= 4)
+    for block in blocks {
+      #expect(consumer.contains(block), "not in Readme.swift: \(block.joined(separator: "\n"))")
+    }
+  }
+}
+
+private let packageFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+  .appendingPathComponent("../..").standardized
+
+/// Without indentation.
+private func lines(of file: URL) throws -> [String] {
+  try String(contentsOf: file, encoding: .utf8).trimmingCharacters(in: .newlines)
+    .split(separator: "\n", omittingEmptySubsequences: false)
+    .map { $0.trimmingCharacters(in: .whitespaces) }
 }
