@@ -148,8 +148,10 @@ static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
     searching = false;
     // Before the look: what was submitted between a look and the closing would be left behind.
     bool closed = is_closed(pool);
+    bool retracted = false;
     if (wp_thread_pool_has_work(pool)) {
-      if (!wp_event_count_retract(event_count, worker->index)) {
+      retracted = wp_event_count_retract(event_count, worker->index);
+      if (!retracted) {
         // Others stand above, so one of them gets the wake; or this worker was popped already. In a closed pool
         // those above may have ended, and nobody would wake this one.
         if (closed) {
@@ -167,7 +169,13 @@ static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
       searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
     }
     bool found = look_around(worker, job);
-    if (searching && (found || worker->is_spare)) end_search(pool);
+    if (searching && (found || worker->is_spare)) {
+      end_search(pool);
+    } else if (retracted && found && wp_thread_pool_has_work(pool)) {
+      // Whoever submitted while this worker searched stayed silent and relied on it (I2), though the search ended with
+      // prepare: pass the wake on here too.
+      wp_event_count_notify_one(event_count);
+    }
     if (found) return WAIT_JOB;
     if (worker->is_spare) return WAIT_LOOK_AGAIN;
   }
