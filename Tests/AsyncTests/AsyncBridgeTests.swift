@@ -176,7 +176,7 @@ private struct Failure: Error, Equatable {}
   }
 
   @Test func severalTasksShutDown() async throws {
-    for _ in 0..<100 {
+    for _ in 0..<50 {
       let stopped = Counter()
       let pool = try ThreadPoolExecutor(maxWorkers: 2, onWorkerStop: { _ in stopped.add() })
       await withTaskGroup { group in

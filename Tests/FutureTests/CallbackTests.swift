@@ -1,5 +1,5 @@
-import ThreadTestSupport
 import Testing
+import ThreadTestSupport
 import WorkerPool
 
 @Suite struct CallbackTests {

@@ -1,5 +1,5 @@
-import ThreadTestSupport
 import Testing
+import ThreadTestSupport
 import WorkerPool
 
 private let rounds = 100_000
@@ -48,7 +48,8 @@ private final class Tally: Sendable {
       let promises = tallies.map { _ in Promise<Int>() }
       await contend(promises.map(\.future), tallies) { index, future in
         let completed =
-          index % 3 == 0 ? promises[index].succeed(1) : index % 3 == 1 ? promises[index].fail(Failure()) : future.cancel()
+          index % 3 == 0
+          ? promises[index].succeed(1) : index % 3 == 1 ? promises[index].fail(Failure()) : future.cancel()
         if completed { tallies[index].won.add() }
       } rival: { index in
         if promises[index].succeed(2) { tallies[index].won.add() }

@@ -1,5 +1,5 @@
-import ThreadTestSupport
 import Testing
+import ThreadTestSupport
 import WorkerPool
 
 struct Failure: Error, Equatable {
@@ -136,7 +136,9 @@ func blockedPool(workers: Int = 1) throws -> (ThreadPoolExecutor, gate: Semaphor
     pool.shutdown()
   }
 
-  @Test(arguments: [Duration.seconds(Int64.max), .seconds(3600), .init(secondsComponent: .max, attosecondsComponent: 1)])
+  @Test(arguments: [
+    Duration.seconds(Int64.max), .seconds(3600), .init(secondsComponent: .max, attosecondsComponent: 1),
+  ])
   func veryLongTimeoutsAreWaits(timeout: Duration) {
     let promise = Promise<Int>()
     let began = Semaphore()

@@ -1,5 +1,5 @@
-import ThreadTestSupport
 import Testing
+import ThreadTestSupport
 
 @testable import WorkerPool
 

@@ -1,7 +1,7 @@
 import CStress
 import CWorkerPool
-import ThreadTestSupport
 import Testing
+import ThreadTestSupport
 
 @Suite struct LifeCycleTests {
   @Test func hooksRunOnceOnEachWorkersOwnThread() throws {

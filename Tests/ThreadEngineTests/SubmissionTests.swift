@@ -1,6 +1,6 @@
 import CWorkerPool
-import ThreadTestSupport
 import Testing
+import ThreadTestSupport
 
 private let million = 1_000_000
 
@@ -10,7 +10,8 @@ private let million = 1_000_000
     let pool = try EnginePool(workers: workers)
     let marks = Marks(million)
     onThreads(4) { thread in
-      for index in stride(from: thread, to: million, by: 4) where wp_thread_pool_submit(pool.pool, marks.job(index)) != WP_OK {
+      for index in stride(from: thread, to: million, by: 4)
+      where wp_thread_pool_submit(pool.pool, marks.job(index)) != WP_OK {
         Issue.record("job \(index) was refused")
       }
     }
@@ -79,8 +80,16 @@ private let million = 1_000_000
       let there = Semaphore()
       let ended = Semaphore()
       let jobs = [
-        Closure.job { here.signal(); there.wait(); ended.signal() },
-        Closure.job { there.signal(); here.wait(); ended.signal() },
+        Closure.job {
+          here.signal()
+          there.wait()
+          ended.signal()
+        },
+        Closure.job {
+          there.signal()
+          here.wait()
+          ended.signal()
+        },
       ]
       var accepted = 0
       wp_thread_pool_submit_batch(pool.pool, jobs, 2, &accepted)
@@ -97,10 +106,11 @@ private let million = 1_000_000
       let address = marks.bytes + index
       wp_thread_pool_submit(
         pool.pool,
-        job({ argument in
-          let byte = argument!.assumingMemoryBound(to: UInt8.self)
-          byte.pointee = byte.pointee &+ 2
-        }, address))
+        job(
+          { argument in
+            let byte = argument!.assumingMemoryBound(to: UInt8.self)
+            byte.pointee = byte.pointee &+ 2
+          }, address))
     }
     pool.end()
     #expect(marks.countOnce() == 10_000)

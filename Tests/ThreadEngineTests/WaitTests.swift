@@ -1,7 +1,7 @@
 import CWorkerPool
 import Synchronization
-import ThreadTestSupport
 import Testing
+import ThreadTestSupport
 
 /// Blocking on words that live in Swift.
 @Suite struct WaitTests {

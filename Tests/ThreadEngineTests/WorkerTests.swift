@@ -1,8 +1,8 @@
 import CStress
 import CWorkerPool
 import Glibc
-import ThreadTestSupport
 import Testing
+import ThreadTestSupport
 
 @Suite struct WorkerTests {
   // MARK: Names
@@ -74,7 +74,9 @@ import Testing
     }
   }
 
-  @Test(.disabled(if: runsUnderSanitizer, "its own frames need more")) func aTinyStackIsRaisedToTheLeastPossible() throws {
+  @Test(.disabled(if: runsUnderSanitizer, "its own frames need more")) func aTinyStackIsRaisedToTheLeastPossible()
+    throws
+  {
     let pool = try EnginePool(workers: 1, stackSize: 1)
     let ran = Semaphore()
     pool.submit { ran.signal() }

@@ -127,7 +127,9 @@ private enum OtherFailure: Error { case odd }
   }
 
   @Test(arguments: [99_999, -3, Int.max]) func cpusThatAreNotAllowedAreNamed(cpu: Int) {
-    let error = #expect(throws: WorkerPoolError.self) { try ThreadPoolExecutor(maxWorkers: 1, affinity: .cpus([0, cpu])) }
+    let error = #expect(throws: WorkerPoolError.self) {
+      try ThreadPoolExecutor(maxWorkers: 1, affinity: .cpus([0, cpu]))
+    }
     #expect(error?.code == .invalidArgument)
     #expect(error?.message.contains("\(cpu)") == true, "\(error?.message ?? "")")
   }
@@ -210,8 +212,18 @@ private enum OtherFailure: Error { case odd }
       return 1
     }
     began.wait()
-    let pending = try (0..<100).map { _ in try pool.submit { [token = Token(released)] in token.touch(); ran.add() } }
-    for _ in 0..<10 { try pool.execute { [token = Token(released)] in token.touch(); ran.add() } }
+    let pending = try (0..<100).map { _ in
+      try pool.submit { [token = Token(released)] in
+        token.touch()
+        ran.add()
+      }
+    }
+    for _ in 0..<10 {
+      try pool.execute { [token = Token(released)] in
+        token.touch()
+        ran.add()
+      }
+    }
     pool.shutdown(wait: false, cancelPending: true)
     #expect(pending.allSatisfy { $0.state == .cancelled })
     #expect(released.value == 110)

@@ -12,10 +12,13 @@ public func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
 public func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) async {
   let last = Last(count)
   await withUnsafeContinuation { continuation in
-    for thread in startThreads(count, { index in
-      body(index)
-      if last.leave() { continuation.resume() }
-    }) {
+    for thread in startThreads(
+      count,
+      { index in
+        body(index)
+        if last.leave() { continuation.resume() }
+      })
+    {
       pthread_detach(thread)
     }
   }
