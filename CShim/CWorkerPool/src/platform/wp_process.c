@@ -134,32 +134,6 @@ bool wp_die_with_parent(pid_t parent) {
   return getppid() == parent;
 }
 
-void wp_name_self(const char *prefix, const char *suffix) {
-  char name[16];
-  size_t tail = strnlen(suffix, 14);
-  size_t head = strnlen(prefix, 15);
-  if (head > 15 - tail) {
-    head = 15 - tail;
-    while (head > 0 && ((unsigned char)prefix[head] & 0xC0u) == 0x80u) head--;
-  }
-  memcpy(name, prefix, head);
-  memcpy(name + head, suffix, tail);
-  name[head + tail] = '\0';
-  prctl(PR_SET_NAME, name);
-}
-
-void wp_number_suffix(char suffix[16], uint32_t number) {
-  char digits[10];
-  size_t count = 0;
-  do {
-    digits[count++] = (char)('0' + number % 10);
-    number /= 10;
-  } while (number != 0);
-  suffix[0] = '-';
-  for (size_t i = 0; i < count; i++) suffix[1 + i] = digits[count - 1 - i];
-  suffix[1 + count] = '\0';
-}
-
 void wp_raise_oom_score(void) {
   int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (file < 0) return;
@@ -179,51 +153,4 @@ int wp_pin_to_cpu(int cpu) {
   memset(mask, 0, sizeof mask);
   mask[(size_t)cpu / bits] |= 1ul << ((size_t)cpu % bits);
   return syscall(SYS_sched_setaffinity, 0, sizeof mask, mask) == 0 ? 0 : -1;
-}
-
-// MARK: Signals
-
-void wp_signals_block(sigset_t *previous) {
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, previous);
-}
-
-void wp_signals_block_asynchronous(void) {
-  sigset_t mask;
-  sigfillset(&mask);
-  const int own[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
-  for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) sigdelset(&mask, own[i]);
-  pthread_sigmask(SIG_SETMASK, &mask, NULL);
-}
-
-void wp_signals_restore(const sigset_t *mask) { pthread_sigmask(SIG_SETMASK, mask, NULL); }
-
-int wp_sigchld_open(void) {
-  signal(SIGCHLD, SIG_DFL);  // ignored, it would throw statuses away
-  sigset_t mask;
-  sigemptyset(&mask);
-  sigaddset(&mask, SIGCHLD);
-  int descriptor = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-  return descriptor < 0 ? -1 : wp_above_stdio(descriptor);
-}
-
-void wp_sigchld_clear(int descriptor) {
-  struct signalfd_siginfo info;
-  while (read(descriptor, &info, sizeof info) > 0) continue;
-}
-
-void wp_signals_reset_for_worker(void) {
-  const int faults[] = {SIGILL, SIGTRAP, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGQUIT, SIGSYS, SIGCHLD, SIGPIPE};
-  struct sigaction action;
-  for (int number = 1; number < NSIG; number++) {
-    if (sigaction(number, NULL, &action) != 0) continue;
-    if ((action.sa_flags & SA_SIGINFO) == 0 && (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)) continue;
-    signal(number, SIG_DFL);
-  }
-  for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) signal(faults[i], SIG_DFL);
-  signal(SIGINT, SIG_IGN);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -1,11 +1,10 @@
-// System calls about processes: pidfds, descriptors, signals, names, re-execution.
+// System calls about processes: pidfds, descriptors, re-execution.
 //
 // Functions marked [fork] may be called between `fork` and the worker loop: they use nothing that another thread
 // of the forking process could have left locked.
 #ifndef WP_PROCESS_H
 #define WP_PROCESS_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,30 +54,10 @@ bool wp_process_is_privileged(void);
 
 /// Ends this process when its parent does, unless `parent` is gone already: then false. [fork]
 bool wp_die_with_parent(pid_t parent);
-/// Names the calling thread (and with it the process, when it is the main thread) `prefix` + `suffix`. Linux keeps
-/// 15 bytes: the prefix is cut, never the suffix, and never inside a UTF-8 sequence. [fork]
-void wp_name_self(const char *prefix, const char *suffix);
-/// `-<number>` into `suffix`. [fork]
-void wp_number_suffix(char suffix[16], uint32_t number);
 /// Makes this process a likelier victim than its host when memory runs out. Best effort. [fork]
 void wp_raise_oom_score(void);
 /// 0, or -1 with `errno` set ("sched_setaffinity"). [fork]
 int wp_pin_to_cpu(int cpu);
-
-// MARK: Signals
-
-/// Blocks every signal in the calling thread; `*previous` receives the old mask.
-void wp_signals_block(sigset_t *previous);
-/// Blocks every signal but those a thread raises by its own fault.
-void wp_signals_block_asynchronous(void);
-void wp_signals_restore(const sigset_t *mask);
-/// Descriptor that becomes readable on SIGCHLD, which must be blocked. -1 with `errno` set ("signalfd"). [fork]
-int wp_sigchld_open(void);
-void wp_sigchld_clear(int descriptor);
-/// A worker's dispositions: handlers inherited from the host (a backtracer, a graceful shutdown) are gone, SIGINT is
-/// ignored because a Ctrl-C is the host's to answer, what the host ignored (nohup) stays ignored unless it reports a
-/// fault. Then unblocks everything. [fork]
-void wp_signals_reset_for_worker(void);
 
 #ifdef __cplusplus
 }

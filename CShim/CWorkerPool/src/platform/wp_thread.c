@@ -4,35 +4,13 @@
 #include <limits.h>
 #include <numa.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "../base/wp_assert.h"
 #include "../base/wp_atomic.h"
 #include "../base/wp_error.h"
+#include "wp_signals.h"
 #include "wp_thread_pool.h"
-
-// MARK: Names
-
-#define NAME_BYTES 16
-
-void wp_thread_format_name(char buffer[NAME_BYTES], const char *prefix, uint32_t number) {
-  char suffix[12];
-  int suffix_length = snprintf(suffix, sizeof suffix, "-%u", (unsigned)number);
-  size_t room = (size_t)(NAME_BYTES - 1 - suffix_length);
-  size_t length = strnlen(prefix, room + 1);
-  if (length > room) {
-    length = room;
-    // A UTF-8 continuation byte (10xxxxxx) at the cut belongs to a character that began before it.
-    while (length > 0 && ((unsigned char)prefix[length] & 0xc0) == 0x80) length--;
-  }
-  memcpy(buffer, prefix, length);
-  memcpy(buffer + length, suffix, (size_t)suffix_length + 1);
-}
-
-void wp_thread_set_name(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 // MARK: Start
 
@@ -41,13 +19,6 @@ static size_t usable_stack_size(size_t wanted) {
   size_t least = (size_t)PTHREAD_STACK_MIN;
   if (wanted < least) wanted = least;
   return wanted > SIZE_MAX - page ? wanted : (wanted + page - 1) / page * page;
-}
-
-/// Every signal but those that the thread's own instructions raise.
-static void asynchronous_signals(sigset_t *set) {
-  static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
-  sigfillset(set);
-  for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++) sigdelset(set, synchronous[i]);
 }
 
 static wp_status pin_attribute(pthread_attr_t *attribute, int cpu, wp_error *error) {
@@ -70,14 +41,11 @@ static wp_status start_with(pthread_attr_t *attribute, pthread_t *thread, const 
     wp_status status = pin_attribute(attribute, attributes->cpu, error);
     if (status != WP_OK) return status;
   }
-  // A thread inherits its creator's mask: set it first, so that no signal ever finds the new thread unprepared. The
-  // whole mask, not an addition to the creator's, which may block more (Dispatch's threads block SIGABRT).
-  sigset_t blocked;
+  // A thread inherits its creator's mask: set it first, so that no signal ever finds the new thread unprepared.
   sigset_t before;
-  asynchronous_signals(&blocked);
-  pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  wp_signals_block_asynchronous(&before);
   int failure = pthread_create(thread, attribute, body, argument);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  wp_signals_restore(&before);
   return failure == 0 ? WP_OK : wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_create", NULL);
 }
 

@@ -23,13 +23,6 @@ typedef struct wp_thread_attributes {
 wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attributes, void *(*body)(void *),
                           void *argument, wp_error *error);
 
-/// Writes "name-3" into `buffer` (16 bytes, as Linux has them), cutting the prefix where it must, never inside a
-/// UTF-8 sequence and never the number.
-void wp_thread_format_name(char buffer[16], const char *prefix, uint32_t number);
-
-/// Names the calling thread, so that its own first instructions see the name.
-void wp_thread_set_name(const char *name);
-
 /// Changes whenever the process turns out to be a forked child: compare with a value kept from earlier to know
 /// whether one's threads still exist. One load.
 uint32_t wp_fork_generation(void);

@@ -8,6 +8,7 @@
 #include "../platform/wp_process.h"
 #include "../platform/wp_shared_memory.h"
 
+#include <signal.h>
 #include <string.h>
 
 void wp_process_lose(wp_process_pool *pool, uint32_t index, const wp_task_loss *loss) {

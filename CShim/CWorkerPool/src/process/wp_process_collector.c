@@ -6,7 +6,9 @@
 
 #include "../platform/wp_clock.h"
 #include "../platform/wp_event.h"
+#include "../platform/wp_name.h"
 #include "../platform/wp_process.h"
+#include "../platform/wp_signals.h"
 #include "../platform/wp_shared_memory.h"
 
 #include <poll.h>
@@ -121,8 +123,9 @@ static void finish(wp_process_pool *pool) {
 
 void *wp_collector_main(void *argument) {
   wp_process_pool *pool = (wp_process_pool *)argument;
-  wp_signals_block_asynchronous();
-  wp_name_self(pool->head->prefix, "-collect");
+  char name[WP_NAME_BYTES];
+  wp_name_format(name, pool->head->prefix, "-collect");
+  wp_name_self(name);
   wp_calling_back = pool;
   pthread_mutex_lock(&pool->lock);
   pool->collector_thread = wp_thread_id();

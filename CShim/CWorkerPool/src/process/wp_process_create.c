@@ -6,6 +6,7 @@
 #include "../platform/wp_event.h"
 #include "../platform/wp_process.h"
 #include "../platform/wp_shared_memory.h"
+#include "../platform/wp_thread.h"
 #include "wp_process_reexec.h"
 #include "wp_thread_pool.h"
 
@@ -15,16 +16,6 @@
 #include <unistd.h>
 
 #define WP_DEFAULT_PREFETCH 2u
-
-// MARK: Forks of other people
-
-static wp_atomic_u32 fork_count;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
-static void count_fork(void) { wp_atomic_fetch_add(&fork_count, 1u, wp_relaxed); }
-static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
-
-uint32_t wp_fork_count(void) { return wp_atomic_load(&fork_count, wp_relaxed); }
 
 // MARK: Settings
 
@@ -148,19 +139,15 @@ void wp_pool_drop(wp_process_pool *pool) {
 /// Starts the collector's thread: detached, because a pool may be released on it.
 static wp_status start_collector(wp_process_pool *pool, wp_error *error) {
   pthread_t thread;
-  pthread_attr_t attributes;
-  int failure = pthread_attr_init(&attributes);
-  if (failure != 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_attr_init", NULL);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  sigset_t mask;
-  wp_signals_block(&mask);
+  wp_thread_attributes attributes = {0, -1};
   pool->references++;
-  failure = pthread_create(&thread, &attributes, wp_collector_main, pool);
-  wp_signals_restore(&mask);
-  pthread_attr_destroy(&attributes);
-  if (failure == 0) return WP_OK;
-  pool->references--;
-  return wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_create", NULL);
+  wp_status status = wp_thread_start(&thread, &attributes, wp_collector_main, pool, error);
+  if (status == WP_OK) {
+    pthread_detach(thread);
+  } else {
+    pool->references--;
+  }
+  return status;
 }
 
 /// Waits until the collector has started all workers, or has given up and cleared everything away.
@@ -204,7 +191,7 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->handler = config->handler;
   pool->handler_context = config->handler_context;
   pool->hooks = config->hooks;
-  pool->fork_count = wp_fork_count();
+  pool->fork_generation = wp_fork_generation();
   pool->references = 1;
   pool->memory = pool->doorbell = pool->control = pool->template_pidfd = -1;
   pthread_mutex_init(&pool->lock, NULL);
@@ -224,7 +211,6 @@ wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_proces
     free(placements);
     return status;
   }
-  pthread_once(&fork_once, watch_forks);
   wp_process_pool *pool = new_pool(config, count, method);
   status = pool == NULL ? wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL)
                         : build(pool, config, placements, error);

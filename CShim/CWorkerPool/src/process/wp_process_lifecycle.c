@@ -8,6 +8,7 @@
 
 #include "../platform/wp_clock.h"
 #include "../platform/wp_process.h"
+#include "../platform/wp_signals.h"
 #include "../platform/wp_socket.h"
 #include "../base/wp_error.h"
 #include "wp_process_reexec.h"

@@ -3,12 +3,13 @@
 
 #include "../base/wp_error.h"
 #include "../platform/wp_process.h"
+#include "../platform/wp_thread.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /// Whether the caller is in a child of a fork, where neither the collector nor, perhaps, a free lock exists.
-static bool forked(const wp_process_pool *pool) { return pool->fork_count != wp_fork_count(); }
+static bool forked(const wp_process_pool *pool) { return pool->fork_generation != wp_fork_generation(); }
 
 // MARK: What it is
 

@@ -117,7 +117,7 @@ struct wp_process_pool {
   wp_process_handler handler;
   void *handler_context;
   wp_process_pool_hooks hooks;
-  uint32_t fork_count;
+  uint32_t fork_generation;
 
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -210,8 +210,6 @@ extern __thread const wp_process_pool *wp_calling_back;
 
 // MARK: wp_process_create.c
 
-/// How often this process is the child of a fork: a pool made before one belongs to the parent.
-uint32_t wp_fork_count(void);
 /// Drops a reference; the last one destroys. Without the lock.
 void wp_pool_drop(wp_process_pool *pool);
 

@@ -10,7 +10,9 @@
 // template for all pools (their deaths and descriptors would be entangled).
 #include "wp_process_template.h"
 
+#include "../platform/wp_name.h"
 #include "../platform/wp_process.h"
+#include "../platform/wp_signals.h"
 #include "../platform/wp_shared_memory.h"
 #include "../platform/wp_socket.h"
 #include "wp_process_message.h"
@@ -189,7 +191,9 @@ static void read_settings(wp_template *self) {
   wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->memory, 0, wp_pool_part_size(), false);
   if (head == NULL) give_up(self->control, WP_CALL_MMAP);
   self->geometry = wp_geometry_of(head->worker_count, head->prefetch, (size_t)head->max_payload);
-  wp_name_self(head->prefix, "-template");
+  char name[WP_NAME_BYTES];
+  wp_name_format(name, head->prefix, "-template");
+  wp_name_self(name);
   wp_memory_unmap(head, wp_pool_part_size());
   self->children = (wp_child *)calloc(self->geometry.worker_count, sizeof *self->children);
   if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);

@@ -8,8 +8,10 @@
 #include "../platform/wp_clock.h"
 #include "../platform/wp_event.h"
 #include "../platform/wp_futex.h"
+#include "../platform/wp_name.h"
 #include "../platform/wp_process.h"
 #include "../platform/wp_shared_memory.h"
+#include "../platform/wp_signals.h"
 #include "wp_process_message.h"
 
 #include <errno.h>
@@ -25,7 +27,7 @@ struct wp_process_reply {
   uint32_t code;
 };
 
-typedef struct wp_worker {
+typedef struct wp_process_worker {
   wp_channel channel;
   wp_geometry geometry;
   wp_pool_head *pool;
@@ -37,7 +39,7 @@ typedef struct wp_worker {
   int doorbell;
   /// Position of the next task.
   uint32_t next;
-} wp_worker;
+} wp_process_worker;
 
 /// What the public worker functions see; set once, before the first task.
 static wp_pool_head *current_pool;
@@ -66,7 +68,7 @@ void wp_process_reply_set_code(wp_process_reply *reply, uint32_t code) { reply->
 // MARK: The loop
 
 /// The signal word once it says more than the worker has taken, or to leave. Spins, then sleeps.
-static uint32_t await_signal(wp_worker *worker) {
+static uint32_t await_signal(wp_process_worker *worker) {
   wp_atomic_u32 *word = &worker->signal->word;
   uint32_t idle = wp_signal_of(worker->next, false);
   uint32_t seen = wp_atomic_load(word, wp_acquire);
@@ -90,14 +92,14 @@ static uint32_t await_signal(wp_worker *worker) {
 }
 
 /// Hands a slot back, and rings if the collector sleeps. Dekker with its store to `host_sleeping` and its scan.
-static void hand_back(wp_worker *worker, wp_reply_slot *slot, uint32_t state) {
+static void hand_back(wp_process_worker *worker, wp_reply_slot *slot, uint32_t state) {
   wp_atomic_store(&slot->state, wp_slot_word(worker->next, state), wp_seq_cst);  // edge "reply"
   if (wp_atomic_load(&worker->pool->host_sleeping, wp_seq_cst) == 0) return;
   // The handler may have closed our descriptor; a worker that cannot be heard must go.
   if (!wp_event_ring(worker->doorbell)) _exit(WP_EXIT_BAD_CHANNEL);
 }
 
-static void run_task(wp_worker *worker, wp_reply_slot *slot) {
+static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
   const wp_request_slot *sent = wp_channel_request(&worker->channel, &worker->geometry, worker->next);
   wp_process_request request;
   request.function = sent->function;
@@ -122,7 +124,7 @@ static void run_task(wp_worker *worker, wp_reply_slot *slot) {
 }
 
 /// Takes the slot at `worker->next`: runs it, or steps over a task that the host took back.
-static void take_next(wp_worker *worker) {
+static void take_next(wp_process_worker *worker) {
   wp_reply_slot *slot = wp_channel_reply(&worker->channel, &worker->geometry, worker->next);
   uint32_t found = wp_slot_word(worker->next, WP_SLOT_READY);
   wp_atomic_store(&slot->started_ns, wp_clock_now(), wp_relaxed);  // before the CAS, for a host that asks how long
@@ -137,7 +139,7 @@ static void take_next(wp_worker *worker) {
   worker->next++;
 }
 
-static WP_NORETURN void run_loop(wp_worker *worker) {
+static WP_NORETURN void run_loop(wp_process_worker *worker) {
   while ((await_signal(worker) & WP_SIGNAL_EXIT) == 0) take_next(worker);
   fflush(NULL);
   _exit(0);
@@ -145,13 +147,13 @@ static WP_NORETURN void run_loop(wp_worker *worker) {
 
 // MARK: Set-up
 
-static WP_NORETURN void fail(wp_worker *worker, wp_call call) {
+static WP_NORETURN void fail(wp_process_worker *worker, wp_call call) {
   wp_atomic_store(&worker->status->failed_errno, (uint32_t)errno, wp_relaxed);
   wp_atomic_store(&worker->status->failed_call, (uint32_t)call, wp_release);
   _exit(WP_EXIT_NOT_SET_UP);
 }
 
-static void map_channel(wp_worker *worker, const wp_template *parent, uint32_t index) {
+static void map_channel(wp_process_worker *worker, const wp_template *parent, uint32_t index) {
   worker->geometry = parent->geometry;
   uint64_t offset = wp_channel_offset(&worker->geometry, index);
   // The worker part first: it is where a failure of what follows can be reported.
@@ -170,7 +172,7 @@ static void map_channel(wp_worker *worker, const wp_template *parent, uint32_t i
 
 WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index) {
   if (!wp_die_with_parent(parent->process)) _exit(WP_EXIT_ORPHAN);
-  wp_worker worker;
+  wp_process_worker worker;
   worker.handler = parent->handler;
   worker.context = parent->context;
   worker.doorbell = parent->doorbell;
@@ -179,9 +181,11 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   worker.spin_ns = worker.pool->spin_ns;
   int keep[1] = {worker.doorbell};
   wp_close_all_except(keep, 1);
-  char suffix[16];
-  wp_number_suffix(suffix, index);
-  wp_name_self(worker.pool->prefix, suffix);
+  char suffix[WP_NAME_BYTES];
+  char name[WP_NAME_BYTES];
+  wp_name_number(suffix, index);
+  wp_name_format(name, worker.pool->prefix, suffix);
+  wp_name_self(name);
   wp_raise_oom_score();
   const wp_channel_head *head = wp_channel_get_head(&worker.channel);
   if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) fail(&worker, WP_CALL_SCHED_SETAFFINITY);

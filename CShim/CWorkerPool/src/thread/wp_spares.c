@@ -85,13 +85,13 @@ static uint32_t empty_slot(wp_thread_pool *pool) {
   }
   if (used == spares->limit) return UINT32_MAX;
   wp_worker *worker = &spares->slots[used];
-  memset(worker, 0, sizeof *worker);
+  memset((void *)worker, 0, sizeof *worker);
   if (!wp_deque_init(&worker->deque)) return UINT32_MAX;
   worker->pool = pool;
   worker->index = pool->worker_count + used;
   worker->is_spare = true;
   worker->random = 2463534242u + worker->index * 2654435769u;
-  wp_thread_format_name(worker->name, pool->name, worker->index);
+  wp_worker_format_name(worker, pool->name);
   wp_atomic_store(&spares->used, used + 1, wp_seq_cst);  // edges SLOT and ANNOUNCE
   return used;
 }

@@ -90,7 +90,7 @@ static void assign_workers(wp_thread_pool *pool, const wp_topology *topology, co
       worker->index = next;
       worker->node = n;
       worker->random = 2463534242u + next * 2654435769u;
-      wp_thread_format_name(worker->name, pool->name, next);
+      wp_worker_format_name(worker, pool->name);
       cpus[next++] = placements[i].cpu;
     }
     node->worker_count = next - node->first_worker;
@@ -137,7 +137,8 @@ static wp_status create_placed(const wp_thread_pool_config *config, const wp_top
 }
 
 wp_status wp_thread_pool_create(const wp_thread_pool_config *config, wp_thread_pool **result, wp_error *error) {
-  static const wp_thread_pool_config defaults = {0};
+  wp_thread_pool_config defaults;
+  memset(&defaults, 0, sizeof defaults);
   if (config == NULL) config = &defaults;
   *result = NULL;
   if (config->worker_count > WP_THREAD_POOL_MAX_WORKERS) {

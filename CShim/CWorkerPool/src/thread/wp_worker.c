@@ -1,7 +1,7 @@
 #include "wp_worker.h"
 
 #include "../platform/wp_clock.h"
-#include "../platform/wp_thread.h"
+#include "../platform/wp_name.h"
 
 // Jobs from outside are looked for this often per clock reading while spinning (a reading costs about 20 ns).
 #define LOOKS_PER_CLOCK 8
@@ -215,11 +215,17 @@ static void run_jobs(wp_worker *worker) {
   }
 }
 
+void wp_worker_format_name(wp_worker *worker, const char *prefix) {
+  char suffix[WP_NAME_BYTES];
+  wp_name_number(suffix, worker->index);
+  wp_name_format(worker->name, prefix, suffix);
+}
+
 void *wp_worker_main(void *argument) {
   wp_worker *worker = (wp_worker *)argument;
   wp_thread_pool *pool = worker->pool;
   current_worker = worker;
-  wp_thread_set_name(worker->name);
+  wp_name_self(worker->name);
   if (pool->hooks.worker_start != NULL) pool->hooks.worker_start(pool->hooks.context, worker->index);
   run_jobs(worker);
   if (pool->hooks.worker_stop != NULL) pool->hooks.worker_stop(pool->hooks.context, worker->index);

@@ -133,6 +133,8 @@ void wp_spares_end(wp_worker *spare);
 
 /// Whether any queue of the pool holds work, with the orders that edge ANNOUNCE asks for.
 bool wp_thread_pool_has_work(wp_thread_pool *pool);
+/// Names worker `index` "prefix-index".
+void wp_worker_format_name(wp_worker *worker, const char *prefix);
 /// Lets go of the pool; the last one to do so frees it.
 void wp_thread_pool_unreference(wp_thread_pool *pool);
 

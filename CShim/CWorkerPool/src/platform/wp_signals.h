@@ -1,0 +1,28 @@
+// System calls about signals. [fork]: may be called between `fork` and the worker loop, see wp_process.h.
+#ifndef WP_SIGNALS_H
+#define WP_SIGNALS_H
+
+#include <signal.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Blocks every signal in the calling thread; `*previous` receives the old mask.
+void wp_signals_block(sigset_t *previous);
+/// Blocks every signal but those that a thread's own instructions raise; likewise.
+void wp_signals_block_asynchronous(sigset_t *previous);
+void wp_signals_restore(const sigset_t *mask);
+/// Descriptor that becomes readable on SIGCHLD, which must be blocked. -1 with `errno` set ("signalfd"). [fork]
+int wp_sigchld_open(void);
+void wp_sigchld_clear(int descriptor);
+/// A worker's dispositions: handlers inherited from the host (a backtracer, a graceful shutdown) are gone, SIGINT is
+/// ignored because a Ctrl-C is the host's to answer, what the host ignored (nohup) stays ignored unless it reports a
+/// fault. Then unblocks everything. [fork]
+void wp_signals_reset_for_worker(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
