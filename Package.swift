@@ -36,15 +36,17 @@ let package = Package(
       cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../../CShim/CWorkerPool/include")]),
     .testTarget(name: "QueueTests", dependencies: ["CStress"]),
     .testTarget(name: "ParkingTests", dependencies: ["CStress"]),
-    .testTarget(name: "ThreadEngineTests", dependencies: ["CWorkerPool"]),
+    // Semaphores, threads and readings of /proc for the tests above the queues.
+    .target(name: "ThreadTestSupport", dependencies: ["CStress"], path: "Tests/ThreadTestSupport"),
+    .testTarget(name: "ThreadEngineTests", dependencies: ["CWorkerPool", "CStress", "ThreadTestSupport"]),
+    .testTarget(name: "FutureTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
+    .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
+    .testTarget(name: "AsyncTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
     // Run by the tests in processes of their own, where a pool can be forked.
     .executableTarget(
       name: "ProcessScenarios", dependencies: ["WorkerPool", "WorkerPoolFoundation"], path: "Tests/ProcessScenarios"),
     .testTarget(
       name: "ProcessExecutorTests", dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessScenarios"]),
-    .testTarget(name: "FutureTests", dependencies: ["WorkerPool"]),
-    .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool"]),
-    .testTarget(name: "AsyncTests", dependencies: ["WorkerPool"]),
     .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
 
     // The programs and what they compute.

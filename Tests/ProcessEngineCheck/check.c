@@ -82,7 +82,8 @@ void lab_open(test_lab *self, uint32_t workers, wp_start_method method, size_t t
 
 uint64_t lab_submit(test_lab *self, size_t task, uint32_t function, const void *bytes, size_t length) {
   uint64_t ticket = 0;
-  wp_status status = wp_process_pool_submit(self->pool, function, bytes, length, (void *)(uintptr_t)(task + 1), &ticket);
+  void *token = (void *)(uintptr_t)(task + 1);
+  wp_status status = wp_process_pool_submit(self->pool, function, bytes, length, token, &ticket);
   CHECK(status == WP_OK, "submit of task %zu: %s", task, wp_status_name(status));
   if (status != WP_OK) exit(1);
   return ticket;
@@ -171,7 +172,8 @@ leftovers count_leftovers(void) {
 
 void check_leftovers(leftovers before, const char *after) {
   leftovers now = count_leftovers();
-  CHECK(now.descriptors == before.descriptors, "%zu descriptors were %zu, %s", now.descriptors, before.descriptors, after);
+  CHECK(now.descriptors == before.descriptors, "%zu descriptors were %zu, %s", now.descriptors, before.descriptors,
+        after);
   CHECK(now.children == before.children, "%zu children were %zu, %s", now.children, before.children, after);
   CHECK(now.mappings == before.mappings, "%zu mappings were %zu, %s", now.mappings, before.mappings, after);
   if (UNDER_TSAN) return;
@@ -202,6 +204,7 @@ static const struct {
     {"forked-host", forked_host},
     {"released-in-callback", released_in_callback},
     {"many-pools", many_pools},
+    {"sigchld-ignored", sigchld_ignored},
     {"pinned", pinned},
     {"stress", stress},
 };

@@ -129,9 +129,9 @@ leftovers count_leftovers(void);
 void check_leftovers(leftovers before, const char *after);
 
 typedef void scenario(wp_start_method method);
-scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, discards, takes_over, bad_arguments, pinned;
-scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive;
+scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, discards, takes_over, pinned;
+scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive, stress;
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
-scenario stress;
+scenario bad_arguments, sigchld_ignored;
 
 #endif

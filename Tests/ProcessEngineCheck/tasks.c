@@ -250,8 +250,8 @@ void pinned(wp_start_method method) {
   cpu_set_t allowed, mask;
   CHECK(sched_getaffinity(0, sizeof allowed, &allowed) == 0, "sched_getaffinity");
   int cpus[2] = {-1, -1};
-  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-    if (CPU_ISSET((size_t)cpu, &allowed)) cpus[cpus[0] >= 0] = cpu;
+  for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (CPU_ISSET(cpu, &allowed)) cpus[cpus[0] >= 0] = (int)cpu;
   }
   if (cpus[1] < 0) cpus[1] = cpus[0];
   test_lab lab;

@@ -8,8 +8,8 @@ import Testing
   static let scenarios = [
     "round-trips", "payload-sizes", "reply-limits", "names-and-identity", "cancels", "discards", "takes-over",
     "bad-arguments", "deaths", "killed-from-outside", "runs-wild", "dies-at-start", "queued-survive", "leaves-nothing",
-    "host-killed", "template-killed", "create-fails", "forked-host", "released-in-callback", "many-pools", "pinned",
-    "stress",
+    "host-killed", "template-killed", "create-fails", "forked-host", "released-in-callback", "many-pools",
+    "sigchld-ignored", "pinned", "stress",
   ]
 
   @Test(.timeLimit(.minutes(5)), arguments: scenarios, ["fork", "reexec"])

@@ -1,4 +1,3 @@
-import Foundation
 import ProcessScenarios
 import Testing
 import WorkerPool
@@ -7,7 +6,7 @@ import WorkerPool
 @Suite struct ScenarioTests {
   @Test(.timeLimit(.minutes(2)), arguments: Scenario.allCases, ["fork", "reexec"])
   func inItsOwnProgram(_ scenario: Scenario, _ method: String) throws {
-    let (status, output) = try run(method, scenario.rawValue)
+    let (status, output) = try runHelper(method, scenario.rawValue)
     #expect(status == 0, "\(output)")
     #expect(output == "as expected\n")
   }
@@ -23,21 +22,5 @@ import WorkerPool
     #expect(error?.code == .unsupported)
     #expect(error?.message.contains("thread") == true, "\(error?.message ?? "")")
     try await withProcessPoolExecutor(maxWorkers: 1) { pool in #expect(pool.startMethod == .reexec) }
-  }
-
-  private func run(_ arguments: String...) throws -> (status: Int32, output: String) {
-    let helper = Process()
-    // Beside the test's own program: SwiftPM builds all executables into one folder.
-    let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-    helper.executableURL = URL(fileURLWithPath: own).deletingLastPathComponent()
-      .appendingPathComponent("ProcessScenarios")
-    helper.arguments = arguments
-    let pipe = Pipe()
-    helper.standardOutput = pipe
-    helper.standardError = FileHandle.nullDevice
-    try helper.run()
-    let output = pipe.fileHandleForReading.readDataToEndOfFile()
-    helper.waitUntilExit()
-    return (helper.terminationStatus, String(decoding: output, as: UTF8.self))
   }
 }

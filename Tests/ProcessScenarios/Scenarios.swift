@@ -302,17 +302,24 @@ private struct Traces: Equatable {
   init() throws {
     let files = FileManager.default
     children = try files.contentsOfDirectory(atPath: "/proc/self/task").flatMap { thread in
-      (try? String(contentsOfFile: "/proc/self/task/\(thread)/children", encoding: .utf8))?
-        .split(separator: " ").map(String.init) ?? []
+      (try? contents(of: "/proc/self/task/\(thread)/children"))?.split(separator: " ").map(String.init) ?? []
     }
     descriptors = try files.contentsOfDirectory(atPath: "/proc/self/fd")
       .compactMap { try? files.destinationOfSymbolicLink(atPath: "/proc/self/fd/\($0)") }
       .filter { !$0.hasPrefix("/proc/") }.sorted()
-    // In pieces, as the kernel gives it: `String(contentsOfFile:)` takes the first short piece for the end.
-    guard let file = FileHandle(forReadingAtPath: "/proc/self/maps") else { throw Unmet("no /proc/self/maps") }
-    let maps = String(decoding: file.readDataToEndOfFile(), as: UTF8.self)
-    try file.close()
+    let maps = try contents(of: "/proc/self/maps")
     sharedMappings = maps.split(separator: "\n").count { $0.contains("s ") && $0.contains("memfd:") }
     sharedFiles = (try? files.contentsOfDirectory(atPath: "/dev/shm")) ?? []
   }
+}
+
+/// All of a file of /proc, which comes in pieces: Foundation takes the first short one for the end.
+private func contents(of path: String) throws -> String {
+  let file = open(path, O_RDONLY | O_CLOEXEC)
+  guard file >= 0 else { throw Unmet("open \(path): \(errno)") }
+  defer { close(file) }
+  var bytes: [UInt8] = []
+  var piece = [UInt8](repeating: 0, count: 4096)
+  while case let count = read(file, &piece, piece.count), count > 0 { bytes += piece[..<count] }
+  return String(decoding: bytes, as: UTF8.self)
 }

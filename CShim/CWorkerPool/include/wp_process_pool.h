@@ -27,8 +27,8 @@ typedef struct wp_process_request {
 /// Where a handler leaves its result.
 typedef struct wp_process_reply wp_process_reply;
 
-/// Reserves `length` bytes for the result in shared memory and returns where to write them; a later call
-/// replaces an earlier one. NULL when `length` is over the pool's limit: the task then fails with
+/// Reserves `length` bytes for the result in shared memory and returns where to write them, aligned to 16 bytes; a
+/// later call replaces an earlier one. NULL when `length` is over the pool's limit: the task then fails with
 /// `WP_TASK_REPLY_TOO_LARGE`, which names both sizes. O(1); pages appear when touched.
 void *WP_NULLABLE wp_process_reply_reserve(wp_process_reply *reply, size_t length);
 /// Sets the code that the host sees in `wp_task_outcome.reply_code`; 0 until set.
@@ -97,7 +97,7 @@ typedef struct wp_process_pool_hooks {
   /// held. On the pool's collector thread, or on the thread that discards.
   void (*WP_NULLABLE WP_SENDABLE completed)(void *WP_NULLABLE context, void *WP_NULLABLE token,
                                             const wp_task_outcome *outcome);
-  /// Once, when the pool is destroyed.
+  /// Once, when the pool is destroyed. A create that fails does not call it: the context stays its caller's.
   void (*WP_NULLABLE WP_SENDABLE destroy)(void *WP_NULLABLE context);
 } wp_process_pool_hooks;
 
@@ -118,7 +118,7 @@ typedef struct wp_process_pool_config {
   const int *WP_NULLABLE cpus;
   size_t cpu_count;
   /// How long a worker or the collector spins before it sleeps, in nanoseconds; 0 for the default,
-  /// `WP_SPIN_NEVER` for not at all.
+  /// `WP_SPIN_NEVER` (wp_thread_pool.h) for not at all.
   uint64_t spin_ns;
   /// Runs the tasks when the template is forked. Under `WP_START_REEXEC` `wp_process_reexec_handler` decides.
   wp_process_handler WP_NULLABLE handler;

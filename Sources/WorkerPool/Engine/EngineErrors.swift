@@ -2,7 +2,7 @@ import CWorkerPool
 import Glibc
 
 extension WorkerPoolError {
-  /// What the engine says of a failed call.
+  /// What the engine says of a failed call; `affinity` is the one that was asked for, to be named if it was refused.
   init(_ error: wp_error, _ affinity: Affinity = .none) {
     switch error.status {
     case WP_SYSTEM_CALL_FAILED:
@@ -11,7 +11,8 @@ extension WorkerPoolError {
         code: .systemCall, message: "\(name) failed: \(String(cString: strerror(error.system_errno)))",
         systemCall: SystemCall(name: name, errno: error.system_errno))
     default:
-      let subject = error.call.map { String(cString: $0) + " " } ?? ""
+      var subject = error.call.map { String(cString: $0) + " " } ?? ""
+      if subject == "cpus ", case .cpus(let cpus) = affinity { subject = "cpus is \(cpus); " }
       let rule = error.rule ?? wp_status_name(error.status)
       self.init(status: error.status, message: subject + String(cString: rule))
     }

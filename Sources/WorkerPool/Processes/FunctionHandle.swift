@@ -12,6 +12,9 @@
 /// let values = try pool.map(lookUp, keys)
 /// ```
 ///
+/// Workers have a copy of the program's memory and nothing else of it: no threads, and no open files but the three
+/// standard streams.
+///
 /// Handles are entries of a table that only grows, and never freed: make them once, as globals or at the start,
 /// and not in a loop. A lazy global has to be touched before the pool is made.
 public struct FunctionHandle<Input: WireCodable & Sendable, Output: WireCodable & Sendable>: Sendable {

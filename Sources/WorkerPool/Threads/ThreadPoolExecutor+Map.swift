@@ -13,6 +13,7 @@ extension ThreadPoolExecutor {
   ///   then is cancelled. ``WorkerPoolError`` with ``WorkerPoolError/Code/shutDown`` or
   ///   ``WorkerPoolError/Code/invalidArgument``.
   @inlinable
+  @_disfavoredOverload  // collections have a better one below; the rules of ranking do not see it
   @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async overload")
   public func map<Element: Sendable, Output: Sendable>(
     _ elements: some Sequence<Element>, chunkSize: Int? = nil,
@@ -29,6 +30,59 @@ extension ThreadPoolExecutor {
       }
     }
     return try map.outputs()
+  }
+
+  /// As the `map` over any sequence, for collections that know their elements' places: chunks are cut on the spot, by
+  /// whoever is free, and outputs are written where they belong. Nothing is allocated but the result.
+  ///
+  /// - Parameters:
+  ///   - elements: Read from several threads at once.
+  ///   - chunkSize: The fewest elements worth a thief's while, at least 1; nil for a 64th of a worker's share.
+  ///   - transform: Borrowed: it may use the caller's variables.
+  /// - Throws: The first error in the elements' order; elements behind it that had not begun are left out.
+  @inlinable
+  @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async overload")
+  public func map<Elements: RandomAccessCollection & Sendable, Output: Sendable>(
+    _ elements: Elements, chunkSize: Int? = nil, _ transform: @Sendable (Elements.Element) throws -> Output
+  ) throws -> [Output] {
+    let count = elements.count
+    let grain = try checkedChunkSize(chunkSize) ?? max(1, count / (64 * maxWorkers))
+    let chunks = (count + grain - 1) / grain
+    let failure = FirstFailure()
+    // How many outputs at a chunk's front exist: what has to be destroyed again if another chunk fails.
+    var written = [Int](repeating: 0, count: chunks)
+    return try [Output](unsafeUninitializedCapacity: count) { outputs, initializedCount in
+      try written.withUnsafeMutableBufferPointer { written in
+        let target = UncheckedRegion(outputs)
+        let progress = UncheckedRegion(written)
+        try engine.perform(count: chunks, grain: 1) { firstChunk, endChunk in
+          for chunk in firstChunk..<endChunk where !failure.happened(before: chunk) {
+            let begin = chunk * grain
+            let end = min(begin + grain, count)
+            var index = elements.index(elements.startIndex, offsetBy: begin)
+            var place = begin
+            do {
+              while place < end {
+                let output = try transform(elements[index])
+                target.initialize(at: place, to: output)
+                place += 1
+                elements.formIndex(after: &index)
+              }
+            } catch {
+              failure.record(error, at: chunk)
+            }
+            progress.assign(at: chunk, to: place - begin)
+          }
+        }
+        do {
+          try failure.rethrow()
+        } catch {
+          for chunk in 0..<chunks { target.deinitialize(at: chunk * grain, count: written[chunk]) }
+          throw error
+        }
+      }
+      initializedCount = count
+    }
   }
 
   /// The async form: suspends where the other one blocks. Cancelling the calling task takes back all chunks that have
@@ -101,6 +155,12 @@ extension ThreadPoolExecutor {
     chunk: [Element], _ transform: @escaping @Sendable (Element) throws -> Output
   ) throws -> Future<[Output]> {
     try submit { try chunk.map(transform) }
+  }
+
+  @usableFromInline
+  func checkedChunkSize(_ chunkSize: Int?) throws -> Int? {
+    guard let chunkSize, chunkSize < 1 else { return chunkSize }
+    throw WorkerPoolError(code: .invalidArgument, message: "chunkSize is \(chunkSize) and has to be at least 1")
   }
 
   /// Chunks in flight: all of a list that was cut by default, and enough to keep every worker busy while the caller

@@ -40,4 +40,35 @@ uint64_t cs_event_count_stress(uint32_t producers, uint32_t consumers, uint64_t 
 /// With one waiter asleep: how many of `calls` notify_one calls woke somebody while another searched (must be 0).
 uint32_t cs_event_count_throttle(uint32_t calls);
 
+/// The kernel's number of the calling thread.
+int32_t cs_thread_id(void);
+/// Writes the numbers of the CPUs that the calling thread may use, at most `capacity`; returns how many there are.
+size_t cs_allowed_cpus(int32_t *cpus, size_t capacity);
+/// Bytes of the calling thread's stack.
+size_t cs_stack_size(void);
+
+/// What a child of `fork` was told by a thread pool of its parent (statuses of wp_base.h).
+typedef struct cs_fork_answers {
+  int submit;
+  int join;
+  /// False when the child did not get as far as to answer.
+  bool answered;
+} cs_fork_answers;
+
+/// Forks; the child submits to the wp_thread_pool at `pool`, closes, joins and releases it, and ends with `_exit`.
+cs_fork_answers cs_fork_and_use(void *pool);
+
+/// What happened in a child whose limits let it start only some of a pool's 64 threads.
+typedef struct cs_start_answers {
+  bool answered;
+  int status;
+  bool names_pthread_create;
+  uint32_t started;
+  uint32_t stopped;
+  /// The child's own thread included.
+  uint32_t threads_left;
+} cs_start_answers;
+
+cs_start_answers cs_fork_and_fail_to_start(void);
+
 #endif

@@ -20,14 +20,15 @@
 //     look everywhere, find nothing                make the work visible (seq_cst)
 //     prepare   (stands in the stack)              notify_one
 //     look everywhere again (seq_cst)
-//       found: retract; on failure notify_one, wait
+//       found: retract, take it, notify_one if there is more;
+//              on failure notify_one, wait
 //       nothing: wait
 //
 // Invariants.
 //   I1  A waiter stands in the stack at most once, and whoever pops it writes its futex word exactly once.
 //   I2  `searching` counts the workers between begin_search (or being woken) and end_search (or prepare). A
-//       submitter that sees one may stay silent: that worker looks everywhere again, or ends its search and, if
-//       it was the last, passes the wake on, after the submitter's work became visible.
+//       submitter that sees one may stay silent: after its work became visible that worker looks everywhere
+//       again, and when it takes one job of several, in its search or after it, it passes the wake on.
 //
 // Edges:
 //   ANNOUNCE  work is made visible before notify loads the word; prepare changes the word before the worker looks

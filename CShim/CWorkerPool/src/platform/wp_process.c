@@ -1,5 +1,7 @@
 #include "wp_process.h"
 
+#include "wp_clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +19,9 @@
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
+
+/// Longest wait for what the kernel is doing already.
+#define WP_MOMENT_NS 1000000000u
 
 // MARK: Descriptors
 
@@ -85,8 +90,12 @@ bool wp_pidfd_wait(int pidfd, int timeout_ms) {
 void wp_pidfd_reap(int pidfd) {
   siginfo_t info;
   int result;
-  do result = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | __WALL);
+  do result = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | __WALL);
   while (result != 0 && errno == EINTR);
+  if (result == 0) return;
+  // Somebody else's wait, or the kernel where SIGCHLD is ignored, takes it away a little after its end can be seen.
+  uint64_t end = wp_clock_now() + WP_MOMENT_NS;
+  while (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0u) == 0 && wp_clock_now() < end) sched_yield();
 }
 
 void wp_child_end(pid_t child) {
@@ -108,7 +117,9 @@ size_t wp_process_thread_count(void) {
 void wp_thread_await_exit(pid_t thread) {
   // A thread has no pidfd on kernels we support, and what pthread_join waits for happens a little before the thread
   // leaves /proc/self/task, which a later fork-started pool counts.
-  while (syscall(SYS_tgkill, getpid(), thread, 0) == 0) sched_yield();
+  // Bounded, in case another thread was given the number meanwhile.
+  uint64_t end = wp_clock_now() + WP_MOMENT_NS;
+  while (syscall(SYS_tgkill, getpid(), thread, 0) == 0 && wp_clock_now() < end) sched_yield();
 }
 
 pid_t wp_thread_id(void) { return (pid_t)syscall(SYS_gettid); }

@@ -32,8 +32,8 @@ int wp_pidfd_open(pid_t process);
 void wp_pidfd_kill(int pidfd, int signal_number);
 /// Waits until the process has ended, at most `timeout_ms` (-1: for ever). [fork]
 bool wp_pidfd_wait(int pidfd, int timeout_ms);
-/// Removes an ended child from the process table. A host that ignores SIGCHLD or waits for any child may have been
-/// first: that is no error.
+/// Removes a child that `wp_pidfd_wait` saw end from the process table. A host that ignores SIGCHLD or waits for any
+/// child may have been first: that is no error.
 void wp_pidfd_reap(int pidfd);
 
 /// Kills a child that has no pidfd yet, and waits for it.

@@ -70,11 +70,12 @@ static wp_status start_with(pthread_attr_t *attribute, pthread_t *thread, const 
     wp_status status = pin_attribute(attribute, attributes->cpu, error);
     if (status != WP_OK) return status;
   }
-  // A thread inherits its creator's mask: block first, so that no signal ever finds the new thread unprepared.
+  // A thread inherits its creator's mask: set it first, so that no signal ever finds the new thread unprepared. The
+  // whole mask, not an addition to the creator's, which may block more (Dispatch's threads block SIGABRT).
   sigset_t blocked;
   sigset_t before;
   asynchronous_signals(&blocked);
-  pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
   int failure = pthread_create(thread, attribute, body, argument);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return failure == 0 ? WP_OK : wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_create", NULL);

@@ -249,6 +249,7 @@ bool wp_process_collect(wp_process_pool *pool) {
   wp_lifecycle_advance(pool, &wakes);
   wp_dispatch_pending(pool, &wakes);
   pool->busy = pool->live > pool->batch_count;
+  if (pool->live == 0) wp_task_table_trim(&pool->tasks);
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
   call_back(pool);

@@ -35,7 +35,9 @@ uint64_t wp_channel_offset(const wp_geometry *geometry, uint32_t index) {
   return wp_pool_part_size() + (uint64_t)index * (geometry->host_part + geometry->worker_part);
 }
 
-wp_channel_head *wp_channel_get_head(const wp_channel *channel) { return (wp_channel_head *)(void *)channel->host_part; }
+wp_channel_head *wp_channel_get_head(const wp_channel *channel) {
+  return (wp_channel_head *)(void *)channel->host_part;
+}
 
 wp_request_slot *wp_channel_request(const wp_channel *channel, const wp_geometry *geometry, uint32_t position) {
   wp_request_slot *slots = (wp_request_slot *)(void *)(channel->host_part + sizeof(wp_channel_head));

@@ -45,7 +45,12 @@ typedef struct wp_sent {
 ///              SPAWN            ready word           EXITED, template lost
 ///     ABSENT ─────────▶ SPAWNING ─────────▶ LIVE ─────────────────────────▶ ENDED ─▶ ABSENT (buried)
 ///                           └───────────────────────────────────────────────▲
-typedef enum wp_worker_state { WP_WORKER_ABSENT = 0, WP_WORKER_SPAWNING, WP_WORKER_LIVE, WP_WORKER_ENDED } wp_worker_state;
+typedef enum wp_worker_state {
+  WP_WORKER_ABSENT = 0,
+  WP_WORKER_SPAWNING,
+  WP_WORKER_LIVE,
+  WP_WORKER_ENDED,
+} wp_worker_state;
 
 /// A worker as the host knows it; survives the processes that fill it.
 typedef struct wp_host_worker {

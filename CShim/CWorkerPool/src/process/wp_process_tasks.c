@@ -17,6 +17,14 @@ void wp_task_table_init(wp_task_table *table) {
 
 void wp_task_table_destroy(wp_task_table *table) { free(table->tasks); }
 
+void wp_task_table_trim(wp_task_table *table) {
+  if (table->capacity <= 4096) return;
+  free(table->tasks);
+  table->tasks = NULL;
+  table->capacity = table->used = 0;
+  table->free = WP_NO_TASK;
+}
+
 static bool grow(wp_task_table *table) {
   uint32_t capacity = table->capacity == 0 ? 64 : table->capacity * 2;
   if (capacity <= table->capacity) return false;

@@ -69,6 +69,8 @@ typedef struct wp_task_table {
 
 void wp_task_table_init(wp_task_table *table);
 void wp_task_table_destroy(wp_task_table *table);
+/// Gives the memory of a large table back. Only while it holds no task; old tickets stay invalid.
+void wp_task_table_trim(wp_task_table *table);
 
 /// A new task in no queue, or WP_NO_TASK without memory.
 uint32_t wp_task_add(wp_task_table *table, uint32_t function, void *token);

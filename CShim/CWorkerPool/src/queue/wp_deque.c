@@ -101,12 +101,23 @@ bool wp_deque_take(wp_deque *deque, wp_job *job) {
   return taken;
 }
 
-wp_steal wp_deque_steal(wp_deque *deque, wp_job *job) {
+bool wp_deque_take_tagged(wp_deque *deque, uintptr_t tag, wp_job *job) {
+  int64_t bottom = wp_atomic_load(&deque->bottom, wp_relaxed);
+  wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
+  // The owner alone writes cells: what stands here is what it pushed last, stolen or not.
+  if (bottom == 0 || (cell_read(ring_cell(ring, bottom - 1)).code & tag) != tag) return false;
+  return wp_deque_take(deque, job);
+}
+
+wp_steal wp_deque_steal(wp_deque *deque, wp_job *job) { return wp_deque_steal_tagged(deque, 0, job); }
+
+wp_steal wp_deque_steal_tagged(wp_deque *deque, uintptr_t tag, wp_job *job) {
   int64_t top = wp_atomic_load(&deque->top, wp_seq_cst);        // edge LAST
   int64_t bottom = wp_atomic_load(&deque->bottom, wp_seq_cst);  // edges LAST and PUBLISH
   if (top >= bottom) return WP_STEAL_EMPTY;
   wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_acquire);  // edge GROW
   *job = cell_read(ring_cell(ring, top));
+  if ((job->code & tag) != tag) return WP_STEAL_EMPTY;
   bool taken = wp_atomic_cas_strong(&deque->top, &top, top + 1, wp_seq_cst, wp_relaxed);
   return taken ? WP_STEAL_TAKEN : WP_STEAL_LOST;
 }

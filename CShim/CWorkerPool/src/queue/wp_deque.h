@@ -69,6 +69,11 @@ bool wp_deque_take(wp_deque *deque, wp_job *job);
 /// Takes the job pushed first. `WP_STEAL_LOST` means that another thread was faster: try again. Any thread, O(1).
 wp_steal wp_deque_steal(wp_deque *deque, wp_job *job);
 
+/// Like take and steal, but only for a job whose code has all bits of `tag` set: any other stays, and the deque counts as
+/// empty.
+bool wp_deque_take_tagged(wp_deque *deque, uintptr_t tag, wp_job *job);
+wp_steal wp_deque_steal_tagged(wp_deque *deque, uintptr_t tag, wp_job *job);
+
 bool wp_deque_is_empty(wp_deque *deque);
 
 #ifdef __cplusplus

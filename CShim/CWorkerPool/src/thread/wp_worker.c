@@ -16,12 +16,12 @@ const wp_thread_pool *wp_thread_pool_current(void) { return current_worker != NU
 
 static bool is_closed(wp_thread_pool *pool) { return wp_atomic_load(&pool->closed, wp_seq_cst) != 0; }
 
-static void run(wp_worker *worker, wp_job job) {
+void wp_worker_run(wp_worker *worker, wp_job job) {
   const wp_thread_pool_hooks *hooks = &worker->pool->hooks;
   if ((job.code & WP_JOB_FOREIGN) != 0) {
     hooks->run_foreign(hooks->context, job);
   } else {
-    ((wp_job_function)job.code)(job.argument);
+    ((wp_job_function)(job.code & ~WP_JOB_STRUCTURED))(job.argument);
   }
 }
 
@@ -54,30 +54,30 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   return true;
 }
 
-static bool steal_from(wp_deque *victim, wp_job *job) {
+static bool steal_from(wp_deque *victim, uintptr_t tag, wp_job *job) {
   wp_steal steal;
   do {
-    steal = wp_deque_steal(victim, job);
+    steal = wp_deque_steal_tagged(victim, tag, job);
   } while (steal == WP_STEAL_LOST);
   return steal == WP_STEAL_TAKEN;
 }
 
-static bool steal_from_node(wp_worker *worker, const wp_pool_node *node, wp_job *job) {
+static bool steal_from_node(wp_worker *worker, const wp_pool_node *node, uintptr_t tag, wp_job *job) {
   if (node->worker_count == 0) return false;
   uint32_t start = next_random(worker) % node->worker_count;
   for (uint32_t i = 0; i < node->worker_count; i++) {
     wp_worker *victim = &worker->pool->workers[node->first_worker + (start + i) % node->worker_count];
-    if (victim != worker && steal_from(&victim->deque, job)) return true;
+    if (victim != worker && steal_from(&victim->deque, tag, job)) return true;
   }
   return false;
 }
 
 /// Spares are few and come and go: they are looked at last, wherever they run.
-static bool steal_from_spares(wp_worker *worker, wp_job *job) {
+static bool steal_from_spares(wp_worker *worker, uintptr_t tag, wp_job *job) {
   wp_spares *spares = &worker->pool->spares;
   uint32_t used = wp_atomic_load(&spares->used, wp_acquire);  // edge SLOT
   for (uint32_t i = 0; i < used; i++) {
-    if (&spares->slots[i] != worker && steal_from(&spares->slots[i].deque, job)) return true;
+    if (&spares->slots[i] != worker && steal_from(&spares->slots[i].deque, tag, job)) return true;
   }
   return false;
 }
@@ -88,9 +88,30 @@ static bool look_around(wp_worker *worker, wp_job *job) {
   const uint32_t *nearest = pool->nodes[worker->node].nearest;
   for (uint32_t i = 0; i < pool->node_count; i++) {
     wp_pool_node *node = &pool->nodes[nearest[i]];
-    if (refill(worker, &node->injector, job) || steal_from_node(worker, node, job)) return true;
+    if (refill(worker, &node->injector, job) || steal_from_node(worker, node, 0, job)) return true;
   }
-  return steal_from_spares(worker, job);
+  return steal_from_spares(worker, 0, job);
+}
+
+bool wp_worker_find_structured(wp_worker *worker, wp_job *job) {
+  wp_thread_pool *pool = worker->pool;
+  if (wp_deque_take_tagged(&worker->deque, WP_JOB_STRUCTURED, job)) return true;
+  const uint32_t *nearest = pool->nodes[worker->node].nearest;
+  for (uint32_t i = 0; i < pool->node_count; i++) {
+    if (steal_from_node(worker, &pool->nodes[nearest[i]], WP_JOB_STRUCTURED, job)) return true;
+  }
+  return steal_from_spares(worker, WP_JOB_STRUCTURED, job);
+}
+
+bool wp_worker_defer(wp_worker *worker, wp_job job) {
+  wp_thread_pool *pool = worker->pool;
+  size_t accepted;
+  if (wp_injector_push(&pool->nodes[worker->node].injector, &job, 1, &accepted) == WP_OK) {
+    wp_event_count_notify_one(&pool->event_count);
+    return true;
+  }
+  wp_deque_push(&worker->deque, &job, 1);  // into the cell that it came from
+  return false;
 }
 
 static bool take_fairly(wp_worker *worker, wp_job *job) {
@@ -98,7 +119,7 @@ static bool take_fairly(wp_worker *worker, wp_job *job) {
   // One node after the other: a node's own workers, if it has any, may all be blocked.
   uint32_t node = worker->tick / WP_FAIR_TICKS % pool->node_count;
   if (wp_injector_pop(&pool->nodes[node].injector, job, 1, 1) == 1) return true;
-  return steal_from(&worker->deque, job);
+  return steal_from(&worker->deque, 0, job);
 }
 
 /// Finds the next job without waiting.
@@ -110,11 +131,14 @@ static bool next_job(wp_worker *worker, wp_job *job) {
 
 // MARK: Waiting for work
 
-/// Ends a search that found something and, as the last searcher, passes the wake on if there is more (I2).
+/// Passes the wake on if there is more work than this worker took (I2).
+static void pass_on(wp_thread_pool *pool) {
+  if (wp_thread_pool_has_work(pool)) wp_event_count_notify_one(&pool->event_count);
+}
+
+/// Ends a search that found something.
 static void end_search(wp_thread_pool *pool) {
-  if (wp_event_count_end_search(&pool->event_count) && wp_thread_pool_has_work(pool)) {
-    wp_event_count_notify_one(&pool->event_count);
-  }
+  if (wp_event_count_end_search(&pool->event_count)) pass_on(pool);
 }
 
 /// Spins as the searcher for the pool's budget. True with a job.
@@ -167,7 +191,15 @@ static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
       searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
     }
     bool found = look_around(worker, job);
-    if (searching && (found || worker->is_spare)) end_search(pool);
+    if (found || worker->is_spare) {
+      // A worker that ended its search in prepare and found work after all owes the wake of those submitters who
+      // saw it search and stayed silent.
+      if (searching) {
+        end_search(pool);
+      } else {
+        pass_on(pool);
+      }
+    }
     if (found) return WAIT_JOB;
     if (worker->is_spare) return WAIT_LOOK_AGAIN;
   }
@@ -179,7 +211,7 @@ static void run_jobs(wp_worker *worker) {
     if (worker->is_spare && wp_spares_step_down(worker)) return;
     wp_wait_end end = next_job(worker, &job) ? WAIT_JOB : wait_for_job(worker, &job);
     if (end == WAIT_CLOSED) return;
-    if (end == WAIT_JOB) run(worker, job);
+    if (end == WAIT_JOB) wp_worker_run(worker, job);
   }
 }
 

@@ -33,6 +33,9 @@ extern "C" {
 /// making work for its own deque starves nobody (the Go scheduler's number).
 #define WP_FAIR_TICKS 61u
 
+/// Tag of a job forked by wp_fork_join.c, whose code is a `wp_job_function` below it.
+#define WP_JOB_STRUCTURED ((uintptr_t)1 << (sizeof(uintptr_t) * 8 - 3))
+
 typedef struct wp_worker {
   wp_deque deque;
   // Constant after init.
@@ -106,6 +109,14 @@ wp_worker *wp_worker_current(void);
 
 /// Body of a worker's thread; the argument is its wp_worker.
 void *wp_worker_main(void *worker);
+
+/// Runs a job on its thread.
+void wp_worker_run(wp_worker *worker, wp_job job);
+/// Finds a forked job: the own deque's newest, else a victim's oldest.
+bool wp_worker_find_structured(wp_worker *worker, wp_job *job);
+/// Puts the job that was just taken from the own deque behind those of the injector; back, and false, when that is
+/// closed.
+bool wp_worker_defer(wp_worker *worker, wp_job job);
 
 /// Prepares a pool's spares, none of which runs. False without memory.
 bool wp_spares_init(wp_thread_pool *pool, uint32_t limit);

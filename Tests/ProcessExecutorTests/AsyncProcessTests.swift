@@ -4,7 +4,7 @@ import Testing
 import WorkerPool
 
 /// The async surface, with re-executed workers: the tests' process has threads.
-@Suite(.timeLimit(.minutes(2))) struct AsyncTests {
+@Suite(.timeLimit(.minutes(2))) struct AsyncProcessTests {
   @Test func runReturnsOrThrows() async throws {
     try await withProcessPoolExecutor(maxWorkers: 2) { pool in
       let square = try await pool.run(Square(number: 12))

@@ -1,0 +1,26 @@
+/// Memory that several threads write, each in places of its own.
+@usableFromInline
+struct UncheckedRegion<Element>: @unchecked Sendable {
+  // SAFETY: made and used within one wp_concurrent_perform, whose calls get disjoint ranges, and which returns after all
+  // of them (edge DONE in park/wp_latch.h orders their writes before the caller's reads).
+  @usableFromInline let base: UnsafeMutablePointer<Element>?
+
+  @inlinable
+  init(_ buffer: UnsafeMutableBufferPointer<Element>) { base = buffer.baseAddress }
+
+  @inlinable
+  func initialize(at index: Int, to element: consuming Element) {
+    base.unsafelyUnwrapped.advanced(by: index).initialize(to: element)
+  }
+
+  @inlinable
+  func assign(at index: Int, to element: consuming Element) {
+    base.unsafelyUnwrapped[index] = element
+  }
+
+  @inlinable
+  func deinitialize(at index: Int, count: Int) {
+    guard count > 0 else { return }
+    base.unsafelyUnwrapped.advanced(by: index).deinitialize(count: count)
+  }
+}

@@ -1,0 +1,28 @@
+#include "CStress.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+int32_t cs_thread_id(void) { return (int32_t)gettid(); }
+
+size_t cs_allowed_cpus(int32_t *cpus, size_t capacity) {
+  size_t count = 0;
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 0;
+  for (int32_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (!CPU_ISSET((size_t)cpu, &set)) continue;
+    if (count < capacity) cpus[count] = cpu;
+    count++;
+  }
+  return count;
+}
+
+size_t cs_stack_size(void) {
+  pthread_attr_t attribute;
+  size_t size = 0;
+  if (pthread_getattr_np(pthread_self(), &attribute) != 0) return 0;
+  pthread_attr_getstacksize(&attribute, &size);
+  pthread_attr_destroy(&attribute);
+  return size;
+}

@@ -1,0 +1,90 @@
+import CStress
+import Glibc
+
+/// One thread of this process as the kernel sees it.
+public struct ThreadStatus: Sendable {
+  public var id: Int
+  public var name: String
+  /// `S` asleep, `R` running or ready, and so on.
+  public var state: Character
+  /// Voluntary and involuntary context switches since it started.
+  public var switches: Int
+  /// Bit n - 1 is set when signal n is blocked.
+  public var blockedSignals: UInt64
+
+  /// Nil when the thread is gone.
+  public init?(id: Int) {
+    guard let name = contents(of: "/proc/self/task/\(id)/comm"),
+      let status = contents(of: "/proc/self/task/\(id)/status")
+    else { return nil }
+    var fields: [Substring: Substring] = [:]
+    for line in status.split(separator: "\n") {
+      let parts = line.split(separator: ":", maxSplits: 1)
+      if parts.count == 2 { fields[parts[0]] = parts[1].drop { $0 == " " || $0 == "\t" } }
+    }
+    guard let state = fields["State"]?.first, let mask = fields["SigBlk"].flatMap({ UInt64($0, radix: 16) }),
+      let voluntary = fields["voluntary_ctxt_switches"].flatMap({ Int($0) }),
+      let involuntary = fields["nonvoluntary_ctxt_switches"].flatMap({ Int($0) })
+    else { return nil }
+    self.id = id
+    self.name = String(name.dropLast())  // the newline
+    self.state = state
+    switches = voluntary + involuntary
+    blockedSignals = mask
+  }
+}
+
+/// Threads of this process whose names begin with `prefix`: the tests of one process run beside each other, so a test
+/// gives its pools names of their own.
+public func threads(named prefix: String) -> [ThreadStatus] {
+  entries(of: "/proc/self/task").compactMap { Int($0) }.compactMap { ThreadStatus(id: $0) }
+    .filter { $0.name.hasPrefix(prefix) }
+}
+
+/// Number of open descriptors of this process.
+public func openDescriptors() -> Int { entries(of: "/proc/self/fd").count }
+
+/// Waits for something that the kernel does in its own time, such as taking an ended thread off /proc after it was
+/// joined. False when it has not happened within 20 s.
+public func eventually(_ condition: () -> Bool) -> Bool {
+  let clock = ContinuousClock()
+  let deadline = clock.now + .seconds(20)
+  while !condition() {
+    if clock.now > deadline { return false }
+    sched_yield()
+  }
+  return true
+}
+
+/// CPUs that the calling thread may use, ascending.
+public func allowedCPUs() -> [Int] {
+  var cpus = [Int32](repeating: 0, count: 4096)
+  let count = cs_allowed_cpus(&cpus, cpus.count)
+  return cpus.prefix(count).map { Int($0) }
+}
+
+/// Whether a sanitizer has laid out the address space.
+public var runsUnderSanitizer: Bool {
+  dlsym(nil, "__tsan_init") != nil || dlsym(nil, "__asan_init") != nil
+}
+
+private func entries(of folder: String) -> [String] {
+  guard let stream = opendir(folder) else { return [] }
+  defer { closedir(stream) }
+  var names: [String] = []
+  while let entry = readdir(stream) {
+    let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+      String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    if !name.hasPrefix(".") { names.append(name) }
+  }
+  return names
+}
+
+private func contents(of path: String) -> String? {
+  guard let file = fopen(path, "r") else { return nil }
+  defer { fclose(file) }
+  var bytes = [UInt8](repeating: 0, count: 8192)
+  let length = fread(&bytes, 1, bytes.count, file)
+  return length > 0 ? String(decoding: bytes[..<length], as: UTF8.self) : nil
+}
