@@ -1,29 +1,37 @@
 import Foundation
+import Synchronization
 
-/// A terminal for a program to write to.
-public struct PseudoTerminal {
+/// A terminal for a program to write to. What is written is read at once, so that it never fills up.
+public final class PseudoTerminal: Sendable {
   /// The program's end.
   public let writer: FileHandle
-  private let reader: FileHandle
+  private let bytes = Mutex<[UInt8]>([])
+  private let end = DispatchGroup()
 
   public init() throws {
     var (readerDescriptor, writerDescriptor): (Int32, Int32) = (-1, -1)
     guard openpty(&readerDescriptor, &writerDescriptor, nil, nil, nil) == 0 else {
       throw POSIXError(POSIXErrorCode(rawValue: errno) ?? .EIO)
     }
-    reader = FileHandle(fileDescriptor: readerDescriptor, closeOnDealloc: true)
+    // Not for the programs that other tests start meanwhile: the reading ends when nobody has the terminal open.
+    for descriptor in [readerDescriptor, writerDescriptor] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    let reader = FileHandle(fileDescriptor: readerDescriptor, closeOnDealloc: true)
     writer = FileHandle(fileDescriptor: writerDescriptor, closeOnDealloc: true)
+    end.enter()
+    Thread.detachNewThread { [self] in
+      var buffer = [UInt8](repeating: 0, count: 4096)
+      // With its last writer gone, a pseudo-terminal says EIO and not end of file.
+      while case let count = read(reader.fileDescriptor, &buffer, buffer.count), count > 0 {
+        bytes.withLock { $0 += buffer[..<count] }
+      }
+      end.leave()
+    }
   }
 
-  /// All that was written, once no other program holds the terminal. Usable once.
+  /// All that was written, once no program holds the terminal any more. Usable once.
   public func contents() throws -> String {
     try writer.close()
-    var bytes: [UInt8] = []
-    var buffer = [UInt8](repeating: 0, count: 4096)
-    // With its last writer gone, a pseudo-terminal says EIO and not end of file.
-    while case let count = read(reader.fileDescriptor, &buffer, buffer.count), count > 0 {
-      bytes += buffer[..<count]
-    }
-    return String(decoding: bytes, as: UTF8.self)
+    end.wait()
+    return bytes.withLock { String(decoding: $0, as: UTF8.self) }
   }
 }
