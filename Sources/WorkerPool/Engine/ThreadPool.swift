@@ -14,6 +14,7 @@ final class ThreadPool: @unchecked Sendable {
   // SAFETY: `pool` is constant, and every wp_thread_pool_* function used here may be called from any thread;
   // wp_thread_pool_release is called once, in deinit.
   @usableFromInline let pool: OpaquePointer
+  private let hookContext: HookContext
 
   struct Settings {
     var maxWorkers: Int?
@@ -31,7 +32,8 @@ final class ThreadPool: @unchecked Sendable {
     config.stack_size = try checkedStackSize(settings.stackSize)
     config.spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
     config.affinity = settings.affinity.engineValue
-    let context = Unmanaged.passRetained(HookContext(settings))  // nothing throws before the pool may take it
+    hookContext = HookContext(settings)
+    let context = Unmanaged.passRetained(hookContext)  // nothing throws before the pool may take it
     config.hooks = hooks(context)
     var created: OpaquePointer?
     var error = wp_error()
@@ -72,6 +74,15 @@ final class ThreadPool: @unchecked Sendable {
     try submit(TaskCell(body: body).intoJob())
   }
 
+  /// Hands over a job of Swift's concurrency runtime, which must run whatever happens: once the pool is shut down, on the
+  /// runtime's own threads.
+  func enqueue(_ job: UnownedJob) {
+    if wp_thread_pool_submit(pool, asyncJob(job)) != WP_OK { globalConcurrentExecutor.enqueue(job) }
+  }
+
+  /// The executor that jobs of the concurrency runtime are told they run on. Set once, before there are any.
+  func setTaskExecutor(_ executor: UnownedTaskExecutor) { hookContext.taskExecutor = executor }
+
   private func submit(_ job: wp_job) throws {
     let status = wp_thread_pool_submit(pool, job)
     guard status == WP_OK else {
@@ -88,73 +99,13 @@ final class ThreadPool: @unchecked Sendable {
   func join() { _ = wp_thread_pool_join(pool) }
 }
 
-// MARK: - Closures in queue cells
-
-/// Marks a ``TaskCell`` in a job's code, beside the engine's own tag; user-space addresses leave both bits clear.
-private let taskTag: UInt = 1 << 62
-private let foreignTag: UInt = 1 << 63
-
-/// A closure as two words: its function and its context. A struct keeps it in its native representation, where a
-/// generic parameter would wrap it in a thunk with a heap context of its own.
-private struct ClosureCell {
-  var body: @Sendable () -> Void
-
-  func intoJob() -> wp_job { moveOut(self, tag: foreignTag) }
-}
-
-private struct TaskCell {
-  var body: @Sendable (TaskAction) -> Void
-
-  func intoJob() -> wp_job { moveOut(self, tag: foreignTag | taskTag) }
-}
-
-/// Moves a two-word value into a job, ownership included.
-private func moveOut<Cell>(_ cell: Cell, tag: UInt) -> wp_job {
-  assert(MemoryLayout<Cell>.size == 2 * MemoryLayout<UInt>.size)
-  return withUnsafeTemporaryAllocation(of: Cell.self, capacity: 1) { room in
-    room.initializeElement(at: 0, to: cell)
-    let words = UnsafeRawPointer(room.baseAddress!).loadUnaligned(as: (UInt, UInt).self)
-    return wp_job(code: words.0 | tag, argument: UnsafeMutableRawPointer(bitPattern: words.1))
-  }
-}
-
-/// The reverse of ``moveOut(_:tag:)``: the caller owns the value again.
-private func moveIn<Cell>(_ job: wp_job, as type: Cell.Type) -> Cell {
-  withUnsafeTemporaryAllocation(of: Cell.self, capacity: 1) { room in
-    let words = (job.code & ~(foreignTag | taskTag), UInt(bitPattern: job.argument))
-    UnsafeMutableRawPointer(room.baseAddress!).storeBytes(of: words, as: (UInt, UInt).self)
-    return room.moveElement(from: 0)
-  }
-}
-
-private func runForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) {
-  if job.code & taskTag != 0 {
-    moveIn(job, as: TaskCell.self).body(.run)
-  } else {
-    moveIn(job, as: ClosureCell.self).body()
-  }
-}
-
-private func discardForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) {
-  if job.code & taskTag != 0 {
-    moveIn(job, as: TaskCell.self).body(.discard)
-  } else {
-    withdraw(job)
-  }
-}
-
-/// Releases what a job owns that the pool did not take.
-private func withdraw(_ job: wp_job) {
-  if job.code & taskTag != 0 {
-    _ = moveIn(job, as: TaskCell.self)
-  } else {
-    _ = moveIn(job, as: ClosureCell.self)
-  }
-}
-
 // MARK: - Hooks
 
-private final class HookContext: Sendable {
+/// What the pool's hooks need; lives until the last worker has ended.
+final class HookContext: @unchecked Sendable {
+  // SAFETY: `taskExecutor` is written once, before the executor is handed out; its first job is published by
+  // wp_thread_pool_submit, which is also the edge to the worker that reads it. The rest is constant.
+  var taskExecutor: UnownedTaskExecutor?
   let onWorkerStart: (@Sendable (Int) -> Void)?
   let onWorkerStop: (@Sendable (Int) -> Void)?
 

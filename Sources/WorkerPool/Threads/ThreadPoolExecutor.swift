@@ -59,6 +59,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   private init(settings: ThreadPool.Settings, isShared: Bool = false) throws {
     engine = try ThreadPool(settings)
     self.isShared = isShared
+    engine.setTaskExecutor(asUnownedTaskExecutor())
   }
 
   /// Number of threads.

@@ -1,0 +1,50 @@
+import Testing
+import WorkerPool
+
+@Suite struct TaskExecutorTests {
+  @Test func tasksRunOnTheWorkers() async throws {
+    let pool = try ThreadPoolExecutor(maxWorkers: 2)
+    let index = await Task(executorPreference: pool) { pool.currentWorkerIndex }.value
+    #expect(index != nil)
+    let indices = await withTaskExecutorPreference(pool) {
+      await withTaskGroup(of: Int?.self) { group in
+        for _ in 0..<1000 { group.addTask { pool.currentWorkerIndex } }
+        return await group.reduce(into: []) { $0.append($1) }
+      }
+    }
+    #expect(indices.count == 1000)
+    #expect(indices.allSatisfy { $0 != nil })
+    #expect(pool.currentWorkerIndex == nil)
+    await pool.shutdown()
+  }
+
+  @Test func comesBackAfterEverySuspension() async throws {
+    let pool = try ThreadPoolExecutor(maxWorkers: 2)
+    let strayed = await Task(executorPreference: pool) {
+      var strayed = 0
+      for _ in 0..<1000 {
+        await Task.yield()
+        if pool.currentWorkerIndex == nil { strayed += 1 }
+      }
+      return strayed
+    }.value
+    #expect(strayed == 0)
+    await pool.shutdown()
+  }
+
+  /// Whoever shuts the pool down too early loses the place, but no task.
+  @Test func tasksOutliveTheShutdown() async throws {
+    let pool = try ThreadPoolExecutor(maxWorkers: 1)
+    let began = Promise<Void>()
+    let goOn = Promise<Void>()
+    let task = Task(executorPreference: pool) {
+      began.succeed(())
+      try await goOn.future.value
+      return 42
+    }
+    try await began.future.value
+    await pool.shutdown(cancelPending: true)
+    goOn.succeed(())
+    #expect(try await task.value == 42)
+  }
+}
