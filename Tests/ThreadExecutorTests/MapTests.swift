@@ -131,10 +131,11 @@ private struct Failure: Error, Equatable {
   @Test func lazyFailuresStandInTheirPlaces() async throws {
     try await withThreadPoolExecutor(maxWorkers: 2) { pool in
       var seen: [Int] = []
-      for await result in try pool.mapLazily(0..<100, chunkSize: 3, { number in
+      let results = try pool.mapLazily(0..<100, chunkSize: 3) { number in
         if number % 10 == 0 { throw Failure(number: number) }
         return number
-      }) {
+      }
+      for await result in results {
         switch result {
         case .success(let number): seen.append(number)
         case .failure(let error): seen.append(-(error as! Failure).number)

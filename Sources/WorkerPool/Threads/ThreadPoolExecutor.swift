@@ -10,8 +10,8 @@
 /// pool.shutdown()
 /// ```
 ///
-/// Tasks submitted from outside begin in the order of their submission; tasks that a worker submits go to that worker's
-/// own queue, newest first, from which idle workers steal the oldest. An idle pool uses no CPU.
+/// Tasks submitted from outside begin about in the order of their submission (workers take them by batches of at most
+/// 32); tasks that a worker submits go to that worker's own queue, newest first, from which idle workers steal the oldest. An idle pool uses no CPU.
 ///
 /// All members may be used from any thread, from tasks included. An executor that is released without ``shutdown(wait:cancelPending:)``
 /// takes no more work, runs what it has and then ends its threads. In a child that somebody else forked the pool's

@@ -45,6 +45,12 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   size_t taken = wp_injector_pop(injector, batch, max, worker->pool->worker_count);
   if (taken == 0) return false;
   *job = batch[0];
+  // The own deque gives the newest back first: turned round, the batch runs in the order of its submission.
+  for (size_t i = 1, j = taken - 1; i < j; i++, j--) {
+    wp_job swapped = batch[i];
+    batch[i] = batch[j];
+    batch[j] = swapped;
+  }
   // The deque is empty here, or nearly so: a batch always fits.
   size_t pushed = wp_deque_push(&worker->deque, batch + 1, taken - 1);
   WP_ASSERT(pushed == taken - 1);
