@@ -57,7 +57,7 @@ let package = Package(
     .executableTarget(
       name: "FuturesExample", dependencies: ["WorkerPool", argumentParser], path: "Sources/Examples/Futures"),
     .executableTarget(name: "AsyncBridgeExample", dependencies: ["WorkerPool"], path: "Sources/Examples/AsyncBridge"),
-    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["WorkerPool"], path: "Tests/TestSupport"),
     .testTarget(name: "PrimeWorkloadTests", dependencies: ["PrimeWorkload"]),
     .testTarget(name: "PrimesCLITests", dependencies: ["primes", "TestSupport"]),
     .testTarget(

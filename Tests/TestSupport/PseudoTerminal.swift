@@ -1,12 +1,11 @@
 import Foundation
-import Synchronization
+import WorkerPool
 
 /// A terminal for a program to write to. What is written is read at once, so that it never fills up.
-public final class PseudoTerminal: Sendable {
+public struct PseudoTerminal: Sendable {
   /// The program's end.
   public let writer: FileHandle
-  private let bytes = Mutex<[UInt8]>([])
-  private let end = DispatchGroup()
+  private let written: Future<String>
 
   public init() throws {
     var (readerDescriptor, writerDescriptor): (Int32, Int32) = (-1, -1)
@@ -17,21 +16,22 @@ public final class PseudoTerminal: Sendable {
     for descriptor in [readerDescriptor, writerDescriptor] { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     let reader = FileHandle(fileDescriptor: readerDescriptor, closeOnDealloc: true)
     writer = FileHandle(fileDescriptor: writerDescriptor, closeOnDealloc: true)
-    end.enter()
-    Thread.detachNewThread { [self] in
+    let promise = Promise<String>()
+    written = promise.future
+    Thread.detachNewThread {
+      var bytes: [UInt8] = []
       var buffer = [UInt8](repeating: 0, count: 4096)
       // With its last writer gone, a pseudo-terminal says EIO and not end of file.
       while case let count = read(reader.fileDescriptor, &buffer, buffer.count), count > 0 {
-        bytes.withLock { $0 += buffer[..<count] }
+        bytes += buffer[..<count]
       }
-      end.leave()
+      promise.succeed(String(decoding: bytes, as: UTF8.self))
     }
   }
 
   /// All that was written, once no program holds the terminal any more. Usable once.
   public func contents() throws -> String {
     try writer.close()
-    end.wait()
-    return bytes.withLock { String(decoding: $0, as: UTF8.self) }
+    return try written.result()
   }
 }
