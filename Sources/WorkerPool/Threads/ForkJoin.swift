@@ -75,7 +75,7 @@ extension ThreadPoolExecutor {
 @usableFromInline
 final class FirstFailure: Sendable {
   private let position = Atomic<Int>(.max)
-  private let error = Mutex<(any Error)?>(nil)
+  private let error = Locked<(any Error)?>(nil)
 
   @usableFromInline init() {}
 
