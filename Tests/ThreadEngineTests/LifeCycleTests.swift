@@ -38,12 +38,14 @@ import ThreadTestSupport
     wp_thread_pool_close(pool.pool)
     #expect(pool.submit { ran.add(1000) } == WP_SHUT_DOWN)
     var accepted = 7
-    #expect(wp_thread_pool_submit_batch(pool.pool, [Marks(1).job(0)], 1, &accepted) == WP_SHUT_DOWN)
+    let marks = Marks(1)
+    #expect(wp_thread_pool_submit_batch(pool.pool, [marks.job(0)], 1, &accepted) == WP_SHUT_DOWN)
     #expect(accepted == 0)
     gate.signal()
     #expect(wp_thread_pool_join(pool.pool) == WP_OK)
     #expect(ran.value == 100)
     pool.end()
+    #expect(marks.countOnce() == 0)
   }
 
   /// Submitters run into the close: what was accepted runs, what was refused does not.

@@ -70,7 +70,9 @@ import ThreadTestSupport
   @Test func theRestOfTheStackShrinksWithDepth() {
     onThreads(1) { _ in
       #expect(remaining(0) > 0)
-      #expect(remaining(0) - remaining(10) >= 10 * 4096)
+      // 4 KiB a call, unless AddressSanitizer keeps the locals elsewhere.
+      let used = remaining(0) - remaining(10)
+      #expect(used >= (runsUnderSanitizer ? 1000 : 40_960) && used < 1 << 20)
     }
   }
 
