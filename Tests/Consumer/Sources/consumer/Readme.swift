@@ -16,6 +16,8 @@ func threads() throws {
 
   let futures = try [30, 20, 10].map { limit in try pool.submit { countPrimes(below: limit) } }
   for future in asCompleted(futures) { print(try future.result()) }
+  let (low, high) = try pool.join({ countPrimes(below: 500) }, { countPrimes(below: 700) })  // on the stack
+  print(low, high)
   pool.shutdown()
 }
 
@@ -46,5 +48,6 @@ func async() async throws {
 
     let futures = try (1...8).map { n in try pool.submit { n * n } }
     for await future in asCompleted(futures) { print(try await future.value) }
+    await withTaskExecutorPreference(pool) { print("on worker", pool.currentWorkerIndex!) }  // Swift tasks, too
   }
 }
