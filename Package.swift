@@ -46,7 +46,8 @@ let package = Package(
     .executableTarget(
       name: "ProcessScenarios", dependencies: ["WorkerPool", "WorkerPoolFoundation"], path: "Tests/ProcessScenarios"),
     .testTarget(
-      name: "ProcessExecutorTests", dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessScenarios"]),
+      name: "ProcessExecutorTests",
+      dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessScenarios", "TestSupport"]),
     .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
 
     // The programs and what they compute.
@@ -67,7 +68,7 @@ let package = Package(
     .executableTarget(
       name: "process-engine-check", dependencies: ["CWorkerPool"], path: "Tests/ProcessEngineCheck",
       cSettings: [.define("_GNU_SOURCE")]),
-    .testTarget(name: "ProcessEngineTests", dependencies: ["CWorkerPool"]),
+    .testTarget(name: "ProcessEngineTests", dependencies: ["CWorkerPool", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

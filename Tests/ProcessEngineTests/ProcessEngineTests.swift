@@ -1,5 +1,5 @@
 import CWorkerPool
-import Foundation
+import TestSupport
 import Testing
 
 /// The process engine, driven by a C program that links it alone: a forked template needs a host with one thread,
@@ -14,13 +14,13 @@ import Testing
 
   @Test(.timeLimit(.minutes(5)), arguments: scenarios, ["fork", "reexec"])
   func holds(_ scenario: String, _ method: String) throws {
-    let (status, output) = try check(scenario, method)
-    #expect(status == 0, "\(output)")
+    let result = try check(scenario, method)
+    #expect(result.status == 0, "\(result)")
   }
 
   @Test func everyScenarioIsRun() throws {
-    let (_, output) = try check()
-    #expect(output.split(separator: "\n").map(String.init).sorted() == Self.scenarios.sorted())
+    let list = try check()
+    #expect((list.outputLines + list.errorLines).sorted() == Self.scenarios.sorted())
   }
 
   @Test func anUnknownScenarioIsRefused() throws {
@@ -39,20 +39,8 @@ import Testing
     #expect(pool == nil)
     #expect(error.rule.map { String(cString: $0) }?.contains("more than one thread") == true)
   }
+}
 
-  private func check(_ arguments: String...) throws -> (status: Int32, output: String) {
-    let program = Process()
-    // Beside the test's own program: SwiftPM builds all executables into one folder.
-    let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-    program.executableURL = URL(fileURLWithPath: own).deletingLastPathComponent()
-      .appendingPathComponent("process-engine-check")
-    program.arguments = arguments
-    let pipe = Pipe()
-    program.standardOutput = pipe
-    program.standardError = pipe
-    try program.run()
-    let output = pipe.fileHandleForReading.readDataToEndOfFile()
-    program.waitUntilExit()
-    return (program.terminationStatus, String(decoding: output, as: UTF8.self))
-  }
+private func check(_ arguments: String...) throws -> ProgramResult {
+  try runProduct("process-engine-check", arguments)
 }

@@ -1,4 +1,5 @@
 import ProcessScenarios
+import TestSupport
 import Testing
 import WorkerPool
 
@@ -6,9 +7,9 @@ import WorkerPool
 @Suite struct ScenarioTests {
   @Test(.timeLimit(.minutes(2)), arguments: Scenario.allCases, ["fork", "reexec"])
   func inItsOwnProgram(_ scenario: Scenario, _ method: String) throws {
-    let (status, output) = try runHelper(method, scenario.rawValue)
-    #expect(status == 0, "\(output)")
-    #expect(output == "as expected\n")
+    let result = try runProduct("ProcessScenarios", [method, scenario.rawValue])
+    #expect(result.status == 0, "\(result)")
+    #expect(result.output == "as expected\n")
   }
 
   /// In this process, which has threads and tasks of every kind.
