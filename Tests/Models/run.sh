@@ -1,0 +1,95 @@
+#!/bin/sh
+# Checks the Promela models with Spin: each must hold, and each planted bug must be found.
+#
+#   Tests/Models/run.sh            all of them, two at a time (MODEL_JOBS)
+#   Tests/Models/run.sh injector   one model
+#
+# Needs spin and a C compiler (CC). Exhaustive within the bounds below; each run stops at 1.5 GB, which counts as a
+# failure, so that "holds" always means that every state was visited.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+
+# model | flags | holds, or the planted bug that must be found
+runs='
+event_count|-DJOBS_A=1 -DJOBS_B=1|holds
+event_count|-DJOBS_A=3 -DJOBS_B=0|holds
+event_count|-DCLOSING -DCHILD -DJOBS_A=1 -DJOBS_B=0|holds
+event_count|-DJOBS_A=1 -DJOBS_B=1|BUG_NO_RECHECK
+event_count|-DJOBS_A=1 -DJOBS_B=1|BUG_NO_HANDOVER
+event_count|-DJOBS_A=1 -DJOBS_B=1|BUG_NO_LATE_HANDOVER
+event_count|-DJOBS_A=3 -DJOBS_B=0|BUG_SILENT_REFILL
+event_count|-DJOBS_A=1 -DJOBS_B=1|BUG_NO_FUTEX_CHECK
+event_count|-DCLOSING -DJOBS_A=1 -DJOBS_B=0|BUG_LOOK_BEFORE_CLOSED
+event_count|-DCLOSING -DCHILD -DJOBS_A=1 -DJOBS_B=0|BUG_LONE_SLEEPER
+injector|-DPOPS=1 -DBURNS=1|holds
+injector|-DPOPS=2 -DOTHER_POPS=2 -DBURNS=0|holds
+injector|-DCLOSING -DPOPS=2 -DBURNS=0|holds
+injector|-DCLOSING -DPOPS=1 -DBURNS=1|holds
+injector|-DPOPS=1 -DBURNS=1|BUG_NO_HAZARD_CHECK
+injector|-DPOPS=1 -DBURNS=1|BUG_NO_HAZARD_LOOK
+injector|-DPOPS=1 -DBURNS=1|BUG_HEAD_FIRST
+injector|-DPOPS=1 -DBURNS=1|BUG_NO_BURN
+injector|-DCLOSING -DPOPS=2 -DBURNS=1|BUG_CLOSE_NO_LINK
+future|-DSLEEPERS|holds
+future|-DNO_CALLBACK|holds
+future|-DSLEEPERS|BUG_SETTLE_IGNORES_LOCK
+future|-DNO_CALLBACK|BUG_SILENT_UNLOCK
+future|-DSLEEPERS|BUG_UNLOCK_DROPS_BLOCKED
+future|-DSLEEPERS|BUG_UNLOCK_STORES
+future|-DSLEEPERS|BUG_LATE_RESULT
+future|-DNO_CALLBACK|BUG_NO_ABANDON
+'
+
+# Runs one line of the table; prints one line, and fails when it is not as expected.
+check() {
+  model=${1%%|*}
+  rest=${1#*|}
+  flags=${rest%%|*}
+  expected=${rest#*|}
+  work=$(mktemp -d) || return 1
+  trap 'rm -rf "$work"' EXIT
+  bug=
+  [ "$expected" = holds ] || bug=-D$expected
+  # shellcheck disable=SC2086 # flags are words
+  if ! (cd "$work" && cp "$here/$model.pml" . && spin -a $flags $bug "$model.pml" > spin.out 2>&1 &&
+    ${CC:-cc} -O2 -w -DSAFETY -DMEMLIM=1500 -o pan pan.c > cc.out 2>&1); then
+    cat "$work"/*.out
+    echo "FAIL  $model $flags $bug: does not compile"
+    return 1
+  fi
+  (cd "$work" && ./pan -m100000 -w22 > pan.out 2>&1)
+  out=$work/pan.out
+  states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "$out")
+  seconds=$(sed -n 's/^pan: elapsed time \([0-9.e+-]*\) seconds.*/\1/p' "$out")
+  errors=$(sed -n 's/.*errors: \([0-9]*\)$/\1/p' "$out")
+  finding=$(sed -n 's/^pan:1: //p' "$out")
+  incomplete=$(grep -E 'reached -DMEMLIM|max search depth too small|Search not completed' "$out" | head -n 1)
+  if [ "$expected" = holds ]; then
+    verdict=ok
+    { [ "$errors" = 0 ] && [ -z "$incomplete" ]; } || verdict=FAIL
+  else
+    verdict=found
+    # A truncated search is reported as one only when it found nothing.
+    case $finding in
+      "assertion violated"* | "invalid end state"*) ;;
+      *) verdict=FAIL ;;
+    esac
+  fi
+  printf '%-5s %-12s %-46s %10s states %7s s\n' "$verdict" "$model" "$flags${bug:+ $bug}" "${states:-?}" "${seconds:-?}"
+  [ "$verdict" != FAIL ] && return 0
+  printf '      %s\n' "${finding:-${incomplete:-no violation found}}"
+  return 1
+}
+
+if [ "${1:-}" = --check ]; then
+  check "$2"
+  exit
+fi
+command -v spin > /dev/null || { echo "models: spin is missing (apt-get install spin)" >&2; exit 1; }
+selected=$(printf '%s' "$runs" | grep "^${1:-[a-z]}") || { echo "models: no model '$1'" >&2; exit 64; }
+if printf '%s\n' "$selected" | tr '\n' '\0' | xargs -0 -n 1 -P "${MODEL_JOBS:-2}" "$0" --check; then
+  echo "models: all $(printf '%s\n' "$selected" | wc -l) runs as expected"
+else
+  echo "models: FAILED" >&2
+  exit 1
+fi
