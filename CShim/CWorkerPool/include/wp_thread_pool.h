@@ -72,8 +72,6 @@ typedef struct wp_thread_pool_config {
 #define WP_THREAD_POOL_MAX_WORKERS 4094u
 #define WP_DEFAULT_SPARES 256u
 #define WP_NO_SPARES UINT32_MAX
-#define WP_SPIN_NEVER UINT64_MAX
-#define WP_SPIN_DEFAULT_NS 20000u
 
 /// Starts a pool. On failure nothing is left behind: threads that had begun are joined.
 ///

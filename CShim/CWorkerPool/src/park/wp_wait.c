@@ -1,12 +1,13 @@
 #include "wp_wait.h"
 
+#include "wp_topology.h"
+
 #include <limits.h>
 
 #include "../base/wp_assert.h"
 #include "../base/wp_atomic.h"
 #include "../platform/wp_clock.h"
 #include "../platform/wp_futex.h"
-#include "wp_thread_pool.h"
 
 #define PAUSES_PER_LOOK 4
 #define LOOKS_PER_CLOCK 16
