@@ -47,6 +47,8 @@ extension ThreadPoolExecutor {
   ) throws -> [Output] {
     let count = elements.count
     let grain = try checkedChunkSize(chunkSize) ?? max(1, count / (64 * maxWorkers))
+    // The initialiser below would write a count of 0 into the empty array that all threads share.
+    guard count > 0 else { return [] }
     let chunks = (count + grain - 1) / grain
     let failure = FirstFailure()
     // How many outputs at a chunk's front exist: what has to be destroyed again if another chunk fails.

@@ -101,6 +101,8 @@ extension BitwiseWireCodable {
     let (length, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Self>.stride)
     guard !overflow else { throw decoder.invalid("\(count) elements of \(Self.self) exceed the address space") }
     let bytes = try decoder.readBytes(count: length, for: [Self].self)
+    // For no elements the initialiser would write a count of 0 into the empty array that all threads share.
+    guard count > 0 else { return [] }
     return Array(unsafeUninitializedCapacity: count) { buffer, initialized in
       UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
       initialized = count
