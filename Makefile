@@ -24,7 +24,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c tsan asan bench lint lint-swift lint-c format setup clean
+.PHONY: help run test test-consumer test-c tsan asan model bench lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ tsan: setup ## Run all tests under ThreadSanitizer.
 
 asan: setup ## Run all tests under AddressSanitizer, with leak detection.
 	ASAN_OPTIONS=detect_leaks=1 $(SWIFT_TEST) --sanitize=address --scratch-path .build-asan
+
+model: ## Check the protocols of queue, sleep and future with the Spin model checker (some minutes).
+	@.ci/need spin=spin gcc=gcc
+	@Tests/Models/run.sh
 
 bench: setup ## Run the benchmarks; results go to .build/bench/results.json (ARGS="prime-kernel --rounds 25").
 	@$(BUILD_DEPENDENT) -c release --package-path Sources/bench --scratch-path .build/bench-package

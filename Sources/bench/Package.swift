@@ -7,6 +7,7 @@ let package = Package(
   dependencies: [
     .package(name: "swift-worker-pool", path: "../.."),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
   ],
   targets: [
     .target(
@@ -25,6 +26,7 @@ let package = Package(
         "BenchedPrimes",
         .product(name: "WorkerPool", package: "swift-worker-pool"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "NIOPosix", package: "swift-nio"),
       ]),
   ],
   swiftLanguageModes: [.v6],

@@ -69,6 +69,11 @@ typedef struct wp_error {
   const char *WP_NULLABLE rule;
 } wp_error;
 
+/// Values of the settings that say how long to spin before sleeping, in nanoseconds: not at all, and what 0 stands for.
+/// The default is about what it costs to wake an idle core, so that spinning at worst doubles the cost of a wait.
+#define WP_SPIN_NEVER UINT64_MAX
+#define WP_SPIN_DEFAULT_NS 20000u
+
 /// The English name of a status, for messages. Never NULL. Thread-safe.
 const char *wp_status_name(wp_status status);
 

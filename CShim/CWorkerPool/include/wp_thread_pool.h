@@ -72,8 +72,6 @@ typedef struct wp_thread_pool_config {
 #define WP_THREAD_POOL_MAX_WORKERS 4094u
 #define WP_DEFAULT_SPARES 256u
 #define WP_NO_SPARES UINT32_MAX
-#define WP_SPIN_NEVER UINT64_MAX
-#define WP_SPIN_DEFAULT_NS 20000u
 
 /// Starts a pool. On failure nothing is left behind: threads that had begun are joined.
 ///
@@ -86,7 +84,7 @@ wp_status wp_thread_pool_create(const wp_thread_pool_config *WP_NULLABLE config,
 uint32_t wp_thread_pool_worker_count(const wp_thread_pool *pool);
 
 /// Hands a job to the pool: to the caller's own deque when the caller is one of its workers, else to an
-/// injector. Lock-free, O(1). Errors: `WP_SHUT_DOWN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` (no memory for a
+/// injector. Lock-free, O(1). Errors: `WP_INVALID_ARGUMENT` (a code of 0 or 1, which is no function), `WP_SHUT_DOWN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` (no memory for a
 /// queue segment); the job was then not taken and stays the caller's.
 ///
 /// What the caller wrote before this call happens before the job runs.

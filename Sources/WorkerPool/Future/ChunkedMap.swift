@@ -21,9 +21,8 @@ final class ChunkedMap<Output: Sendable>: Sendable {
   @usableFromInline let state = Locked(State())
   @usableFromInline let window: Int
 
-  /// - Parameter window: How many chunks may be in flight.
   @usableFromInline
-  init(window: Int) { self.window = window }
+  init(workers: Int) { window = chunksInFlight(workers: workers) }
 
   /// Submits chunks until the window is full, the source is empty or something has failed. Returns what to wait for
   /// before the next call, or nil when there is nothing left to wait for.
@@ -40,6 +39,22 @@ final class ChunkedMap<Output: Sendable>: Sendable {
       }
     }
     return progress()
+  }
+
+  /// Submits everything from async code and returns the outputs. Cancelling the calling task takes back what has not begun.
+  @inlinable
+  nonisolated(nonsending) func outputs<Input>(
+    of chunks: consuming some IteratorProtocol<[Input]>, submit: ([Input]) throws -> Future<[Output]>
+  ) async throws -> [Output] {
+    while let progress = fill(from: &chunks, submit: submit) {
+      do {
+        try await progress.value
+      } catch {
+        cancel()
+        throw error
+      }
+    }
+    return try outputs()
   }
 
   /// What is completed when the next chunk ends; nil when none is in flight.
@@ -136,6 +151,11 @@ final class ChunkedMap<Output: Sendable>: Sendable {
     waiter?.succeed(())
   }
 }
+
+/// How many chunks are with the workers at once: all of a list that was cut by default, and enough to keep every worker busy
+/// while the caller wakes up to submit more.
+@usableFromInline
+func chunksInFlight(workers: Int) -> Int { max(4 * workers, 16) }
 
 /// Cuts a sequence into arrays, pulling no element before its chunk is asked for.
 @usableFromInline

@@ -19,7 +19,7 @@ extension Future {
   ///
   /// - Throws: what the task threw; `CancellationError` when it was cancelled; ``WorkerPoolError`` with
   ///   ``WorkerPoolError/Code/wouldDeadlock`` when all workers and all spares of the caller's pool are blocked.
-  /// - Complexity: O(1); spins for about 20 µs before it sleeps.
+  /// - Complexity: O(1); spins for at most 20 µs before it sleeps, and less where that has not paid lately.
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
   @inlinable
   public func result() throws -> Success {

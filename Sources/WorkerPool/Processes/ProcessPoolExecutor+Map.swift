@@ -31,42 +31,23 @@ extension ProcessPoolExecutor {
   public nonisolated(nonsending) func map<J: Job>(
     _ jobs: some Sequence<J>, chunkSize: Int? = nil
   ) async throws -> [J.Output] {
-    try await map(chunks: Chunks(of: jobs, chunkSize: chunkSize, workers: maxWorkers)) { try pool.submit(chunk: $0) }
+    let chunks = try Chunks(of: jobs, chunkSize: chunkSize, workers: maxWorkers)
+    return try await ChunkedMap(workers: maxWorkers).outputs(of: chunks) { try pool.submit(chunk: $0) }
   }
 
   /// The async form of calling a function with every input. Cancellation as with jobs.
   public nonisolated(nonsending) func map<Input, Output>(
     _ function: FunctionHandle<Input, Output>, _ inputs: some Sequence<Input>, chunkSize: Int? = nil
   ) async throws -> [Output] {
-    try await map(chunks: Chunks(of: inputs, chunkSize: chunkSize, workers: maxWorkers)) {
-      try pool.submit(function, chunk: $0)
-    }
+    let chunks = try Chunks(of: inputs, chunkSize: chunkSize, workers: maxWorkers)
+    return try await ChunkedMap(workers: maxWorkers).outputs(of: chunks) { try pool.submit(function, chunk: $0) }
   }
 
   private func map<Input, Output>(
     chunks: consuming some IteratorProtocol<[Input]>, submit: ([Input]) throws -> Future<[Output]>
   ) throws -> [Output] {
-    let map = ChunkedMap<Output>(window: window)
+    let map = ChunkedMap<Output>(workers: maxWorkers)
     while let progress = map.fill(from: &chunks, submit: submit) { try progress.result() }
     return try map.outputs()
   }
-
-  private nonisolated(nonsending) func map<Input, Output>(
-    chunks: consuming some IteratorProtocol<[Input]>, submit: ([Input]) throws -> Future<[Output]>
-  ) async throws -> [Output] {
-    let map = ChunkedMap<Output>(window: window)
-    while let progress = map.fill(from: &chunks, submit: submit) {
-      do {
-        try await progress.value
-      } catch {
-        map.cancel()
-        throw error
-      }
-    }
-    return try map.outputs()
-  }
-
-  /// Chunks in flight: all of a list that was cut by default, and enough to keep every worker busy while the caller
-  /// wakes up to submit more.
-  private var window: Int { max(4 * maxWorkers, 16) }
 }

@@ -20,7 +20,7 @@ extension ThreadPoolExecutor {
     _ transform: @escaping @Sendable (Element) throws -> Output
   ) throws -> [Output] {
     var chunks = try Chunks(of: elements, chunkSize: chunkSize, workers: maxWorkers)
-    let map = ChunkedMap<Output>(window: window)
+    let map = ChunkedMap<Output>(workers: maxWorkers)
     while let progress = map.fill(from: &chunks, submit: { try submit(chunk: $0, transform) }) {
       // A worker that only waited could be the one that the chunks wait for; the oldest chunk's future lets it help.
       if currentWorkerIndex != nil, let oldest = map.oldestPending {
@@ -92,17 +92,8 @@ extension ThreadPoolExecutor {
     _ elements: some Sequence<Element>, chunkSize: Int? = nil,
     _ transform: @escaping @Sendable (Element) throws -> Output
   ) async throws -> [Output] {
-    var chunks = try Chunks(of: elements, chunkSize: chunkSize, workers: maxWorkers)
-    let map = ChunkedMap<Output>(window: window)
-    while let progress = map.fill(from: &chunks, submit: { try submit(chunk: $0, transform) }) {
-      do {
-        try await progress.value
-      } catch {
-        map.cancel()
-        throw error
-      }
-    }
-    return try map.outputs()
+    let chunks = try Chunks(of: elements, chunkSize: chunkSize, workers: maxWorkers)
+    return try await ChunkedMap(workers: maxWorkers).outputs(of: chunks) { try submit(chunk: $0, transform) }
   }
 
   /// Runs all jobs and returns their outputs in the jobs' order. As `map` with `{ try $0.run() }`.
@@ -143,7 +134,7 @@ extension ThreadPoolExecutor {
     _ = try Chunks(of: elements, chunkSize: chunkSize, workers: maxWorkers)
     let workers = maxWorkers
     return LazyMapResults(
-      window: window,
+      window: chunksInFlight(workers: workers),
       chunks: { try Chunks(of: elements, chunkSize: chunkSize, workers: workers) },
       submit: { chunk in
         try self.submit { chunk.map { element in Result { try transform(element) } } }
@@ -162,9 +153,4 @@ extension ThreadPoolExecutor {
     guard let chunkSize, chunkSize < 1 else { return chunkSize }
     throw WorkerPoolError(code: .invalidArgument, message: "chunkSize is \(chunkSize) and has to be at least 1")
   }
-
-  /// Chunks in flight: all of a list that was cut by default, and enough to keep every worker busy while the caller
-  /// wakes up to submit more.
-  @usableFromInline
-  var window: Int { max(4 * maxWorkers, 16) }
 }

@@ -1,15 +1,23 @@
 #include "wp_wait.h"
 
+#include "wp_topology.h"
+
 #include <limits.h>
 
 #include "../base/wp_assert.h"
 #include "../base/wp_atomic.h"
 #include "../platform/wp_clock.h"
 #include "../platform/wp_futex.h"
-#include "wp_thread_pool.h"
 
 #define PAUSES_PER_LOOK 4
 #define LOOKS_PER_CLOCK 16
+
+// How long this thread spins at most before it sleeps. A spin in vain takes a CPU from whoever would end it (on a small
+// machine the very worker that is waited for), so each one halves the budget; a sleep that turns out to have been short
+// restores it, since spinning would have done. (Karlin et al., "Empirical studies of competitive spinning", SOSP 1991.)
+static WP_THREAD_LOCAL uint64_t spin_budget_ns = WP_SPIN_DEFAULT_NS;
+#define LEAST_SPIN_NS 1000u
+#define SHORT_SLEEP_NS (2 * WP_SPIN_DEFAULT_NS)
 
 uint64_t wp_monotonic_now(void) { return wp_clock_now(); }
 
@@ -34,7 +42,7 @@ uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns) {
   wp_atomic_u32 *atomic = as_atomic(word);
   uint32_t value = wp_atomic_load(atomic, wp_acquire);
   if ((value & mask) != 0 || spin_ns == WP_SPIN_NEVER || !has_company()) return value;
-  uint64_t deadline = wp_clock_now() + (spin_ns == 0 ? WP_SPIN_DEFAULT_NS : spin_ns);
+  uint64_t deadline = wp_clock_now() + (spin_ns == 0 ? spin_budget_ns : spin_ns);
   do {
     for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
       for (int i = 0; i < PAUSES_PER_LOOK; i++) wp_cpu_relax();
@@ -42,11 +50,15 @@ uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns) {
       if ((value & mask) != 0) return value;
     }
   } while (wp_clock_now() < deadline);
+  if (spin_budget_ns > LEAST_SPIN_NS) spin_budget_ns /= 2;
   return value;
 }
 
 bool wp_word_wait(const void *word, uint32_t expected, uint64_t deadline_ns) {
-  return wp_futex_wait(as_atomic(word), expected, deadline_ns, WP_FUTEX_PRIVATE);
+  uint64_t start = wp_clock_now();
+  bool in_time = wp_futex_wait(as_atomic(word), expected, deadline_ns, WP_FUTEX_PRIVATE);
+  if (wp_clock_now() - start < SHORT_SLEEP_NS) spin_budget_ns = WP_SPIN_DEFAULT_NS;
+  return in_time;
 }
 
 void wp_word_wake_all(const void *word) { wp_futex_wake(as_atomic(word), INT_MAX, WP_FUTEX_PRIVATE); }

@@ -84,8 +84,8 @@ size_t wp_thread_remaining_stack(void) {
 }
 
 int wp_thread_current_node(void) {
-  int cpu = sched_getcpu();
-  return cpu < 0 ? -1 : numa_node_of_cpu(cpu);
+  unsigned node;
+  return getcpu(NULL, &node) == 0 ? (int)node : -1;
 }
 
 // MARK: Foreign forks

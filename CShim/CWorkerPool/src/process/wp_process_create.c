@@ -8,7 +8,6 @@
 #include "../platform/wp_shared_memory.h"
 #include "../platform/wp_thread.h"
 #include "wp_process_reexec.h"
-#include "wp_thread_pool.h"
 
 #include <errno.h>
 #include <stdlib.h>

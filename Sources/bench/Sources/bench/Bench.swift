@@ -2,7 +2,9 @@ import ArgumentParser
 import Foundation
 
 /// All benchmarks, in the order in which they run. Each has a file in Benches/.
-let benches = [primeKernel]
+let benches = [
+  primeKernel, fanout, fanoutFuture, contend, spawnFib, pingpong, mapUniform, mapIrregular, taskExecutor, wide,
+]
 
 @main
 struct BenchCommand: ParsableCommand {
