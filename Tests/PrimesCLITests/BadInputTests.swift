@@ -21,8 +21,8 @@ import Testing
     (["--speed", "9"], "--speed", "Unknown option"),
     (["50000"], "'50000'", "Unexpected argument"),
   ])
-  func isRefused(arguments: [String], value: String, rule: String) throws {
-    let result = try runProduct("primes", arguments)
+  func isRefused(arguments: [String], value: String, rule: String) async throws {
+    let result = try await runProduct("primes", arguments)
     #expect(result.status == 64)
     #expect(result.output == "")
     #expect(result.errorLines.count == 1)

@@ -47,17 +47,17 @@ import Testing
   /// Longer than the bar's delay.
   private static let longWork = ["--executor", "sequential", "--limits", "\(longLimit)"]
 
-  @Test func drawsNothingWithoutATerminal() throws {
-    let result = try runProduct("primes", Self.longWork)
+  @Test func drawsNothingWithoutATerminal() async throws {
+    let result = try await runProduct("primes", Self.longWork)
     #expect(result.status == 0)
     #expect(result.errors == "")
   }
 
-  @Test func drawsOnATerminalAndClearsItself() throws {
+  @Test func drawsOnATerminalAndClearsItself() async throws {
     let terminal = try PseudoTerminal()
-    let result = try runProduct("primes", Self.longWork, terminal: terminal.writer)
+    let result = try await runProduct("primes", Self.longWork, terminal: terminal.writer)
     #expect(result.status == 0)
-    let drawn = try terminal.contents()
+    let drawn = try await terminal.contents()
     let lines = drawn.split(separator: "\r\u{1B}[K", omittingEmptySubsequences: false)
     #expect(lines.count > 2)
     #expect(lines.first == "")
@@ -65,10 +65,11 @@ import Testing
     #expect(lines.dropFirst().dropLast().allSatisfy { $0.hasPrefix("sequential [") && $0.hasSuffix(" left") })
   }
 
-  @Test func shortWorkDrawsNothingOnATerminal() throws {
+  @Test func shortWorkDrawsNothingOnATerminal() async throws {
     let terminal = try PseudoTerminal()
-    let result = try runProduct("primes", ["--executor", "sequential", "--limits", "100"], terminal: terminal.writer)
+    let result = try await runProduct(
+      "primes", ["--executor", "sequential", "--limits", "100"], terminal: terminal.writer)
     #expect(result.status == 0)
-    #expect(try terminal.contents() == "")
+    #expect(try await terminal.contents() == "")
   }
 }

@@ -5,8 +5,8 @@ import Testing
 @testable import primes
 
 @Suite struct RunTests {
-  @Test func runsTheMainJob() throws {
-    let result = try runProduct("primes", ["--workers", "2"])
+  @Test func runsTheMainJob() async throws {
+    let result = try await runProduct("primes", ["--workers", "2"])
     #expect(result.status == 0)
     #expect(result.errors == "")
     #expect(result.outputLines.count == 3)
@@ -18,9 +18,9 @@ import Testing
   }
 
   @Test(arguments: [ExecutorChoice.sequential, .threads, .processes])
-  func runsOneExecutor(choice: ExecutorChoice) throws {
+  func runsOneExecutor(choice: ExecutorChoice) async throws {
     let arguments = ["--executor", choice.rawValue, "--limits", "100,0,2,1000", "--workers", "2", "--json"]
-    let result = try runProduct("primes", arguments)
+    let result = try await runProduct("primes", arguments)
     #expect(result.status == 0)
     let report = try JSONDecoder().decode(Report.self, from: Data(result.output.utf8))
     let run = try #require(report.runs.first)
@@ -31,8 +31,9 @@ import Testing
     #expect((run.medianSpeedup == nil) == (choice != .sequential))
   }
 
-  @Test func reportsEveryRepetitionAndWorker() throws {
-    let result = try runProduct("primes", ["--limits", "300000,50000", "--workers", "3", "--repeat", "3", "--json"])
+  @Test func reportsEveryRepetitionAndWorker() async throws {
+    let result = try await runProduct(
+      "primes", ["--limits", "300000,50000", "--workers", "3", "--repeat", "3", "--json"])
     #expect(result.status == 0)
     let report = try JSONDecoder().decode(Report.self, from: Data(result.output.utf8))
     let pieces = Plan(limits: [300_000, 50_000]).pieces.count

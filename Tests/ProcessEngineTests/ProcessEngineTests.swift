@@ -4,7 +4,7 @@ import Testing
 
 /// The process engine, driven by a C program that links it alone: a forked template needs a host with one thread,
 /// which a test runner is not. Every scenario runs with workers forked from that program and with re-executed ones.
-@Suite struct ProcessEngineTests {
+@Suite(.serialized) struct ProcessEngineTests {
   static let scenarios = [
     "round-trips", "payload-sizes", "reply-limits", "names-and-identity", "cancels", "discards", "takes-over",
     "bad-arguments", "deaths", "killed-from-outside", "runs-wild", "dies-at-start", "queued-survive", "leaves-nothing",
@@ -13,18 +13,18 @@ import Testing
   ]
 
   @Test(.timeLimit(.minutes(5)), arguments: scenarios, ["fork", "reexec"])
-  func holds(_ scenario: String, _ method: String) throws {
-    let result = try check(scenario, method)
+  func holds(_ scenario: String, _ method: String) async throws {
+    let result = try await check(scenario, method)
     #expect(result.status == 0, "\(result)")
   }
 
-  @Test func everyScenarioIsRun() throws {
-    let list = try check()
+  @Test func everyScenarioIsRun() async throws {
+    let list = try await check()
     #expect((list.outputLines + list.errorLines).sorted() == Self.scenarios.sorted())
   }
 
-  @Test func anUnknownScenarioIsRefused() throws {
-    #expect(try check("no-such-scenario", "fork").status == 64)
+  @Test func anUnknownScenarioIsRefused() async throws {
+    #expect(try await check("no-such-scenario", "fork").status == 64)
   }
 
   /// Here, where threads of every kind run: to fork is refused with the reason.
@@ -41,6 +41,6 @@ import Testing
   }
 }
 
-private func check(_ arguments: String...) throws -> ProgramResult {
-  try runProduct("process-engine-check", arguments)
+private func check(_ arguments: String...) async throws -> ProgramResult {
+  try await runProduct("process-engine-check", arguments)
 }

@@ -4,10 +4,10 @@ import Testing
 import WorkerPool
 
 /// Every scenario in a program of its own, with workers forked from `main` and with workers re-executed.
-@Suite struct ScenarioTests {
+@Suite(.serialized) struct ScenarioTests {
   @Test(.timeLimit(.minutes(2)), arguments: Scenario.allCases, ["fork", "reexec"])
-  func inItsOwnProgram(_ scenario: Scenario, _ method: String) throws {
-    let result = try runProduct("ProcessScenarios", [method, scenario.rawValue])
+  func inItsOwnProgram(_ scenario: Scenario, _ method: String) async throws {
+    let result = try await runProduct("ProcessScenarios", [method, scenario.rawValue])
     #expect(result.status == 0, "\(result)")
     #expect(result.output == "as expected\n")
   }

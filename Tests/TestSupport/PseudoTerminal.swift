@@ -30,8 +30,8 @@ public struct PseudoTerminal: Sendable {
   }
 
   /// All that was written, once no program holds the terminal any more. Usable once.
-  public func contents() throws -> String {
+  public func contents() async throws -> String {
     try writer.close()
-    return try written.result()
+    return try await written.value
   }
 }

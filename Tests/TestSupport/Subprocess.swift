@@ -1,4 +1,5 @@
 import Foundation
+import WorkerPool
 
 /// What a program left behind when it ended.
 public struct ProgramResult: Sendable {
@@ -14,22 +15,30 @@ public struct ProgramResult: Sendable {
 /// The folder with this package's built products: the one that the test program itself stands in.
 private let buildFolder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
 
-/// Runs a product of this package to its end.
-///
-/// Output goes through files, so that no amount of it can block the program. Not by Foundation's `Process`, which lets
-/// the program begin with the signal mask of whichever thread starts it, and leaks under LeakSanitizer's eyes.
+/// Runs a product of this package to its end, which a thread of its own waits for: one of the two that Swift has here
+/// would be missing to other tests meanwhile.
 ///
 /// - Parameter terminal: What the program gets as standard error; `errors` stays empty then.
 public func runProduct(
   _ name: String, _ arguments: [String] = [], terminal: FileHandle? = nil
-) throws -> ProgramResult {
+) async throws -> ProgramResult {
+  let promise = Promise<ProgramResult>()
+  let path = buildFolder.appendingPathComponent(name).path
+  Thread.detachNewThread {
+    promise.complete(with: Result { try run([path] + arguments, terminal: terminal) })
+  }
+  return try await promise.future.value
+}
+
+/// Output goes through files, so that no amount of it can block the program. Not by Foundation's `Process`, which lets
+/// the program begin with the signal mask of whichever thread starts it, and leaks under LeakSanitizer's eyes.
+private func run(_ command: [String], terminal: FileHandle?) throws -> ProgramResult {
   guard let output = tmpfile(), let errors = tmpfile() else { throw lastError() }
   defer {
     fclose(output)
     fclose(errors)
   }
-  let path = buildFolder.appendingPathComponent(name).path
-  let child = try spawn([path] + arguments, output: fileno(output), errors: terminal?.fileDescriptor ?? fileno(errors))
+  let child = try spawn(command, output: fileno(output), errors: terminal?.fileDescriptor ?? fileno(errors))
   var waitStatus: Int32 = 0
   while waitpid(child, &waitStatus, 0) == -1 {
     guard errno == EINTR else { throw lastError() }
