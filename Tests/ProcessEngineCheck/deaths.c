@@ -129,7 +129,7 @@ static void end_if_asked(void) {
 }
 
 void dies_at_start(wp_start_method method) {
-  if (method == WP_START_REEXEC) return;  // what is told to a forked child here does not survive exec
+  CHECK(method == WP_START_FORK, "%s", "what a forked child is told here does not survive exec");
   stillborn = (volatile int *)mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   pthread_atfork(NULL, NULL, end_if_asked);
   leftovers before = count_leftovers();

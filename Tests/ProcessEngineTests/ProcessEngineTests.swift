@@ -12,7 +12,12 @@ import Testing
     "sigchld-ignored", "pinned", "stress",
   ]
 
-  @Test(.timeLimit(.minutes(5)), arguments: scenarios, ["fork", "reexec"])
+  /// All but one of the pairs: a worker of a re-executed template cannot be told to die at its start.
+  static let cases = scenarios.flatMap { scenario in
+    ["fork", "reexec"].map { (scenario, $0) }
+  }.filter { $0 != ("dies-at-start", "reexec") }
+
+  @Test(.timeLimit(.minutes(5)), arguments: cases)
   func holds(_ scenario: String, _ method: String) async throws {
     let result = try await check(scenario, method)
     #expect(result.status == 0, "\(result)")

@@ -84,8 +84,9 @@ wp_status wp_thread_pool_create(const wp_thread_pool_config *WP_NULLABLE config,
 uint32_t wp_thread_pool_worker_count(const wp_thread_pool *pool);
 
 /// Hands a job to the pool: to the caller's own deque when the caller is one of its workers, else to an
-/// injector. Lock-free, O(1). Errors: `WP_INVALID_ARGUMENT` (a code of 0 or 1, which is no function), `WP_SHUT_DOWN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` (no memory for a
-/// queue segment); the job was then not taken and stays the caller's.
+/// injector. Lock-free, O(1). Errors: `WP_INVALID_ARGUMENT` (a code of 0 or 1, which is no function), `WP_SHUT_DOWN`,
+/// `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` (no memory for a queue segment); the job was then not taken and stays the
+/// caller's.
 ///
 /// What the caller wrote before this call happens before the job runs.
 wp_status wp_thread_pool_submit(wp_thread_pool *pool, wp_job job);

@@ -10,9 +10,9 @@ WP_NONNULL_BEGIN
 /// CLOCK_MONOTONIC in nanoseconds.
 uint64_t wp_monotonic_now(void);
 
-/// Spins until a bit of `mask` is set in the 32-bit atomic at `word`, at most for `spin_ns` nanoseconds (0: as long as it
-/// has paid for this thread lately, at most `WP_SPIN_DEFAULT_NS`). Returns the last value read, with acquire order. Where the process has
-/// been granted a single CPU it reads once: whoever would set the bit needs that CPU.
+/// Spins until a bit of `mask` is set in the 32-bit atomic at `word`, at most for `spin_ns` nanoseconds (0: as long as
+/// it has paid for this thread lately, at most `WP_SPIN_DEFAULT_NS`). Returns the last value read, with acquire order.
+/// Where the process has been granted a single CPU it reads once: whoever would set the bit needs that CPU.
 uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns);
 
 /// Sleeps while the 32-bit atomic at `word` equals `expected`, until woken or until `deadline_ns` on

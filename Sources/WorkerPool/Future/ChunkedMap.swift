@@ -41,7 +41,8 @@ final class ChunkedMap<Output: Sendable>: Sendable {
     return progress()
   }
 
-  /// Submits everything from async code and returns the outputs. Cancelling the calling task takes back what has not begun.
+  /// Submits everything from async code and returns the outputs. Cancelling the calling task takes back what has not
+  /// begun.
   @inlinable
   nonisolated(nonsending) func outputs<Input>(
     of chunks: consuming some IteratorProtocol<[Input]>, submit: ([Input]) throws -> Future<[Output]>
@@ -152,8 +153,15 @@ final class ChunkedMap<Output: Sendable>: Sendable {
   }
 }
 
-/// How many chunks are with the workers at once: all of a list that was cut by default, and enough to keep every worker busy
-/// while the caller wakes up to submit more.
+/// A size that the caller may have chosen, or an error that names it.
+@usableFromInline
+func checkedSize(_ size: Int?, _ name: String) throws -> Int? {
+  guard let size, size < 1 else { return size }
+  throw WorkerPoolError(code: .invalidArgument, message: "\(name) is \(size) and has to be at least 1")
+}
+
+/// How many chunks are with the workers at once: all of a list that was cut by default, and enough to keep every
+/// worker busy while the caller wakes up to submit more.
 @usableFromInline
 func chunksInFlight(workers: Int) -> Int { max(4 * workers, 16) }
 
@@ -173,9 +181,7 @@ struct Chunks<Base: IteratorProtocol>: IteratorProtocol {
   ///   does not know its length, the share of what was pulled so far.
   @inlinable
   init<Source: Sequence>(of source: Source, chunkSize: Int?, workers: Int) throws where Source.Iterator == Base {
-    if let chunkSize, chunkSize <= 0 {
-      throw WorkerPoolError(code: .invalidArgument, message: "chunkSize is \(chunkSize) and has to be at least 1")
-    }
+    let chunkSize = try checkedSize(chunkSize, "chunkSize")
     parts = 4 * workers
     let count = source.underestimatedCount
     fixedSize = chunkSize ?? (count > 0 ? (count - 1) / parts + 1 : nil)

@@ -50,7 +50,8 @@ extension ThreadPoolExecutor {
     iterations: Int, grain: Int? = nil, _ body: @Sendable (Int) throws -> Void
   ) throws {
     let failure = FirstFailure()
-    try engine.perform(count: max(0, iterations), grain: try checkedGrain(grain, count: iterations)) { begin, end in
+    let grain = try checkedSize(grain, "grain") ?? defaultGrain(count: iterations)
+    try engine.perform(count: max(0, iterations), grain: grain) { begin, end in
       guard !failure.happened(before: begin) else { return }
       do {
         for index in begin..<end { try body(index) }
@@ -61,14 +62,9 @@ extension ThreadPoolExecutor {
     try failure.rethrow()
   }
 
+  /// A 64th of a worker's share: short enough to even out, long enough not to notice.
   @usableFromInline
-  func checkedGrain(_ grain: Int?, count: Int) throws -> Int {
-    guard let grain else { return max(1, count / (64 * maxWorkers)) }
-    guard grain >= 1 else {
-      throw WorkerPoolError(code: .invalidArgument, message: "grain is \(grain); it must be at least 1")
-    }
-    return grain
-  }
+  func defaultGrain(count: Int) -> Int { max(1, count / (64 * maxWorkers)) }
 }
 
 /// The failure at the lowest position of a range that is worked on in parallel.

@@ -46,7 +46,7 @@ extension ThreadPoolExecutor {
     _ elements: Elements, chunkSize: Int? = nil, _ transform: @Sendable (Elements.Element) throws -> Output
   ) throws -> [Output] {
     let count = elements.count
-    let grain = try checkedChunkSize(chunkSize) ?? max(1, count / (64 * maxWorkers))
+    let grain = try checkedSize(chunkSize, "chunkSize") ?? defaultGrain(count: count)
     // The initialiser below would write a count of 0 into the empty array that all threads share.
     guard count > 0 else { return [] }
     let chunks = (count + grain - 1) / grain
@@ -148,11 +148,5 @@ extension ThreadPoolExecutor {
     chunk: [Element], _ transform: @escaping @Sendable (Element) throws -> Output
   ) throws -> Future<[Output]> {
     try submit { try chunk.map(transform) }
-  }
-
-  @usableFromInline
-  func checkedChunkSize(_ chunkSize: Int?) throws -> Int? {
-    guard let chunkSize, chunkSize < 1 else { return chunkSize }
-    throw WorkerPoolError(code: .invalidArgument, message: "chunkSize is \(chunkSize) and has to be at least 1")
   }
 }

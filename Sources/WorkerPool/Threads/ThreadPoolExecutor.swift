@@ -11,9 +11,10 @@
 /// ```
 ///
 /// Tasks submitted from outside begin about in the order of their submission (workers take them by batches of at most
-/// 32); tasks that a worker submits go to that worker's own queue, newest first, from which idle workers steal the oldest. An idle pool uses no CPU.
+/// 32); tasks that a worker submits go to that worker's own queue, newest first, from which idle workers steal the
+/// oldest. An idle pool uses no CPU.
 ///
-/// All members may be used from any thread, from tasks included. An executor that is released without ``shutdown(wait:cancelPending:)``
+/// All members may be used from any thread, from tasks included. An executor that is released without a shutdown
 /// takes no more work, runs what it has and then ends its threads. In a child that somebody else forked the pool's
 /// threads do not exist: submitting there throws ``WorkerPoolError/Code/forked``.
 public final class ThreadPoolExecutor: JobExecutor {
