@@ -11,7 +11,7 @@ ifeq ($(origin CC),default)
 CC := $(shell command -v cc || echo clang)
 endif
 
-SWIFT_TEST := swift test --disable-xctest
+SWIFT_TEST := .ci/swift-test
 # A cached plan of a package elsewhere does not notice new files of this one.
 BUILD_DEPENDENT := swift build --disable-build-manifest-caching
 ENGINE := CShim/CWorkerPool

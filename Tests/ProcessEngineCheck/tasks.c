@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 void round_trips(wp_start_method method) {
@@ -52,11 +53,15 @@ void payload_sizes(wp_start_method method) {
     CHECK(end->times == 1 && end->outcome.length == size && end->hash == hash_bytes(bytes, size),
           "%zu bytes came back as %zu", size, end->outcome.length);
   }
-  // Pages of a large payload are given back after its callback and before the next: so end one more task. Of 2 workers
-  // with 2 slots of 2 areas, 1 MiB each may stay.
-  lab_submit(&lab, SIZES * ROUNDS, DO_ECHO, "x", 1);
-  lab_await(&lab, SIZES * ROUNDS + 1);
-  size_t used = memory_in_use();
+  // Pages of a large payload are given back after its callback, and those of a task that another worker took over when
+  // its first worker has passed it by: so end more tasks. Of 2 workers with 2 slots of 2 areas, 1 MiB each may stay.
+  size_t used = SIZE_MAX;
+  time_t end = time(NULL) + 20;
+  for (size_t ended = SIZES * ROUNDS; used > 9u << 20 && time(NULL) < end; ended++) {
+    lab_submit(&lab, SIZES * ROUNDS, DO_ECHO, "x", 1);
+    lab_await(&lab, ended + 1);
+    used = memory_in_use();
+  }
   CHECK(used > 0 && used <= 9u << 20, "%zu bytes are kept", used);
   free(bytes);
   lab_close(&lab);

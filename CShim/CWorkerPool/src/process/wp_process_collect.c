@@ -19,6 +19,12 @@ void wp_process_lose(wp_process_pool *pool, uint32_t index, const wp_task_loss *
   wp_task_append(&pool->tasks, &pool->tasks.ended, index);
 }
 
+static void give_back(void *area, size_t touched) {
+  if (touched <= WP_KEEP_WARM) return;
+  size_t page = wp_page_size();
+  wp_memory_give_back((unsigned char *)area + WP_KEEP_WARM, (touched - WP_KEEP_WARM + page - 1) / page * page);
+}
+
 /// The next record of the batch, cleared.
 static wp_completion *new_completion(wp_process_pool *pool, uint32_t task) {
   wp_completion *record = &pool->batch[pool->batch_count++];
@@ -77,12 +83,6 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
   } else if (worker->freed == position) {
     worker->freed++;  // else an earlier slot is still in use, and settling frees both
   }
-}
-
-static void give_back(void *area, size_t touched) {
-  if (touched <= WP_KEEP_WARM) return;
-  size_t page = wp_page_size();
-  wp_memory_give_back((unsigned char *)area + WP_KEEP_WARM, (touched - WP_KEEP_WARM + page - 1) / page * page);
 }
 
 static wp_sent *sent_at(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
@@ -179,6 +179,10 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
     if (sent->state == WP_SENT_TASK && word == wp_slot_word(position, WP_SLOT_DONE)) {
       take_reply(pool, index, slot, sent->task);
     } else if (sent->state == WP_SENT_REVOKED && word == wp_slot_word(position, WP_SLOT_SKIPPED)) {
+      const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
+      if (request->length > WP_REQUEST_INLINE) {
+        give_back(wp_channel_arguments(&worker->channel, &pool->geometry, position), (size_t)request->length);
+      }
       worker->collected++;
       if (worker->freed == position) worker->freed++;
     } else {
