@@ -35,16 +35,56 @@ wp_status wp_join(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed a, wp
 wp_status wp_concurrent_perform(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed body, size_t count,
                                 size_t grain);
 
+/// Pieces of work, any number of them, that one thread waits for: room on its stack. Each is a call of the same
+/// function, which knows by itself what to do next (the group counts calls, and keeps no list).
+typedef struct wp_group {
+  uintptr_t room[5];
+} wp_group;
+
+/// Begins a group on a worker of `pool`; every spawn will call `call(context)`. Ends with `wp_group_wait`.
+/// False, without having begun, on any other thread: `wp_concurrent_perform` of one element leads to a worker.
+bool wp_group_begin(wp_group *group, wp_thread_pool *pool, wp_job_function call, void *WP_NULLABLE context);
+/// One more call, on whichever thread. From a thread that the group certainly outlives: the one that began it, or a call
+/// of it. Never fails: what the pool does not take is called here.
+void wp_group_spawn(wp_group *group);
+/// Returns when all calls have returned. On the thread that began it; helps meanwhile, as `wp_join` does.
+void wp_group_wait(wp_group *group);
+
 // MARK: For the Swift layer
 //
 // A Swift closure is passed as two words, its function and its context, in the registers in which C passes two
-// pointers. So a Swift declaration of `wp_borrow_closure` with a closure for its parameter yields the words, and a call
-// of `wp_closure_call()` with the words arrives in Swift as a closure again.
+// pointers. So a Swift declaration of `wp_fork_closure` or `wp_perform_closure` with a closure for its first parameter
+// passes the words, and `wp_swift_call`, which the Swift layer defines, gets them and is a closure's caller again. In a
+// program without the Swift layer these functions must not be called.
 
-/// The words it was passed.
-wp_borrowed wp_borrow_closure(void *WP_NULLABLE first, void *WP_NULLABLE second);
-/// Calls a closure of `(Int, Int) -> Void`. NULL in a program without the Swift layer.
-wp_borrowed_call WP_NULLABLE wp_closure_call(void);
+/// Room for a forked piece of work, on the stack of who forks it.
+typedef struct wp_fork {
+  uintptr_t room[9];
+} wp_fork;
+
+typedef enum wp_fork_status {
+  /// Somebody may take the work; `wp_fork_end` has to follow.
+  WP_FORK_PUSHED,
+  /// There is no room for it: the caller runs the work itself.
+  WP_FORK_REFUSED,
+  /// The caller is no worker of the pool.
+  WP_FORK_OUTSIDE,
+} wp_fork_status;
+
+/// The first half of `wp_join`, for a caller that runs `a`, and most times `b` too, without the way through C.
+wp_fork_status wp_fork_closure(void *WP_NULLABLE first, void *WP_NULLABLE second, wp_thread_pool *pool, wp_fork *fork);
+/// The second half, on the same thread. True when nobody took the work, and nobody will: the caller runs it. False when
+/// it has been run.
+bool wp_fork_end(wp_fork *fork);
+
+/// `wp_join` and `wp_concurrent_perform` of closures.
+wp_status wp_join_closures(void *WP_NULLABLE first_a, void *WP_NULLABLE second_a, void *WP_NULLABLE first_b,
+                           void *WP_NULLABLE second_b, wp_thread_pool *pool);
+wp_status wp_perform_closure(void *WP_NULLABLE first, void *WP_NULLABLE second, wp_thread_pool *pool, size_t count,
+                             size_t grain);
+/// The same for a closure whose first parameter is `context`.
+wp_status wp_perform_closure_with(void *WP_NULLABLE first, void *WP_NULLABLE second, wp_thread_pool *pool, size_t count,
+                                  size_t grain, const void *context);
 
 WP_NONNULL_END
 WP_END_DECLS

@@ -1,13 +1,16 @@
 import CWorkerPool
 import Synchronization
 
-/// How a future reaches the place where its task waits, when that is not a thread pool of this process.
+/// How a future reaches the place where its task waits, when that is not a thread pool of this process. Abstract.
 @usableFromInline
-protocol FutureSource: AnyObject, Sendable {
+class FutureSource: @unchecked Sendable {
+  // SAFETY: has no state; subclasses speak for themselves.
+
   /// True when the task was taken back and will not run.
-  func tryCancel() -> Bool
+  func tryCancel() -> Bool { preconditionFailure("abstract") }
+
   /// Whether the task has begun and not ended.
-  var isRunning: Bool { get }
+  var isRunning: Bool { preconditionFailure("abstract") }
 }
 
 /// The result of a task that may not have ended yet.
@@ -23,10 +26,12 @@ protocol FutureSource: AnyObject, Sendable {
 /// ```
 ///
 /// All members may be used from any thread.
-public final class Future<Success: Sendable>: @unchecked Sendable {
+public class Future<Success: Sendable>: @unchecked Sendable {
   // SAFETY: `word` is the only field that changes under concurrent access. Everything else is constant, or guarded
   // by it as its comment says, with acquire loads and release stores of `word` as the edges; blocking goes through
   // wp_word_wait and wp_word_wake_all.
+  //
+  // 56 bytes: with malloc's header a cache line, which travels to the worker and back once per task.
 
   // The state machine, in one word:
   //
@@ -39,44 +44,87 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
   //   contended  somebody sleeps until `locked` is cleared
   //   blocked    somebody sleeps until the future is done
   //   listed     the list of waiters is not empty
+  //   failed     of a finished future: the result is an error
   // Becoming done clears them all in the same step, after which nobody touches the list but the one who did it.
-  @usableFromInline let word: Atomic<UInt32>
-
-  /// The pool whose workers may run the body; only compared, never followed.
-  @usableFromInline let home: OpaquePointer?
-  @usableFromInline let source: (any FutureSource)?
-  /// Owned by whoever moves the future out of `pending`; nil for futures that others complete.
-  @usableFromInline var body: (@Sendable () throws -> Success)?
+  @usableFromInline final let word: Atomic<UInt32>
+  /// While pending, the task of a future that has a ``home``; once finished, the error, or the value if it fits
+  /// (``WideFuture`` keeps larger ones). Owned by whoever moves the future out of `pending`, and constant after the
+  /// release of `finished`.
+  @usableFromInline @exclusivity(unchecked) final var payload = InlineStorage()
   /// Guarded by `locked`.
-  @usableFromInline var waiters: WaiterList
-  /// Written before the release of `finished` by the thread that owns `running`; constant afterwards. The last field:
-  /// its size depends on `Success`, and unspecialised code must look up what stands behind it.
-  @usableFromInline var storedResult: Result<Success, any Error>?
+  @usableFromInline @exclusivity(unchecked) final var waiters = WaiterList()
+  /// A thread pool, never followed; or, tagged, a reference to a ``FutureSource``; or 0.
+  @usableFromInline final let origin: UInt
+
+  @inlinable
+  init(origin: UInt) {
+    word = Atomic(Phase.pending)
+    self.origin = origin
+  }
+
+  @inlinable
+  static func make(origin: UInt) -> Future<Success> {
+    InlineStorage.fits(Success.self) ? Future(origin: origin) : WideFuture(origin: origin)
+  }
 
   /// A future that somebody completes with ``complete(with:)``.
-  convenience init(source: (any FutureSource)? = nil) {
-    self.init(home: nil, source: source, body: nil)
+  @inlinable
+  static func make() -> Future<Success> { make(origin: 0) }
+
+  /// The same, for a task that waits elsewhere.
+  static func make(source: FutureSource) -> Future<Success> {
+    make(origin: UInt(bitPattern: Unmanaged.passRetained(source).toOpaque()) | Origin.sourceTag)
   }
 
   /// A future that owns the task it stands for, to be run by a worker of `home`.
   @inlinable
-  init(home: OpaquePointer?, source: (any FutureSource)? = nil, body: (@Sendable () throws -> Success)?) {
-    word = Atomic(Phase.pending)
-    waiters = WaiterList()
-    storedResult = nil
-    self.home = home
-    self.source = source
-    self.body = body
+  static func make(home: OpaquePointer, body: @escaping @Sendable () throws -> Success) -> Future<Success> {
+    let future = make(origin: UInt(bitPattern: home))
+    future.payload.initialize(as: TaskBody<Success>.self, to: TaskBody(run: body))
+    return future
+  }
+
+  deinit {
+    let state = word.load(ordering: .acquiring) & (Phase.mask | Flag.failed)
+    if state == Phase.finished {
+      if InlineStorage.fits(Success.self) { payload.deinitialize(as: Success.self) }
+    } else if state == Phase.finished | Flag.failed {
+      payload.deinitialize(as: (any Error).self)
+    } else if state == Phase.pending, home != nil {
+      payload.deinitialize(as: TaskBody<Success>.self)
+    }
+    if origin & Origin.sourceTag != 0, let source { Unmanaged.passUnretained(source).release() }
+  }
+
+  // MARK: Parts
+
+  /// The pool whose workers may run the task; nil for futures that others complete.
+  @inlinable
+  final var home: OpaquePointer? { origin & Origin.sourceTag == 0 ? OpaquePointer(bitPattern: origin) : nil }
+
+  @usableFromInline
+  final var source: FutureSource? {
+    guard origin & Origin.sourceTag != 0, let address = UnsafeRawPointer(bitPattern: origin & ~Origin.sourceTag) else {
+      return nil
+    }
+    return Unmanaged<FutureSource>.fromOpaque(address).takeUnretainedValue()
+  }
+
+  /// The value of a future that finished well.
+  @inlinable
+  final var finishedValue: Success {
+    if InlineStorage.fits(Success.self) { return payload.load(as: Success.self) }
+    return unsafeDowncast(self, to: WideFuture<Success>.self).stored.unsafelyUnwrapped
   }
 
   // MARK: Transitions
 
   /// Whether the future is done: then its result may be read.
   @inlinable
-  var isDone: Bool { word.load(ordering: .acquiring) & Phase.done != 0 }
+  final var isDone: Bool { word.load(ordering: .acquiring) & Phase.done != 0 }
 
   /// Where the future stands now. For a task of a process pool this asks the pool, in O(1).
-  public var state: State {
+  public final var state: State {
     switch word.load(ordering: .acquiring) & Phase.mask {
     case Phase.pending: source?.isRunning == true ? .running : .pending
     case Phase.running: .running
@@ -87,9 +135,10 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
 
   /// The result once the future is done, nil before; a cancelled future has failed with `CancellationError`.
   @inlinable
-  public var outcome: Result<Success, any Error>? {
-    switch word.load(ordering: .acquiring) & Phase.mask {
-    case Phase.finished: storedResult
+  public final var outcome: Result<Success, any Error>? {
+    switch word.load(ordering: .acquiring) & (Phase.mask | Flag.failed) {
+    case Phase.finished: .success(finishedValue)
+    case Phase.finished | Flag.failed: .failure(payload.load(as: (any Error).self))
     case Phase.cancelled: .failure(CancellationError())
     default: nil
     }
@@ -97,7 +146,7 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
 
   /// Claims the right, and the duty, to finish. False when somebody has it or the future was cancelled.
   @inlinable
-  func begin() -> Bool {
+  final func begin() -> Bool {
     var current = word.load(ordering: .relaxed)
     while current & Phase.mask == Phase.pending {
       let (exchanged, found) = word.weakCompareExchange(
@@ -110,32 +159,72 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
 
   /// Ends what ``begin()`` claimed.
   @inlinable
-  func finish(with result: Result<Success, any Error>) {
-    storedResult = result
-    guard let before = settle(from: Phase.running, to: Phase.finished) else {
+  final func finish(returning value: consuming Success) {
+    if InlineStorage.fits(Success.self) {
+      payload.initialize(as: Success.self, to: value)
+    } else {
+      unsafeDowncast(self, to: WideFuture<Success>.self).stored = value
+    }
+    finish(as: Phase.finished)
+  }
+
+  /// Ends what ``begin()`` claimed.
+  @usableFromInline
+  final func finish(throwing error: any Error) {
+    payload.initialize(as: (any Error).self, to: error)
+    finish(as: Phase.finished | Flag.failed)
+  }
+
+  @inlinable
+  final func finish(as phase: UInt32) {
+    guard let before = settle(from: Phase.running, to: phase) else {
       preconditionFailure("a future was finished by a thread that had not begun it")
     }
     announce(before)
   }
 
-  /// Completes a future that has no body. False when it was done already.
+  /// Completes a future that has no task. False when it was done already.
   @inlinable
-  func complete(with result: Result<Success, any Error>) -> Bool {
+  final func complete(with result: Result<Success, any Error>) -> Bool {
     guard begin() else { return false }
-    finish(with: result)
+    switch result {
+    case .success(let value): finish(returning: value)
+    case .failure(let error): finish(throwing: error)
+    }
     return true
   }
 
-  /// Runs the body unless somebody else does or the future was cancelled.
+  /// Runs the task unless somebody else does or the future was cancelled.
   @inlinable
-  func runBody() {
+  final func runBody() {
     guard begin() else { return }
-    // The claim makes the body ours; it goes before the result is published, so that whoever waits for the result
-    // also waits for the release of what the body captured.
-    guard let body = body.take() else { return }
-    let result = Result { try body() }
-    withExtendedLifetime(consume body) {}
-    finish(with: result)
+    // The claim makes the task ours; it goes before the result is published, so that whoever waits for the result
+    // also waits for the release of what the task captured.
+    let result: Result<Success, any Error>
+    do {
+      let body = payload.move(as: TaskBody<Success>.self)
+      result = Result { try body.run() }
+    }
+    switch result {
+    case .success(let value): finish(returning: value)
+    case .failure(let error): finish(throwing: error)
+    }
+  }
+
+  /// What becomes of a queued task.
+  @inlinable
+  final func runOrCancel(_ action: TaskAction) {
+    switch action {
+    case .run: runBody()
+    case .discard: cancel()
+    }
+  }
+
+  /// Fails a future whose task no pool took.
+  final func refuse(_ error: any Error) {
+    guard begin() else { return }
+    payload.deinitialize(as: TaskBody<Success>.self)
+    finish(throwing: error)
   }
 
   /// Cancels the task if it has not begun.
@@ -145,7 +234,7 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
   /// A cancelled task never runs; what its closure captured is released before this method returns, and callbacks and
   /// waiters are told on the calling thread. O(1) and the callbacks.
   @discardableResult
-  public func cancel() -> Bool {
+  public final func cancel() -> Bool {
     if let source {
       guard source.tryCancel() else { return state == .cancelled }
     }
@@ -154,16 +243,16 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
 
   /// Makes the future cancelled without asking its source: for a source that has given the task up by itself. False
   /// when it was done, or begun.
-  func completeCancelled() -> Bool {
+  final func completeCancelled() -> Bool {
     guard let before = settle(from: Phase.pending, to: Phase.cancelled) else { return false }
-    body = nil
+    if home != nil { payload.deinitialize(as: TaskBody<Success>.self) }
     announce(before)
     return true
   }
 
   /// Makes the future done. Returns the word as it was, nil when the future is not in the phase `from` (any more).
   @inlinable
-  func settle(from: UInt32, to phase: UInt32) -> UInt32? {
+  final func settle(from: UInt32, to phase: UInt32) -> UInt32? {
     var current = word.load(ordering: .relaxed)
     while current & Phase.mask == from {
       if current & Flag.locked != 0 {
@@ -180,135 +269,41 @@ public final class Future<Success: Sendable>: @unchecked Sendable {
 
   /// Tells everyone who waited when the word was `before`.
   @usableFromInline
-  func announce(_ before: UInt32) {
+  final func announce(_ before: UInt32) {
     if before & (Flag.blocked | Flag.contended) != 0 { word.wakeAll() }
     guard before & Flag.listed != 0 else { return }
     let detached = waiters
     waiters = WaiterList()
     detached.notifyAll()
   }
+}
 
-  // MARK: The list of waiters
+/// A future whose value is too large for ``Future/payload``.
+@usableFromInline
+final class WideFuture<Success: Sendable>: Future<Success>, @unchecked Sendable {
+  // SAFETY: as `payload`.
+  @usableFromInline @exclusivity(unchecked) var stored: Success?
 
-  /// Sleeps until the lock bit is clear; returns a fresh value of the word.
-  @usableFromInline
-  func waitForUnlock(_ value: UInt32) -> UInt32 {
-    if value & Flag.contended == 0 {
-      let (exchanged, found) = word.weakCompareExchange(
-        expected: value, desired: value | Flag.contended, ordering: .relaxed)
-      guard exchanged else { return found }
-    }
-    _ = word.wait(while: value | Flag.contended, deadline: .never)
-    return word.load(ordering: .relaxed)
-  }
-
-  /// Runs `body` with the list locked. False, without running it, when the future is done.
-  private func withWaiters(_ body: (inout WaiterList) -> Void) -> Bool {
-    var current = word.load(ordering: .acquiring)
-    while true {
-      if current & Phase.done != 0 { return false }
-      if current & Flag.locked != 0 {
-        current = waitForUnlock(current)
-        continue
-      }
-      let (exchanged, found) = word.weakCompareExchange(
-        expected: current, desired: current | Flag.locked, successOrdering: .acquiring, failureOrdering: .acquiring)
-      if exchanged { break }
-      current = found
-    }
-    body(&waiters)
-    let listed = waiters.isEmpty ? 0 : Flag.listed
-    current = word.load(ordering: .relaxed)
-    while true {
-      let next = (current & ~(Flag.locked | Flag.contended | Flag.listed)) | listed
-      let (exchanged, found) = word.weakCompareExchange(expected: current, desired: next, ordering: .releasing)
-      if exchanged { break }
-      current = found
-    }
-    if current & Flag.contended != 0 { word.wakeAll() }
-    return true
-  }
-
-  /// Adds a waiter. False when the future is done, or the node was abandoned: the waiter will not be told.
-  func add(_ node: WaiterNode) -> Bool {
-    var added = false
-    let open = withWaiters { list in
-      guard !node.isAbandoned else { return }
-      list.append(node)
-      added = true
-    }
-    return open && added
-  }
-
-  /// Takes a waiter out. Returns it if it was waiting and will not be told any more. A node that was not added yet
-  /// never will be.
-  func remove(_ node: WaiterNode) -> Waiter? {
-    var removed: Waiter?
-    _ = withWaiters { list in
-      node.isAbandoned = true
-      guard node.isListed else { return }
-      list.remove(node)
-      removed = node.waiter.take()
-    }
-    return removed
-  }
-
-  // MARK: Blocking
-
-  /// Blocks until the future is done or the deadline has passed; returns whether it is done.
-  ///
-  /// On a worker of the task's own pool, runs the task here if nobody has begun it. Otherwise, on any worker, has a spare
-  /// take its place in its pool meanwhile.
-  ///
-  /// - Throws: ``WorkerPoolError/Code/wouldDeadlock`` when there is no spare and nobody else of the pool runs.
-  @usableFromInline
-  func block(until deadline: MonotonicInstant) throws -> Bool {
-    if isDone { return true }
-    if let home, home == wp_thread_pool_current(), wp_thread_remaining_stack() > minimumInlineStack {
-      runBody()
-      if isDone { return true }
-    }
-    if word.spin(until: Phase.done) & Phase.done != 0 { return true }
-    let status = wp_thread_pool_block_begin()
-    guard status == WP_OK else {
-      throw WorkerPoolError(
-        code: .wouldDeadlock,
-        message: """
-          every worker of the pool is blocked and no spare can take the caller's place \
-          (\(String(cString: wp_status_name(status)))): waiting would be a deadlock
-          """)
-    }
-    defer { wp_thread_pool_block_end() }
-    return sleep(until: deadline)
-  }
-
-  /// Like ``block(until:)``, for callers that cannot throw: without a spare they wait all the same.
-  func blockAnyway(until deadline: MonotonicInstant) -> Bool {
-    (try? block(until: deadline)) ?? sleep(until: deadline)
-  }
-
-  private func sleep(until deadline: MonotonicInstant) -> Bool {
-    var current = word.load(ordering: .acquiring)
-    while current & Phase.done == 0 {
-      if current & Flag.blocked == 0 {
-        let (exchanged, found) = word.weakCompareExchange(
-          expected: current, desired: current | Flag.blocked, successOrdering: .relaxed, failureOrdering: .acquiring)
-        guard exchanged else {
-          current = found
-          continue
-        }
-        current |= Flag.blocked
-      }
-      let inTime = word.wait(while: current, deadline: deadline)
-      current = word.load(ordering: .acquiring)
-      if !inTime { break }
-    }
-    return current & Phase.done != 0
+  @inlinable
+  override init(origin: UInt) {
+    stored = nil
+    super.init(origin: origin)
   }
 }
 
-/// A worker runs an awaited task on its own stack only while so many bytes are left; the task itself needs some.
-private let minimumInlineStack = 256 << 10
+/// A closure in its native representation.
+@usableFromInline
+struct TaskBody<Success> {
+  @usableFromInline let run: @Sendable () throws -> Success
+
+  @inlinable init(run: @escaping @Sendable () throws -> Success) { self.run = run }
+}
+
+@usableFromInline
+enum Origin {
+  /// In ``Future/origin``; pools and objects are aligned.
+  @inlinable static var sourceTag: UInt { 1 }
+}
 
 @usableFromInline
 enum Phase {
@@ -327,4 +322,5 @@ enum Flag {
   @inlinable static var contended: UInt32 { 1 << 3 }
   @inlinable static var blocked: UInt32 { 1 << 4 }
   @inlinable static var listed: UInt32 { 1 << 5 }
+  @inlinable static var failed: UInt32 { 1 << 6 }
 }

@@ -97,7 +97,7 @@ final class ProcessPool: @unchecked Sendable {
     var encoder = WireEncoder()
     try explaining("the input of \(label)") { try encoder.encode(input) }
     let task = TypedProcessTask<Output>(pool: self, label: label)
-    let future = Future<Output>(source: task)
+    let future = Future<Output>.make(source: task)
     task.future = future
     var ticket: UInt64 = 0
     let token = Unmanaged<ProcessTask>.passRetained(task)

@@ -6,7 +6,7 @@ import CWorkerPool
 /// returns true. Whoever gets it owns the task and settles its future.
 ///
 /// Abstract, because a token cannot say of which type it is.
-class ProcessTask: @unchecked Sendable, FutureSource {
+class ProcessTask: FutureSource, @unchecked Sendable {
   // SAFETY: `pool` and `label` are constant. `ticket` is written by the submitting thread before it hands out the
   // future that alone leads here. A subclass's `future` is written before `wp_process_pool_submit` and afterwards
   // touched by the one thread that the engine returns the token to.
@@ -29,7 +29,7 @@ class ProcessTask: @unchecked Sendable, FutureSource {
     preconditionFailure("abstract")
   }
 
-  func tryCancel() -> Bool {
+  override func tryCancel() -> Bool {
     guard pool.cancel(ticket) else { return false }
     let task = Unmanaged.passUnretained(self)
     abandon()
@@ -38,7 +38,7 @@ class ProcessTask: @unchecked Sendable, FutureSource {
     return true
   }
 
-  var isRunning: Bool { pool.isRunning(ticket) }
+  override var isRunning: Bool { pool.isRunning(ticket) }
 }
 
 /// What a task is called in errors. Cheap to make: the text is built only when something fails.

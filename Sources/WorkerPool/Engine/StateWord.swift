@@ -23,6 +23,12 @@ extension Atomic where Value == UInt32 {
   }
 }
 
+/// The process's limit for spinning in waits; `UInt64.max` sets it to 0.
+var waitSpinNanoseconds: UInt64 {
+  get { wp_get_wait_spin() }
+  set { wp_set_wait_spin(newValue) }
+}
+
 /// A point on the system's monotonic clock.
 @usableFromInline
 struct MonotonicInstant: Sendable {

@@ -74,6 +74,33 @@ final class ThreadPool: @unchecked Sendable {
     try submit(TaskCell(body: body).intoJob())
   }
 
+  /// Hands over closures together.
+  func submit(_ bodies: [@Sendable () -> Void]) throws {
+    let jobs = bodies.map { ClosureCell(body: $0).intoJob() }
+    guard let (accepted, status) = submit(jobs) else { return }
+    let error = WorkerPoolError(status: status)
+    throw WorkerPoolError(
+      code: error.code, message: "\(error.message), after \(accepted) of \(jobs.count) tasks were taken")
+  }
+
+  /// Hands over the tasks of futures together; those that are not taken fail.
+  func submit<Success>(_ futures: [Future<Success>]) throws {
+    let jobs = futures.map { future in TaskCell { future.runOrCancel($0) }.intoJob() }
+    guard let (accepted, status) = submit(jobs) else { return }
+    let error = WorkerPoolError(status: status)
+    for future in futures[accepted...] { future.refuse(error) }
+    if accepted == 0 { throw error }
+  }
+
+  /// Nil when all were taken; else how many were, and why not the next. What was not taken is released.
+  private func submit(_ jobs: [wp_job]) -> (accepted: Int, status: wp_status)? {
+    var accepted = 0
+    let status = wp_thread_pool_submit_batch(pool, jobs, jobs.count, &accepted)
+    guard status != WP_OK else { return nil }
+    for job in jobs[accepted...] { withdraw(job) }
+    return (accepted, status)
+  }
+
   /// Hands over a job of Swift's concurrency runtime, which must run whatever happens: once the pool is shut down, on the
   /// runtime's own threads.
   func enqueue(_ job: UnownedJob) {

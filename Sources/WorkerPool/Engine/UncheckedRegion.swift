@@ -24,3 +24,16 @@ struct UncheckedRegion<Element>: @unchecked Sendable {
     base.unsafelyUnwrapped.advanced(by: index).deinitialize(count: count)
   }
 }
+
+/// A collection's elements where they lie, without bounds checks in release builds.
+@usableFromInline
+struct BorrowedElements<Element>: RandomAccessCollection, @unchecked Sendable {
+  // SAFETY: made from elements of a Sendable collection, read only, within one wp_concurrent_perform that returns before
+  // the borrow ends.
+  @usableFromInline let buffer: UnsafeBufferPointer<Element>
+
+  @inlinable init(_ buffer: UnsafeBufferPointer<Element>) { self.buffer = buffer }
+  @inlinable var startIndex: Int { 0 }
+  @inlinable var endIndex: Int { buffer.count }
+  @inlinable subscript(index: Int) -> Element { buffer[index] }
+}

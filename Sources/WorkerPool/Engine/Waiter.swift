@@ -28,11 +28,11 @@ final class WaiterNode: @unchecked Sendable {
   init(_ waiter: Waiter? = nil) { self.waiter = waiter }
 }
 
-/// A doubly linked list of waiters, in order of registration: O(1) at both ends and for removal.
+/// A doubly linked list of waiters, in order of registration: O(1) at both ends and for removal. One word: the last node
+/// is the first one's predecessor.
 @usableFromInline
 struct WaiterList {
   private(set) var first: WaiterNode?
-  private unowned(unsafe) var last: WaiterNode?
 
   @usableFromInline init() {}
 
@@ -40,16 +40,22 @@ struct WaiterList {
 
   mutating func append(_ node: WaiterNode) {
     node.isListed = true
-    node.previous = last
-    if let last { last.next = node } else { first = node }
-    last = node
+    if let first {
+      let last = first.previous ?? first
+      last.next = node
+      node.previous = last
+      first.previous = node
+    } else {
+      first = node
+      node.previous = node
+    }
   }
 
   mutating func remove(_ node: WaiterNode) {
     node.isListed = false
-    let next = node.next
-    if let previous = node.previous { previous.next = next } else { first = next }
-    if let next { next.previous = node.previous } else { last = node.previous }
+    let (next, previous) = (node.next, node.previous)
+    if let next { next.previous = previous } else if first !== node { first?.previous = previous }
+    if first === node { first = next } else { previous?.next = next }
     node.next = nil
     node.previous = nil
   }

@@ -22,7 +22,7 @@ extension Future {
   /// - Complexity: O(1); spins for at most 20 µs before it sleeps, and less where that has not paid lately.
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
   @inlinable
-  public func result() throws -> Success {
+  public final func result() throws -> Success {
     _ = try block(until: .never)
     return try settledResult()
   }
@@ -35,7 +35,7 @@ extension Future {
   /// - Throws: as ``result()``, and ``WorkerPoolError`` with the code ``WorkerPoolError/Code/timedOut``.
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
   @inlinable
-  public func result(timeout: Duration) throws -> Success {
+  public final func result(timeout: Duration) throws -> Success {
     guard try block(until: .after(timeout)) else {
       throw WorkerPoolError(code: .timedOut, message: "no result after \(timeout)")
     }
@@ -49,7 +49,7 @@ extension Future {
   ///
   /// - Throws: what the task threw; `CancellationError` when it, or the wait, was cancelled.
   @inlinable
-  public var value: Success {
+  public final var value: Success {
     get async throws {
       guard await waitUntilDone() else { throw CancellationError() }
       return try settledResult()
@@ -61,7 +61,7 @@ extension Future {
   /// Callbacks run in the order of their registration, on the thread that completes or cancels the future; on the
   /// calling thread, at once, when the future is done already. They should be short: the completing thread is a worker.
   /// O(1), one allocation.
-  public func addDoneCallback(_ body: @escaping @Sendable (Future<Success>) -> Void) {
+  public final func addDoneCallback(_ body: @escaping @Sendable (Future<Success>) -> Void) {
     // The list holds the future until it is done: a callback must be able to look at it.
     if !add(WaiterNode(.callback { body(self) })) { body(self) }
   }
@@ -69,7 +69,7 @@ extension Future {
   /// Like ``value``, for a task that belongs to the awaiting Swift task: cancelling that one takes the task back if it
   /// has not begun.
   @inlinable
-  var valueOfOwnTask: Success {
+  final var valueOfOwnTask: Success {
     get async throws {
       try await withTaskCancellationHandler {
         try await value
@@ -81,7 +81,7 @@ extension Future {
 
   /// Suspends until the future is done (true) or the current task is cancelled (false).
   @usableFromInline
-  func waitUntilDone() async -> Bool {
+  final func waitUntilDone() async -> Bool {
     if isDone { return true }
     let node = WaiterNode()
     return await withTaskCancellationHandler {
@@ -95,7 +95,7 @@ extension Future {
   }
 
   @inlinable
-  func settledResult() throws -> Success {
+  final func settledResult() throws -> Success {
     guard let outcome else { preconditionFailure("a future's result was read before it was done") }
     return try outcome.get()
   }

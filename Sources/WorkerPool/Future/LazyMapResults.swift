@@ -111,7 +111,7 @@ public struct LazyMapResults<Base: Sequence, Output: Sendable>: Sequence, AsyncS
 extension Future {
   /// A future that has failed already.
   static func failed(_ error: any Error) -> Future {
-    let future = Future()
+    let future = make()
     _ = future.complete(with: .failure(error))
     return future
   }

@@ -14,7 +14,7 @@ public final class Promise<Success: Sendable>: Sendable {
   /// The future that this promise completes.
   public let future: Future<Success>
 
-  public init() { future = Future() }
+  public init() { future = Future.make() }
 
   deinit {
     guard !future.isDone else { return }

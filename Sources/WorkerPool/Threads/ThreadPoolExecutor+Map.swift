@@ -41,49 +41,21 @@ extension ThreadPoolExecutor {
   ///   - transform: Borrowed: it may use the caller's variables.
   /// - Throws: The first error in the elements' order; elements behind it that had not begun are left out.
   @inlinable
+  @inline(__always)  // see ParallelMap
   @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async overload")
   public func map<Elements: RandomAccessCollection & Sendable, Output: Sendable>(
     _ elements: Elements, chunkSize: Int? = nil, _ transform: @Sendable (Elements.Element) throws -> Output
   ) throws -> [Output] {
-    let count = elements.count
-    let grain = try checkedSize(chunkSize, "chunkSize") ?? defaultGrain(count: count)
-    // The initialiser below would write a count of 0 into the empty array that all threads share.
-    guard count > 0 else { return [] }
-    let chunks = (count + grain - 1) / grain
-    let failure = FirstFailure()
-    // How many outputs at a chunk's front exist: what has to be destroyed again if another chunk fails.
-    var written = [Int](repeating: 0, count: chunks)
-    return try [Output](unsafeUninitializedCapacity: count) { outputs, initializedCount in
-      try written.withUnsafeMutableBufferPointer { written in
-        let target = UncheckedRegion(outputs)
-        let progress = UncheckedRegion(written)
-        try engine.perform(count: chunks, grain: 1) { firstChunk, endChunk in
-          for chunk in firstChunk..<endChunk where !failure.happened(before: chunk) {
-            let begin = chunk * grain
-            let end = min(begin + grain, count)
-            var index = elements.index(elements.startIndex, offsetBy: begin)
-            var place = begin
-            do {
-              while place < end {
-                let output = try transform(elements[index])
-                target.initialize(at: place, to: output)
-                place += 1
-                elements.formIndex(after: &index)
-              }
-            } catch {
-              failure.record(error, at: chunk)
-            }
-            progress.assign(at: chunk, to: place - begin)
-          }
-        }
-        do {
-          try failure.rethrow()
-        } catch {
-          for chunk in 0..<chunks { target.deinitialize(at: chunk * grain, count: written[chunk]) }
-          throw error
-        }
+    let outputs = try elements.withContiguousStorageIfAvailable { elements in
+      typealias Map = ParallelMap<BorrowedElements<Elements.Element>, Output>
+      return try Map.outputs(of: BorrowedElements(elements), chunkSize: chunkSize, on: self) {
+        Map.run($0, $1, $2, transform)
       }
-      initializedCount = count
+    }
+    if let outputs { return outputs }
+    typealias Map = ParallelMap<Elements, Output>
+    return try Map.outputs(of: elements, chunkSize: chunkSize, on: self) {
+      Map.run($0, $1, $2, transform)
     }
   }
 

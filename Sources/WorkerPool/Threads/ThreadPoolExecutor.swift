@@ -78,13 +78,8 @@ public final class ThreadPoolExecutor: JobExecutor {
   @inlinable
   @discardableResult
   public func submit<Success>(_ body: @escaping @Sendable () throws -> Success) throws -> Future<Success> {
-    let future = Future(home: engine.pool, body: body)
-    try engine.submitTask { action in
-      switch action {
-      case .run: future.runBody()
-      case .discard: future.cancel()
-      }
-    }
+    let future = Future.make(home: engine.pool, body: body)
+    try engine.submitTask { future.runOrCancel($0) }
     return future
   }
 

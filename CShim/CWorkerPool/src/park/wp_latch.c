@@ -3,18 +3,17 @@
 #include "../platform/wp_futex.h"
 
 #define LATCH_OPEN 0u
-#define LATCH_SET 1u
 #define LATCH_AWAITED 2u
 
 void wp_latch_init(wp_latch *latch) { wp_atomic_init(&latch->state, LATCH_OPEN); }
 
 void wp_latch_set(wp_latch *latch) {
-  uint32_t before = wp_atomic_exchange(&latch->state, LATCH_SET, wp_release);  // edge DONE
+  uint32_t before = wp_atomic_exchange(&latch->state, WP_LATCH_SET, wp_release);  // edge DONE
   if (before == LATCH_AWAITED) wp_futex_wake(&latch->state, 1, WP_FUTEX_PRIVATE);
 }
 
 bool wp_latch_is_set(wp_latch *latch) {
-  return wp_atomic_load(&latch->state, wp_acquire) == LATCH_SET;  // edge DONE
+  return wp_atomic_load(&latch->state, wp_acquire) == WP_LATCH_SET;  // edge DONE
 }
 
 void wp_latch_wait(wp_latch *latch) {

@@ -19,6 +19,9 @@ typedef struct wp_latch {
   wp_atomic_u32 state;
 } wp_latch;
 
+/// The bit of `state` that says so.
+#define WP_LATCH_SET 1u
+
 void wp_latch_init(wp_latch *latch);
 /// Done by one thread, once. The latch may be gone when it returns.
 void wp_latch_set(wp_latch *latch);

@@ -15,9 +15,19 @@
 // How long this thread spins at most before it sleeps. A spin in vain takes a CPU from whoever would end it (on a small
 // machine the very worker that is waited for), so each one halves the budget; a sleep that turns out to have been short
 // restores it, since spinning would have done. (Karlin et al., "Empirical studies of competitive spinning", SOSP 1991.)
-static WP_THREAD_LOCAL uint64_t spin_budget_ns = WP_SPIN_DEFAULT_NS;
+static WP_THREAD_LOCAL uint64_t spin_budget_ns = UINT64_MAX;
 #define LEAST_SPIN_NS 1000u
 #define SHORT_SLEEP_NS (2 * WP_SPIN_DEFAULT_NS)
+
+// Any thread; a hint, so relaxed.
+static wp_atomic_u64 wait_spin_ns = WP_SPIN_DEFAULT_NS;
+
+void wp_set_wait_spin(uint64_t spin_ns) {
+  uint64_t limit = spin_ns == 0 ? WP_SPIN_DEFAULT_NS : spin_ns == WP_SPIN_NEVER ? 0 : spin_ns;
+  wp_atomic_store(&wait_spin_ns, limit, wp_relaxed);
+}
+
+uint64_t wp_get_wait_spin(void) { return wp_atomic_load(&wait_spin_ns, wp_relaxed); }
 
 uint64_t wp_monotonic_now(void) { return wp_clock_now(); }
 
@@ -42,7 +52,13 @@ uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns) {
   wp_atomic_u32 *atomic = as_atomic(word);
   uint32_t value = wp_atomic_load(atomic, wp_acquire);
   if ((value & mask) != 0 || spin_ns == WP_SPIN_NEVER || !has_company()) return value;
-  uint64_t deadline = wp_clock_now() + (spin_ns == 0 ? spin_budget_ns : spin_ns);
+  if (spin_ns == 0) {
+    uint64_t limit = wp_get_wait_spin();
+    if (limit == 0) return value;
+    if (spin_budget_ns > limit) spin_budget_ns = limit;
+    spin_ns = spin_budget_ns;
+  }
+  uint64_t deadline = wp_clock_now() + spin_ns;
   do {
     for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
       for (int i = 0; i < PAUSES_PER_LOOK; i++) wp_cpu_relax();
@@ -57,7 +73,7 @@ uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns) {
 bool wp_word_wait(const void *word, uint32_t expected, uint64_t deadline_ns) {
   uint64_t start = wp_clock_now();
   bool in_time = wp_futex_wait(as_atomic(word), expected, deadline_ns, WP_FUTEX_PRIVATE);
-  if (wp_clock_now() - start < SHORT_SLEEP_NS) spin_budget_ns = WP_SPIN_DEFAULT_NS;
+  if (wp_clock_now() - start < SHORT_SLEEP_NS) spin_budget_ns = UINT64_MAX;
   return in_time;
 }
 

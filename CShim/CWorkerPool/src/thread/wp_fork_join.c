@@ -13,6 +13,7 @@
 
 #include "wp_fork_join.h"
 
+#include "wp_wait.h"
 #include "wp_worker.h"
 
 #include "../platform/wp_clock.h"
@@ -27,8 +28,11 @@ typedef struct wp_stack_job {
   size_t end;
   /// The perform that [begin, end) is a part of; NULL for `wp_join`.
   struct wp_range *range;
+  wp_worker *owner;
   wp_latch latch;
 } wp_stack_job;
+
+WP_STATIC_ASSERT(sizeof(wp_stack_job) <= sizeof(wp_fork), "there is room for one");
 
 // A whole `wp_concurrent_perform`.
 typedef struct wp_range {
@@ -71,36 +75,34 @@ static void wait_asleep(wp_latch *latch) {
   if (replaced) wp_thread_pool_block_end();
 }
 
-/// Runs other forked work until `job` is done, then spins for the pool's budget, then sleeps.
-static void help_until_done(wp_worker *self, wp_stack_job *job) {
+/// Runs other forked work until `latch` is set, then spins for the pool's budget, then sleeps.
+static void help_until_set(wp_worker *self, wp_latch *latch) {
   wp_job found;
   uint64_t deadline = 0;
-  while (!wp_latch_is_set(&job->latch)) {
+  while (!wp_latch_is_set(latch)) {
     if (wp_worker_find_structured(self, &found)) {
       wp_worker_run(self, found);
       deadline = 0;
       continue;
     }
-    for (int i = 0; i < LOOKS_PER_CLOCK && !wp_latch_is_set(&job->latch); i++) wp_cpu_relax();
+    for (int i = 0; i < LOOKS_PER_CLOCK && !wp_latch_is_set(latch); i++) wp_cpu_relax();
     uint64_t now = wp_clock_now();
     if (deadline == 0) deadline = now + self->pool->spin_ns;
-    if (now >= deadline && !wp_latch_is_set(&job->latch)) wait_asleep(&job->latch);
+    if (now >= deadline && !wp_latch_is_set(latch)) wait_asleep(latch);
   }
 }
 
-/// Gets `job` back from the own deque and runs it, or waits until its thief has.
-static void join_job(wp_worker *self, wp_stack_job *job) {
+/// Gets `job` back from the own deque: true, and the caller runs it. Or waits until its thief has run it.
+static bool take_back(wp_worker *self, wp_stack_job *job) {
   wp_job found;
   while (wp_deque_take(&self->deque, &found)) {
-    if (found.argument == job && found.code == as_job(job).code) {
-      run_body(self, job);
-      return;
-    }
+    if (found.argument == job && found.code == as_job(job).code) return true;
     // Work that the other half submitted and did not wait for: it is not ours to run on this stack. Where it cannot
     // go elsewhere it stays on top of ours, and a thief, in need a spare, gets at both from the other end.
     if (!wp_worker_defer(self, found)) break;
   }
-  help_until_done(self, job);
+  help_until_set(self, &job->latch);
+  return false;
 }
 
 static bool fork_job(wp_worker *self, wp_stack_job *job) {
@@ -142,6 +144,7 @@ static wp_status enter(wp_thread_pool *pool, void (*body)(wp_worker *self, void 
   wp_status status = wp_thread_pool_submit(pool, job);
   if (status != WP_OK) return status;
   if (self == NULL) {
+    wp_word_spin(&entrance.latch.state, WP_LATCH_SET, 0);
     wp_latch_wait(&entrance.latch);
   } else {
     wait_asleep(&entrance.latch);  // a worker of another pool
@@ -165,11 +168,8 @@ static void join_pair(wp_worker *self, void *context) {
   job.range = NULL;
   bool forked = fork_job(self, &job);
   pair->call(pair->a.first, pair->a.second, 0, 0);
-  if (forked) {
-    join_job(self, &job);
-  } else {
-    run_body(self, &job);  // the deque is at its limit: there is more than enough to steal
-  }
+  // Not forked: the deque is at its limit, and there is more than enough to steal.
+  if (!forked || take_back(self, &job)) run_body(self, &job);
 }
 
 wp_status wp_join(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed a, wp_borrowed b) {
@@ -195,7 +195,7 @@ static void perform(wp_worker *self, wp_range *range, size_t begin, size_t end) 
       job.end = end;
       if (fork_job(self, &job)) {
         perform(self, range, begin, job.begin);
-        join_job(self, &job);
+        if (take_back(self, &job)) run_body(self, &job);
         return;
       }
     }
@@ -219,4 +219,118 @@ wp_status wp_concurrent_perform(wp_thread_pool *pool, wp_borrowed_call call, wp_
   range.grain = grain == 0 ? 1 : grain;
   range.count = count;
   return enter(pool, perform_all, &range);
+}
+
+// MARK: Groups
+
+typedef struct wp_group_state {
+  wp_thread_pool *pool;
+  wp_job_function call;
+  void *context;
+  wp_worker *owner;
+  /// Calls that have not returned, and the owner. Whoever brings it to 0 sets the latch, as the last thing it does here.
+  wp_atomic_u32 left;
+  wp_latch latch;
+} wp_group_state;
+
+WP_STATIC_ASSERT(sizeof(wp_group_state) <= sizeof(wp_group), "there is room for one");
+
+static wp_group_state *state_of(wp_group *group) { return (wp_group_state *)(void *)group; }
+
+static void leave_group(wp_group_state *state) {
+  // Releases what the call did, acquires what the others did, for the owner: edge DONE carries both on.
+  if (wp_atomic_fetch_sub(&state->left, 1, wp_acq_rel) == 1) wp_latch_set(&state->latch);
+}
+
+static void run_call(void *argument) {
+  wp_group_state *state = (wp_group_state *)argument;
+  state->call(state->context);
+  leave_group(state);
+}
+
+bool wp_group_begin(wp_group *group, wp_thread_pool *pool, wp_job_function call, void *context) {
+  wp_worker *self = wp_worker_current();
+  if (self == NULL || self->pool != pool) return false;
+  wp_group_state *state = state_of(group);
+  state->pool = pool;
+  state->call = call;
+  state->context = context;
+  state->owner = self;
+  wp_atomic_init(&state->left, 1u);
+  wp_latch_init(&state->latch);
+  return true;
+}
+
+void wp_group_spawn(wp_group *group) {
+  wp_group_state *state = state_of(group);
+  wp_atomic_fetch_add(&state->left, 1, wp_relaxed);
+  wp_job job;
+  job.code = (uintptr_t)run_call | WP_JOB_STRUCTURED;
+  job.argument = state;
+  if (wp_thread_pool_submit(state->pool, job) != WP_OK) run_call(state);
+}
+
+void wp_group_wait(wp_group *group) {
+  wp_group_state *state = state_of(group);
+  leave_group(state);
+  help_until_set(state->owner, &state->latch);
+}
+
+// MARK: Closures
+
+// Defined by the Swift layer, as functions that take a closure. Weak: a C program does without.
+extern void wp_swift_call(void *first, void *second, size_t begin, size_t end) __attribute__((weak));
+extern void wp_swift_call_with(void *first, void *second, const void *context, size_t begin, size_t end)
+    __attribute__((weak));
+
+static wp_borrowed borrowed(void *first, void *second) {
+  wp_borrowed work;
+  work.first = first;
+  work.second = second;
+  return work;
+}
+
+wp_fork_status wp_fork_closure(void *first, void *second, wp_thread_pool *pool, wp_fork *fork) {
+  wp_worker *self = wp_worker_current();
+  if (self == NULL || self->pool != pool) return WP_FORK_OUTSIDE;
+  wp_stack_job *job = (wp_stack_job *)(void *)fork;
+  job->call = wp_swift_call;
+  job->work = borrowed(first, second);
+  job->range = NULL;
+  job->owner = self;
+  return fork_job(self, job) ? WP_FORK_PUSHED : WP_FORK_REFUSED;
+}
+
+bool wp_fork_end(wp_fork *fork) {
+  wp_stack_job *job = (wp_stack_job *)(void *)fork;
+  return take_back(job->owner, job);
+}
+
+wp_status wp_join_closures(void *first_a, void *second_a, void *first_b, void *second_b, wp_thread_pool *pool) {
+  return wp_join(pool, wp_swift_call, borrowed(first_a, second_a), borrowed(first_b, second_b));
+}
+
+wp_status wp_perform_closure(void *first, void *second, wp_thread_pool *pool, size_t count, size_t grain) {
+  return wp_concurrent_perform(pool, wp_swift_call, borrowed(first, second), count, grain);
+}
+
+typedef struct wp_closure_with {
+  void *first;
+  void *second;
+  const void *context;
+} wp_closure_with;
+
+static void call_with(void *first, void *second, size_t begin, size_t end) {
+  (void)second;
+  const wp_closure_with *closure = (const wp_closure_with *)first;
+  wp_swift_call_with(closure->first, closure->second, closure->context, begin, end);
+}
+
+wp_status wp_perform_closure_with(void *first, void *second, wp_thread_pool *pool, size_t count, size_t grain,
+                                  const void *context) {
+  wp_closure_with closure;
+  closure.first = first;
+  closure.second = second;
+  closure.context = context;
+  return wp_concurrent_perform(pool, call_with, borrowed(&closure, NULL), count, grain);
 }

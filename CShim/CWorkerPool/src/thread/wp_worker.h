@@ -49,6 +49,8 @@ typedef struct wp_worker {
   // The worker's own.
   uint32_t tick;
   uint32_t random;
+  /// Size of the last batch from an injector; 0 when the last look found none.
+  uint32_t last_batch;
 } wp_worker;
 
 /// One NUMA node's part of a pool.
