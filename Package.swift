@@ -62,8 +62,8 @@ let package = Package(
       name: "FuturesExample", dependencies: ["WorkerPool", argumentParser], path: "Sources/Examples/Futures"),
     .executableTarget(name: "AsyncBridgeExample", dependencies: ["WorkerPool"], path: "Sources/Examples/AsyncBridge"),
     .target(name: "TestSupport", dependencies: ["WorkerPool"], path: "Tests/TestSupport"),
-    .testTarget(name: "PrimeWorkloadTests", dependencies: ["CPrimeVectors", "PrimeWorkload", "WorkerPool"]),
-    .testTarget(name: "PrimesCLITests", dependencies: ["primes", "TestSupport"]),
+    .testTarget(name: "PrimeWorkloadTests", dependencies: ["CPrimeVectors", "PrimeWorkload"]),
+    .testTarget(name: "PrimesCLITests", dependencies: ["PrimeWorkload", "primes", "TestSupport"]),
     .testTarget(
       name: "ExampleTests",
       dependencies: ["ProcessPoolExample", "FuturesExample", "AsyncBridgeExample", "TestSupport"]),

@@ -52,7 +52,7 @@ struct VectorTrialDivision {
     typealias Products = SIMD8<UInt32>
     let numbers = Lanes(repeating: UInt16(truncatingIfNeeded: number))
     let scaled = Products(repeating: (number >> shift) + 1)
-    var divisors = Lanes(0, 1, 2, 3, 4, 5, 6, 7) &+ UInt16(start)
+    var divisors = Lanes(repeating: UInt16(truncatingIfNeeded: start)) &+ Lanes(0, 1, 2, 3, 4, 5, 6, 7)
     var divisor = Int(start)
     while divisor < end {
       let reciprocals = narrow.load(fromByteOffset: divisor * 2, as: Lanes.self)
