@@ -27,11 +27,10 @@ private let vectorKernels = PrimeKernel.allCases.filter { $0 != .scalar && $0.is
   @Test(arguments: vectorKernels)
   func everyNumberBelow200000(kernel: PrimeKernel) {
     let wrong = (0..<200_000).filter { isPrime($0, by: kernel) != PrimeWorkload.isPrime($0) }
-    #expect(wrong == [])
+    #expect(wrong.prefix(10) == [])
   }
 
   /// The last vectors of divisors are full, hold one, or lack one: roots beside the multiples of all lane counts.
-  /// The numbers whose smallest divisor is the root itself are the squares of primes.
   @Test func rootsAtTheEdgesOfVectors() {
     let powers: [UInt32] = (5...16).map { 1 << $0 }
     let multiples = Set(stride(from: 32, through: 1024, by: 4)).union(powers.flatMap { [$0, $0 / 2 * 3] })
@@ -44,7 +43,7 @@ private let vectorKernels = PrimeKernel.allCases.filter { $0 != .scalar && $0.is
     }
   }
 
-  /// A prime is never found composite by a lane, and its square always is, by the last.
+  /// A prime is never found composite by a lane, and its square always is, by the last lane that counts.
   @Test func squaresOfPrimesAndProductsOfNeighbours() {
     // Around the squares that have 16, 24, 27, 28, 31 and 32 bits, where another way of dividing begins or ends.
     let borders: [UInt32] = [8, 31, 64, 256, 1024, 4096, 8192, 11_585, 16_384, 32_768, 46_340, 65_400]
@@ -101,7 +100,7 @@ private let vectorKernels = PrimeKernel.allCases.filter { $0 != .scalar && $0.is
     let table = wp_primes_wide_reciprocals()
     #expect(table[0] == 0 && table[1] == 0)
     let divisors = 2..<Int(WP_PRIMES_WIDE_COUNT)
-    #expect(divisors.filter { Int(table[$0]) != ((1 << 32) + $0 - 1) / $0 } == [])
+    #expect(divisors.filter { Int(table[$0]) != ((1 << 32) + $0 - 1) / $0 }.prefix(10) == [])
   }
 
   @Test func narrowOnesAreRoundedUp() {
@@ -110,7 +109,7 @@ private let vectorKernels = PrimeKernel.allCases.filter { $0 != .scalar && $0.is
       let shift = Int.bitWidth - 1 - divisor.leadingZeroBitCount - 1
       return Int(table[divisor]) != ((1 << (16 + shift)) + divisor - 1) / divisor
     }
-    #expect(wrong == [])
+    #expect(wrong.prefix(10) == [])
   }
 
   /// Largest root of each length, and the lanes beyond it.
