@@ -13,7 +13,7 @@ struct Piece: Sendable {
 ///
 /// A small limit stays one task. A large one becomes so many pieces of equal cost that the last piece of a run is
 /// a small part of it, however many workers there are; it takes about 3 ms by the scalar kernel and a tenth of that by
-/// vectors, long beside the microseconds of a task's way to a worker and back.
+/// wide vectors, long beside the microseconds of a task's way to a worker and back.
 struct Plan: Sendable {
   /// The cost of a piece, unless that made more than `mostPieces` of a limit.
   static let pieceCost = 2.5e7
