@@ -18,9 +18,10 @@ ENGINE := CShim/CWorkerPool
 ENGINE_SOURCES := $(wildcard $(ENGINE)/src/*/*.c)
 ENGINE_HEADERS := $(wildcard $(ENGINE)/include/*.h $(ENGINE)/src/*/*.h)
 CXX_FILES := $(wildcard $(ENGINE)/include/*.h $(ENGINE)/src/queue/*.[ch] $(ENGINE)/src/park/*.[ch])
+PRIMES_SOURCES := $(wildcard CShim/CPrimeVectors/src/*.c)
 # Test drivers and the C program.
 C_TEST_SOURCES := $(wildcard Tests/*/*.c)
-C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include
+C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -ICShim/CPrimeVectors/include
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
@@ -75,7 +76,7 @@ lint-swift:
 # legible to it: the public headers for users, the queues and what they sleep on for a model checker.
 lint-c:
 	@.ci/need gcc=gcc g++=g++
-	for file in $(ENGINE_SOURCES) $(C_TEST_SOURCES); do \
+	for file in $(ENGINE_SOURCES) $(PRIMES_SOURCES) $(C_TEST_SOURCES); do \
 	  gcc $(C_FLAGS) $(WARNINGS) -O2 -S -o /dev/null $$file; \
 	  clang $(C_FLAGS) $(WARNINGS) -Watomic-implicit-seq-cst -fsyntax-only $$file; done
 	for file in $(CXX_FILES); do for compiler in g++ clang++; do \

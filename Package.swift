@@ -9,6 +9,8 @@ let package = Package(
     .library(name: "WorkerPool", targets: ["WorkerPool"]),
     .library(name: "WorkerPoolFoundation", targets: ["WorkerPoolFoundation"]),
     .library(name: "CWorkerPool", targets: ["CWorkerPool"]),
+    // For the package in Sources/bench, which shares the sources of PrimeWorkload.
+    .library(name: "_CPrimeVectors", targets: ["CPrimeVectors"]),
     .executable(name: "primes", targets: ["primes"]),
     .executable(name: "process-pool", targets: ["ProcessPoolExample"]),
     .executable(name: "futures", targets: ["FuturesExample"]),
@@ -51,7 +53,8 @@ let package = Package(
     .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
 
     // The programs and what they compute.
-    .target(name: "PrimeWorkload", dependencies: ["WorkerPool"]),
+    .target(name: "CPrimeVectors", path: "CShim/CPrimeVectors"),
+    .target(name: "PrimeWorkload", dependencies: ["CPrimeVectors", "WorkerPool"]),
     .executableTarget(name: "primes", dependencies: ["PrimeWorkload", "WorkerPool", argumentParser]),
     .executableTarget(
       name: "ProcessPoolExample", dependencies: ["PrimeWorkload", "WorkerPool"], path: "Sources/Examples/ProcessPool"),
@@ -59,8 +62,8 @@ let package = Package(
       name: "FuturesExample", dependencies: ["WorkerPool", argumentParser], path: "Sources/Examples/Futures"),
     .executableTarget(name: "AsyncBridgeExample", dependencies: ["WorkerPool"], path: "Sources/Examples/AsyncBridge"),
     .target(name: "TestSupport", dependencies: ["WorkerPool"], path: "Tests/TestSupport"),
-    .testTarget(name: "PrimeWorkloadTests", dependencies: ["PrimeWorkload"]),
-    .testTarget(name: "PrimesCLITests", dependencies: ["primes", "TestSupport"]),
+    .testTarget(name: "PrimeWorkloadTests", dependencies: ["CPrimeVectors", "PrimeWorkload"]),
+    .testTarget(name: "PrimesCLITests", dependencies: ["PrimeWorkload", "primes", "TestSupport"]),
     .testTarget(
       name: "ExampleTests",
       dependencies: ["ProcessPoolExample", "FuturesExample", "AsyncBridgeExample", "TestSupport"]),

@@ -17,7 +17,10 @@ let package = Package(
     // The folder of the library's target PrimeWorkload, by a link: it is no product, and target names are unique.
     .target(
       name: "BenchedPrimes",
-      dependencies: [.product(name: "WorkerPool", package: "swift-worker-pool")],
+      dependencies: [
+        .product(name: "WorkerPool", package: "swift-worker-pool"),
+        .product(name: "_CPrimeVectors", package: "swift-worker-pool"),
+      ],
       path: "Sources/PrimeWorkload"),
     .executableTarget(
       name: "bench",

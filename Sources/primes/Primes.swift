@@ -1,4 +1,5 @@
 import ArgumentParser
+import PrimeWorkload
 import WorkerPool
 
 @main
@@ -21,6 +22,16 @@ struct Primes: ParsableCommand {
 
   @Option(parsing: .unconditional, help: "What runs the work: sequential, threads, processes or all.")
   var executor = ExecutorChoice.all
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp(
+      "How numbers are tested: scalar, simd or auto.",
+      discussion: """
+        The same trial division on every executor: one divisor at a time, or vectors of them as wide as the CPU has. \
+        auto takes whichever is faster, which is simd on all CPUs so far.
+        """))
+  var kernel = KernelChoice.auto
 
   @Option(
     name: .customLong("repeat"),
@@ -47,7 +58,7 @@ struct Primes: ParsableCommand {
   }
 
   func run() throws {
-    let plan = Plan(limits: limits)
+    let plan = Plan(limits: limits, kernel: kernel.kernel)
     let report = try measureAll(plan)
     print(json ? try report.json() : report.text)
     if !report.agree {
@@ -82,7 +93,7 @@ struct Primes: ParsableCommand {
     }
 
     for runner in runners {
-      try runner.warmUp()
+      try runner.warmUp(plan.kernel)
     }
     var measured: [[TimedRun]] = Array(repeating: [], count: runners.count)
     for _ in 0..<repetitions {
@@ -92,7 +103,7 @@ struct Primes: ParsableCommand {
         measured[index].append(try runner.run(plan, progress: &progress))
       }
     }
-    return Report(limits: limits, runners: runners, measured: measured)
+    return Report(limits: limits, kernel: plan.kernel, runners: runners, measured: measured)
   }
 }
 
@@ -101,6 +112,13 @@ enum ExecutorChoice: String, CaseIterable, Codable, ExpressibleByArgument {
   case sequential, threads, processes, all
 
   func includes(_ other: ExecutorChoice) -> Bool { self == .all || self == other }
+}
+
+/// The values of `--kernel`.
+enum KernelChoice: String, CaseIterable, ExpressibleByArgument {
+  case scalar, simd, auto
+
+  var kernel: PrimeKernel { self == .scalar ? .scalar : .widest }
 }
 
 private func parseLimits(_ text: String) throws -> [UInt32] {

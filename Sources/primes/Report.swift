@@ -1,4 +1,5 @@
 import Foundation
+import PrimeWorkload
 
 /// Everything that was measured; its JSON form is what `--json` prints.
 struct Report: Codable {
@@ -17,15 +18,18 @@ struct Report: Codable {
   }
 
   var limits: [UInt32]
+  /// What every executor tested numbers with: `auto` and `simd` are resolved.
+  var kernel: PrimeKernel
   /// Whether all executors and repetitions gave the same results.
   var agree: Bool
   var runs: [Run]
 
   /// - Parameter measured: For each runner, its repetitions.
-  init(limits: [UInt32], runners: [any Runner], measured: [[TimedRun]]) {
+  init(limits: [UInt32], kernel: PrimeKernel, runners: [any Runner], measured: [[TimedRun]]) {
     let sequential = zip(runners, measured).first { $0.0.kind == .sequential }?.1
     let expected = measured.first?.first?.results
     self.limits = limits
+    self.kernel = kernel
     agree = measured.joined().allSatisfy { $0.results == expected }
     runs = zip(runners, measured).map { runner, repetitions in
       var repetitions = repetitions
@@ -54,7 +58,7 @@ struct Report: Codable {
       let name = run.executor.rawValue.padding(toLength: 12, withPad: " ", startingAt: 0)
       let speedup = run.medianSpeedup.map { String(format: "%6.2f×", $0) } ?? "      –"
       let results = run.results.map(String.init).joined(separator: " ")
-      let workers = "\(run.workers) worker\(run.workers == 1 ? "" : "s")"
+      let workers = "\(run.workers) worker\(run.workers == 1 ? "" : "s"), \(kernel)"
       return name + String(format: "%10.4f s", run.medianWallSeconds) + speedup + "  [\(results)]  \(workers)"
     }.joined(separator: "\n")
   }

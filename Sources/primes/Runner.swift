@@ -6,7 +6,7 @@ protocol Runner {
   var kind: ExecutorChoice { get }
   var workerCount: Int { get }
   /// Lets every worker touch what the timed runs use.
-  func warmUp() throws
+  func warmUp(_ kernel: PrimeKernel) throws
   func run(_ plan: Plan, progress: inout ProgressBar) throws -> TimedRun
 }
 
@@ -15,8 +15,8 @@ struct SequentialRunner: Runner {
   let kind = ExecutorChoice.sequential
   let workerCount = 1
 
-  func warmUp() {
-    _ = countPrimes(below: 10_000)
+  func warmUp(_ kernel: PrimeKernel) {
+    _ = countPrimes(in: 0..<10_000, kernel: kernel)
   }
 
   func run(_ plan: Plan, progress: inout ProgressBar) -> TimedRun {
@@ -37,9 +37,9 @@ struct PoolRunner<Executor: JobExecutor>: Runner {
 
   var workerCount: Int { executor.maxWorkers }
 
-  func warmUp() throws {
+  func warmUp(_ kernel: PrimeKernel) throws {
     // Short, but long enough that one worker cannot take them all before the others have woken.
-    let jobs = (0..<8 * workerCount).map { TimedCount(piece: $0, lower: 0, upper: 10_000) }
+    let jobs = (0..<8 * workerCount).map { TimedCount(piece: $0, lower: 0, upper: 10_000, kernel: kernel) }
     _ = try executor.map(jobs, chunkSize: 1)
   }
 

@@ -7,6 +7,7 @@ struct TimedCount: Job, BitwiseWireCodable {
   var piece: Int
   var lower: UInt32
   var upper: UInt32
+  var kernel: PrimeKernel
 
   struct Output: BitwiseWireCodable, Sendable {
     var piece: Int
@@ -18,7 +19,7 @@ struct TimedCount: Job, BitwiseWireCodable {
   }
 
   func run() -> Output {
-    let count = countPrimes(in: lower..<upper)
+    let count = countPrimes(in: lower..<upper, kernel: kernel)
     return Output(piece: piece, count: count, end: monotonicNanoseconds(), worker: currentThreadID())
   }
 }
@@ -26,7 +27,7 @@ struct TimedCount: Job, BitwiseWireCodable {
 extension TimedCount {
   init(_ piece: Int, of plan: Plan) {
     let range = plan.pieces[piece].range
-    self.init(piece: piece, lower: range.lowerBound, upper: range.upperBound)
+    self.init(piece: piece, lower: range.lowerBound, upper: range.upperBound, kernel: plan.kernel)
   }
 }
 

@@ -16,6 +16,8 @@ import Testing
     (["--limits", ""], "''", "at least one limit"),
     (["--limits", "1,,2"], "''", "whole number from 0 to 4294967295"),
     (["--executor", "gpu"], "'gpu'", "'sequential', 'threads', 'processes' or 'all'"),
+    (["--kernel", "avx9"], "'avx9'", "'scalar', 'simd' or 'auto'"),
+    (["--kernel", ""], "''", "'scalar', 'simd' or 'auto'"),
     (["--repeat", "0"], "'0'", "whole number from 1"),
     (["--limits"], "--limits", "Missing value"),
     (["--speed", "9"], "--speed", "Unknown option"),

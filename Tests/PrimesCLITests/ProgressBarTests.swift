@@ -45,7 +45,7 @@ import Testing
     private static let longLimit = 8_000_000
   #endif
   /// Longer than the bar's delay.
-  private static let longWork = ["--executor", "sequential", "--limits", "\(longLimit)"]
+  private static let longWork = ["--executor", "sequential", "--kernel", "scalar", "--limits", "\(longLimit)"]
 
   @Test func drawsNothingWithoutATerminal() async throws {
     let result = try await runProduct("primes", Self.longWork)

@@ -1,4 +1,5 @@
 import Foundation
+import PrimeWorkload
 import TestSupport
 import Testing
 
@@ -31,12 +32,39 @@ import Testing
     #expect((run.medianSpeedup == nil) == (choice != .sequential))
   }
 
+  @Test(arguments: KernelChoice.allCases)
+  func saysWhichKernelRan(choice: KernelChoice) async throws {
+    let arguments = ["--limits", "100000,70", "--workers", "2", "--kernel", choice.rawValue]
+    let expected = choice == .scalar ? PrimeKernel.scalar : .widest
+    let text = try await runProduct("primes", arguments)
+    #expect(text.status == 0)
+    #expect(text.outputLines.count == 3)
+    for line in text.outputLines {
+      #expect(line.contains("[9592 19]"))
+      #expect(line.hasSuffix(", \(expected)"))
+    }
+
+    let json = try await runProduct("primes", arguments + ["--json"])
+    #expect(json.output.contains("\"kernel\" : \"\(expected)\""))
+    let report = try JSONDecoder().decode(Report.self, from: Data(json.output.utf8))
+    #expect(report.agree)
+    #expect(report.runs.map(\.results) == Array(repeating: [9592, 19], count: 3))
+  }
+
+  /// Every piece takes the kernel along, to workers in other processes as well.
+  @Test func jobsCarryTheKernel() throws {
+    for kernel in PrimeKernel.allCases {
+      let plan = Plan(limits: [100], kernel: kernel)
+      #expect(TimedCount(0, of: plan).kernel == kernel)
+    }
+  }
+
   @Test func reportsEveryRepetitionAndWorker() async throws {
     let result = try await runProduct(
       "primes", ["--limits", "300000,50000", "--workers", "3", "--repeat", "3", "--json"])
     #expect(result.status == 0)
     let report = try JSONDecoder().decode(Report.self, from: Data(result.output.utf8))
-    let pieces = Plan(limits: [300_000, 50_000]).pieces.count
+    let pieces = Plan(limits: [300_000, 50_000], kernel: .scalar).pieces.count
     #expect(report.agree)
     #expect(report.runs.map(\.executor) == [.sequential, .threads, .processes])
     #expect(report.runs.map(\.workers) == [1, 3, 3])
@@ -60,14 +88,14 @@ import Testing
 
 @Suite struct PlanTests {
   @Test func smallLimitsStayWhole() {
-    let plan = Plan(limits: [50_000, 100, 0, 50_000])
+    let plan = Plan(limits: [50_000, 100, 0, 50_000], kernel: .scalar)
     #expect(plan.pieces.map(\.range) == [0..<50_000, 0..<100, 0..<50_000])
     #expect(plan.pieces.map(\.limitIndex) == [0, 1, 3])
   }
 
   @Test(arguments: [5_000_000, UInt32.max])
   func largeLimitsAreCutForBalance(limit: UInt32) {
-    let plan = Plan(limits: [limit])
+    let plan = Plan(limits: [limit], kernel: .scalar)
     #expect(plan.pieces.count >= 256)
     #expect(plan.pieces.count <= Plan.mostPieces)
     #expect(plan.numbers == Int(limit))
@@ -75,7 +103,7 @@ import Testing
   }
 
   @Test func largestComesFirst() {
-    let plan = Plan(limits: [100, 50_000, 1000])
+    let plan = Plan(limits: [100, 50_000, 1000], kernel: .scalar)
     #expect(plan.largestFirst == [1, 2, 0])
   }
 }
@@ -93,8 +121,11 @@ import Testing
     }
     let runners = [SequentialRunner(), SequentialRunner()]
     let (right, wrong) = (run([25]), run([24]))
-    #expect(Report(limits: [100], runners: runners, measured: [[right, right], [right, right]]).agree)
-    #expect(!Report(limits: [100], runners: runners, measured: [[right, right], [right, wrong]]).agree)
-    #expect(!Report(limits: [100], runners: runners, measured: [[wrong, right], [right, right]]).agree)
+    func agree(_ measured: [[TimedRun]]) -> Bool {
+      Report(limits: [100], kernel: .scalar, runners: runners, measured: measured).agree
+    }
+    #expect(agree([[right, right], [right, right]]))
+    #expect(!agree([[right, right], [right, wrong]]))
+    #expect(!agree([[wrong, right], [right, right]]))
   }
 }
