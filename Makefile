@@ -32,10 +32,11 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c tsan asan model bench bench-peers bench-smoke bench-test lint lint-swift lint-c format setup clean
+.PHONY: help run test test-consumer test-c tsan asan model bench bench-peers bench-smoke bench-test \
+  bench-binary lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Build in release mode and run the main job (ARGS="--limits 5000000 --workers 2").
 	@swift build -c release --product primes
@@ -67,24 +68,22 @@ model: ## Check the protocols of queue, sleep and future with the Spin model che
 	@.ci/need spin=spin gcc=gcc
 	@Tests/Models/run.sh
 
-bench: .build/bench-binary ## Compare with other pools of Swift, 5 minutes (ONLY=fanout,pingpong ROUNDS=3 BASE=old.json).
+bench: bench-binary ## Compare with other pools of Swift, 5 minutes (ONLY=fanout,pingpong ROUNDS=3 BASE=old.json).
 	@$(BENCH) $(BENCH_OPTIONS)
 
-bench-peers: .build/bench-binary ## The same with oneTBB, rayon, ForkJoinPool, Go and Python, too.
+bench-peers: bench-binary ## The same with oneTBB, rayon, ForkJoinPool, Go and Python, too.
 	@$(MAKE) --no-print-directory -C Sources/bench/Peers OUT=$(CURDIR)/.build/peers
 	@$(BENCH) $(BENCH_OPTIONS) --peers .build/peers/peers.tsv
 
 # Whether all benchmarks run and answer rightly, in seconds; how fast, it does not say.
-bench-smoke: .build/bench-binary
+bench-smoke: bench-binary
 	@$(BENCH) --smoke --rounds 3 --output .build/bench-smoke
-	@python3 -m json.tool .build/bench-smoke/results.json >/dev/null
 
 # Built as the benchmarks are, so that nothing is built twice.
 bench-test: setup
 	swift test --disable-xctest --disable-testable-imports -c release --package-path Sources/bench --scratch-path .build/bench-package
 
-.PHONY: .build/bench-binary
-.build/bench-binary: setup
+bench-binary: setup
 	@$(BUILD_DEPENDENT) -c release --product bench --package-path Sources/bench --scratch-path .build/bench-package
 
 lint: setup lint-swift lint-c ## Check format and warnings of Swift, C, and C as C++.

@@ -61,7 +61,8 @@ public struct Comparison: Sendable {
       guard let reference = find(Self.ours, workers: Self.referenceWidth) else { return nil }
       return pairedRatio(series.wall, over: reference.wall)
     }
-    guard series.subject != Self.ours, let ours = find(Self.ours) else { return nil }
+    // Idling takes all subjects the same time.
+    guard series.subject != Self.ours, series.extras["switches"] == nil, let ours = find(Self.ours) else { return nil }
     return pairedRatio(ours.wall, over: series.wall)
   }
 

@@ -17,8 +17,8 @@ public func resultsTable(_ comparisons: [Comparison]) -> String {
     Times are per operation; cpu is that of all threads. ours/it: median over the rounds of ours over that subject in \
     the same round.
     """
-  let note = comparisons.contains(where: \.isAboutWidth) ? "\nIn `wide`, where ours stands alone: this width over 2." : ""
-  return table.text + "\n\n" + notes + note
+  let isAboutWidth = comparisons.contains(where: \.isAboutWidth)
+  return table.text + "\n\n" + notes + (isAboutWidth ? " Where ours stands alone: this width over 2." : "")
 }
 
 private func remarks(_ row: Row, in comparison: Comparison) -> String {

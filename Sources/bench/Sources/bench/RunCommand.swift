@@ -44,10 +44,13 @@ struct RunCommand: ParsableCommand {
     }
     let rows = comparisons.flatMap(\.rows)
     try write(rows, comparisons.map { Chart(title: $0.bench, rows: $0.rows) })
+    if smoke { try check(readBase(folder.appendingPathComponent("results.json").path), is: rows) }
     print(resultsTable(comparisons))
     if !smoke, let table = floorsTable(comparisons) { print("\nFloors\n\n" + table) }
     if let base { print("\nOurs, then and now\n\n" + baseTable(now: rows, base: base)) }
   }
+
+  private var folder: URL { URL(fileURLWithPath: output, isDirectory: true) }
 
   private func chosenBenches() throws -> [Bench] {
     guard let only, !only.isEmpty else { return Bench.all }
@@ -77,7 +80,6 @@ struct RunCommand: ParsableCommand {
 
   private func write(_ rows: [Row], _ charts: [Chart]) throws {
     let machine = Machine()
-    let folder = URL(fileURLWithPath: output, isDirectory: true)
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -93,10 +93,12 @@ private final class ElementCounter: NSObject, XMLParserDelegate {
 
 @Suite struct PeersTests {
   @Test func readsNamesCommandsAndDivisors() throws {
-    let peers = try parsePeers("# peers\nrayon\tpeers/rayon\n\njava-fjp\tjava -cp peers Main\t1\npython\tpython3 p.py\t50\n")
+    let peers = try parsePeers(
+      "# peers\nrayon\tpeers/rayon\n\njava-fjp\tjava -cp peers Main\t1\npython\tpython3 p.py\t50\n")
     #expect(
       peers == [
-        Peer(name: "rayon", command: ["peers/rayon"]), Peer(name: "java-fjp", command: ["java", "-cp", "peers", "Main"]),
+        Peer(name: "rayon", command: ["peers/rayon"]),
+        Peer(name: "java-fjp", command: ["java", "-cp", "peers", "Main"]),
         Peer(name: "python", command: ["python3", "p.py"], divisor: 50),
       ])
   }

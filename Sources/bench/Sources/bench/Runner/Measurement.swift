@@ -81,7 +81,8 @@ struct Measurement {
 
   private func warn(of count: Int) {
     guard count > 0, !isSmoke else { return }
-    note("warning: in \(count) of \(rounds) rounds of \(bench.name.rawValue) others used more than \(Self.tolerable) CPUs")
+    let rounds = "\(count) of \(rounds) rounds of \(bench.name.rawValue)"
+    note("warning: in \(rounds) the rest of the machine used more than \(Self.tolerable) CPUs")
   }
 }
 

@@ -8,7 +8,8 @@ func dispatch(_ bench: BenchName, n: Int) -> Workload? {
   case .fanout: return fanout(n) { latch in queue.async { latch.countDown() } }
   case .contend: return contend(n) { latch in queue.async { latch.countDown() } }
   case .fireAndForget:
-    return fireAndForget(n, run: { queue.async(execute: $0) }) { latch in queue.async { latch.countDown() } }
+    return fireAndForget(
+      n, run: { queue.async(execute: $0) }, submit: { latch in queue.async { latch.countDown() } })
   case .idle: return idle { latch in queue.async { latch.countDown() } }
   case .spawnFib: return spawnFib(n, fib)
   case .pingpong:

@@ -11,15 +11,15 @@ func idle(_ submit: @escaping (Latch) throws -> Void) -> Workload {
       _ = try burst.round()()
       Thread.sleep(forTimeInterval: 0.1)
       before = contextSwitches()
-    }
-  ) {
-    Thread.sleep(forTimeInterval: 2)
-    return {
-      // A thread that is gone by now cannot be asked, and one that came has been running since.
-      let switches = contextSwitches().map { thread, count in count - before[thread, default: 0] }
-      return ["switches": Double(switches.reduce(0, +))]
-    }
-  }
+    },
+    round: {
+      Thread.sleep(forTimeInterval: 2)
+      return {
+        // A thread that is gone by now cannot be asked, and one that came has been running since.
+        let switches = contextSwitches().map { thread, count in count - before[thread, default: 0] }
+        return ["switches": Double(switches.reduce(0, +))]
+      }
+    })
 }
 
 /// Voluntary and involuntary context switches of every thread but the main one.

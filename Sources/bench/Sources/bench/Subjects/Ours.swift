@@ -6,7 +6,8 @@ func ours(_ bench: BenchName, workers: Int, n: Int) throws -> Workload? {
   case .fanout, .wide: return fanout(n) { latch in try pool.execute { latch.countDown() } }
   case .contend: return contend(n) { latch in try pool.execute { latch.countDown() } }
   case .fireAndForget:
-    return fireAndForget(n, run: { try pool.execute($0) }) { latch in try pool.execute { latch.countDown() } }
+    return fireAndForget(
+      n, run: { try pool.execute($0) }, submit: { latch in try pool.execute { latch.countDown() } })
   case .idle: return idle { latch in try pool.execute { latch.countDown() } }
   case .fanoutFuture:
     return fanoutFuture(n) {
@@ -24,9 +25,9 @@ func ours(_ bench: BenchName, workers: Int, n: Int) throws -> Workload? {
       try blocking { await withTaskExecutorPreference(pool) { await children() } }
     }
   case .taskAwaits:
-    return taskAwaits(n, isInside: { pool.currentWorkerIndex != nil }) { awaits in
-      try blocking { await withTaskExecutorPreference(pool) { await awaits() } }
-    }
+    return taskAwaits(
+      n, isInside: { pool.currentWorkerIndex != nil },
+      run: { awaits in try blocking { await withTaskExecutorPreference(pool) { await awaits() } } })
   case .pending, .pendingFuture: return oursPending(bench, pool, n: n)
   case .primeKernel: return primeKernel(n, countInSwift)
   }

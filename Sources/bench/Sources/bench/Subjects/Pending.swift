@@ -93,19 +93,20 @@ private func pending(
     warmUp: {
       try blockade()
       open()
-    }, prepare: blockade
-  ) {
-    let tally = Tally(n)
-    let finish = try submitAll(tally)
-    most = max(most, Double(residentBytes() - resident) / Double(n))
-    open()
-    try tally.latch.wait()
-    try finish()
-    return {
-      try check(tally.total, is: n * (n - 1) / 2)
-      return ["bytes": most]
-    }
-  }
+    },
+    prepare: blockade,
+    round: {
+      let tally = Tally(n)
+      let finish = try submitAll(tally)
+      most = max(most, Double(residentBytes() - resident) / Double(n))
+      open()
+      try tally.latch.wait()
+      try finish()
+      return {
+        try check(tally.total, is: n * (n - 1) / 2)
+        return ["bytes": most]
+      }
+    })
 }
 
 /// Resident memory of this process.

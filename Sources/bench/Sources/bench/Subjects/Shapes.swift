@@ -21,7 +21,7 @@ func fanout(_ n: Int, _ submit: @escaping (Latch) throws -> Void) -> Workload {
 /// The same from a task that runs in the pool itself.
 func fireAndForget(
   _ n: Int, run: @escaping (@escaping @Sendable () -> Void) throws -> Void,
-  _ submit: @escaping @Sendable (Latch) throws -> Void
+  submit: @escaping @Sendable (Latch) throws -> Void
 ) -> Workload {
   Workload {
     let latch = Latch(n)

@@ -6,7 +6,8 @@ func swiftConcurrency(_ bench: BenchName, n: Int) -> Workload? {
   case .fanout: fanout(n) { latch in Task.detached { latch.countDown() } }
   case .contend: contend(n) { latch in Task.detached { latch.countDown() } }
   case .fireAndForget:
-    fireAndForget(n, run: { body in Task.detached { body() } }) { latch in Task.detached { latch.countDown() } }
+    fireAndForget(
+      n, run: { body in Task.detached { body() } }, submit: { latch in Task.detached { latch.countDown() } })
   case .idle: idle { latch in Task.detached { latch.countDown() } }
   case .fanoutFuture:
     fanoutFuture(n) {
@@ -22,7 +23,7 @@ func swiftConcurrency(_ bench: BenchName, n: Int) -> Workload? {
   case .mapIrregular: mapIrregular(n) { limits in try sum(limits) { kernel(0..<$0) } }
   case .primes: primes(n) { ranges in try sum(ranges, kernel) }
   case .taskChildren: taskChildren(n) { children in try blocking { await children() } }
-  case .taskAwaits: taskAwaits(n, isInside: isNotOutside) { awaits in try blocking { await awaits() } }
+  case .taskAwaits: taskAwaits(n, isInside: isNotOutside, run: { awaits in try blocking { await awaits() } })
   case .pending, .pendingFuture: pendingTasks(bench, n: n)
   case .wide, .mapUniform, .primeKernel: nil
   }

@@ -26,7 +26,7 @@ func taskChildren(
 /// since an await that stays on the default executor moves nothing.
 func taskAwaits(
   _ n: Int, isInside: @escaping @Sendable () -> Bool,
-  _ run: @escaping (_ awaits: @escaping @Sendable () async -> Int) throws -> Int
+  run: @escaping (_ awaits: @escaping @Sendable () async -> Int) throws -> Int
 ) -> Workload {
   let outside = Outside()
   return Workload {
