@@ -42,7 +42,8 @@ public struct Chart: Sendable {
     let isAboutWidth = rows.count(where: { $0.subject == Comparison.ours }) > 1
     bars = rows.compactMap { row in
       headline.value(row).map { value in
-        let label = isAboutWidth ? "\(row.workers) workers" : row.subject
+        let workers = row.workers == 1 ? "1 worker" : "\(row.workers) workers"
+        let label = isAboutWidth ? workers : row.subject
         return Bar(label: label, value: value, isOurs: row.subject.hasPrefix(Comparison.ours))
       }
     }
@@ -51,16 +52,18 @@ public struct Chart: Sendable {
   /// Beyond this spread the short bars of a linear scale could not be told apart.
   static let spreadOfLinear = 20.0
 
-  /// Lengths between 0 and 1, one per bar. A logarithmic scale begins at the power of ten below the least value.
-  var lengths: (isLogarithmic: Bool, values: [Double]) {
+  /// Where values stand between 0 and 1. A logarithmic scale begins at the power of ten below the least value, and has
+  /// marks at those that follow.
+  private var scale: (marks: [Double], lengths: [Double]) {
     let most = bars.map(\.value).max() ?? 0
     let least = bars.map(\.value).filter { $0 > 0 }.min() ?? 0
     guard least > 0, most / least > Self.spreadOfLinear else {
-      return (false, bars.map { most > 0 ? $0.value / most : 0 })
+      return ([], bars.map { most > 0 ? $0.value / most : 0 })
     }
     let origin = log10(least).rounded(.down)
     let span = log10(most) - origin
-    return (true, bars.map { $0.value > 0 ? max(0, (log10($0.value) - origin) / span) : 0 })
+    let marks = stride(from: 1, through: span, by: 1).map { $0 / span }
+    return (marks, bars.map { $0.value > 0 ? max(0, (log10($0.value) - origin) / span) : 0 })
   }
 
   /// A file of its own.
@@ -110,14 +113,18 @@ public struct Chart: Sendable {
   private var height: Double { Style.titleHeight + Double(bars.count) * Style.barPitch }
 
   private func draw(in svg: inout SVG, x: Double, y: Double, width: Double) {
-    let (isLogarithmic, lengths) = lengths
+    let (marks, lengths) = scale
     svg.text(title, x: x, y: y + 14, size: 14, fill: Style.ink, bold: true)
     svg.text(
-      headline.rawValue + (isLogarithmic ? ", log scale" : ""), x: x + width, y: y + 14, size: 11, fill: Style.faint,
+      headline.rawValue + (marks.isEmpty ? "" : ", log scale, a line per power of ten"), x: x + width, y: y + 14, size: 11, fill: Style.faint,
       anchor: .end)
     let left = x + Style.labelWidth
     let room = width - Style.labelWidth - Style.valueWidth
     let top = y + Style.titleHeight
+    for mark in [0] + marks {
+      let markX = left + mark * room
+      svg.line(x1: markX, y1: top, x2: markX, y2: top + Double(bars.count) * Style.barPitch, stroke: Style.axis)
+    }
     for (index, bar) in bars.enumerated() {
       let middle = top + (Double(index) + 0.5) * Style.barPitch
       // A sliver shows that there is a bar.
@@ -128,6 +135,5 @@ public struct Chart: Sendable {
       svg.text(
         headline.readable(bar.value), x: left + length + 6, y: middle + 4, size: 11, fill: Style.ink, bold: bar.isOurs)
     }
-    svg.line(x1: left, y1: top, x2: left, y2: top + Double(bars.count) * Style.barPitch, stroke: Style.axis)
   }
 }

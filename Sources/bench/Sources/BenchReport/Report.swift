@@ -54,7 +54,8 @@ public func baseTable(now: [Row], base: [Row]) -> String {
     ("bench", .left), ("workers", .right), ("then", .right), ("now", .right), ("now/then", .right),
   ])
   for row in now where row.subject == Comparison.ours {
-    let old = base.first { ($0.bench, $0.subject, $0.workers) == (row.bench, row.subject, row.workers) }
+    // Not every bench is proportional to n.
+    let old = base.first { ($0.bench, $0.subject, $0.workers, $0.n) == (row.bench, row.subject, row.workers, row.n) }
     table.append([
       row.bench, String(row.workers), old.map { readableTime($0.medianNs) } ?? "not run", readableTime(row.medianNs),
       old.map { readableRatio(row.medianNs / $0.medianNs) } ?? "",

@@ -83,8 +83,9 @@ struct RunCommand: ParsableCommand {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    try encoder.encode(rows).write(to: folder.appendingPathComponent("results.json"))
-    try encoder.encode(machine).write(to: folder.appendingPathComponent("machine.json"))
+    let newline = Data("\n".utf8)
+    try (encoder.encode(rows) + newline).write(to: folder.appendingPathComponent("results.json"))
+    try (encoder.encode(machine) + newline).write(to: folder.appendingPathComponent("machine.json"))
     for chart in charts {
       try Data(chart.svg.utf8).write(to: folder.appendingPathComponent("\(chart.title).svg"))
     }

@@ -51,6 +51,8 @@ import Testing
     let lines = baseTable(now: fanout.rows, base: old).split(separator: "\n")
     #expect(lines[2].hasPrefix("fanout") && lines[2].hasSuffix("0.50"))
     #expect(baseTable(now: fanout.rows, base: []).contains("not run"))
+    old[0].n += 1
+    #expect(baseTable(now: fanout.rows, base: old).contains("not run"))
   }
 }
 
@@ -69,6 +71,12 @@ import Testing
       #expect(parser.parse(), "\(String(describing: parser.parserError)) in \(svg)")
       #expect(counter.counts["svg"] == 1)
     }
+  }
+
+  @Test func logarithmicChartsMarkPowersOfTen() {
+    // The axis, then 1000 and 10,000 ns; the scale begins at 100.
+    #expect(Chart(title: "fanout", rows: rows([150, 20_000])).svg.split(separator: "<line").count == 1 + 3)
+    #expect(Chart(title: "fanout", rows: rows([150, 1000])).svg.split(separator: "<line").count == 1 + 1)
   }
 
   @Test func everyBarIsDrawnAndLabelled() {

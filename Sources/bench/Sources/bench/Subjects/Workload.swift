@@ -16,6 +16,8 @@ struct Workload {
 
   /// The subject's side of the protocol: `ready`, then a line of JSON for each `go`.
   func serve(n: Int) throws {
+    // The runner ignores it, and we inherit that; but without a runner there is nobody to measure for.
+    signal(SIGPIPE, SIG_DFL)
     if let warmUp { try warmUp() } else { _ = try measured() }
     write("ready")
     while let line = readLine() {
