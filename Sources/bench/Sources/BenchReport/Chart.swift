@@ -115,9 +115,8 @@ public struct Chart: Sendable {
   private func draw(in svg: inout SVG, x: Double, y: Double, width: Double) {
     let (marks, lengths) = scale
     svg.text(title, x: x, y: y + 14, size: 14, fill: Style.ink, bold: true)
-    svg.text(
-      headline.rawValue + (marks.isEmpty ? "" : ", log scale, a line per power of ten"), x: x + width, y: y + 14, size: 11, fill: Style.faint,
-      anchor: .end)
+    let unit = headline.rawValue + (marks.isEmpty ? "" : ", log scale, a line per power of ten")
+    svg.text(unit, x: x + width, y: y + 14, size: 11, fill: Style.faint, anchor: .end)
     let left = x + Style.labelWidth
     let room = width - Style.labelWidth - Style.valueWidth
     let top = y + Style.titleHeight

@@ -26,7 +26,7 @@ enum SubjectName: String, CaseIterable, ExpressibleByArgument {
 struct Bench {
   struct Contestant {
     var subject: SubjectName
-    var workers = 2
+    var workers: Int
     var n: Int
   }
 
@@ -46,12 +46,12 @@ struct Bench {
 extension Bench {
   /// `smaller`: rounds of slow subjects that would otherwise take a second and more.
   fileprivate init(
-    _ name: BenchName, n: Int, _ subjects: [SubjectName], smaller: [SubjectName: Int] = [:], takesPeers: Bool = true,
-    isDivisible: Bool = true, isSideBySide: Bool = false
+    _ name: BenchName, n: Int, _ subjects: [SubjectName], smaller: [SubjectName: Int] = [:], workers: Int = 2,
+    takesPeers: Bool = true, isDivisible: Bool = true, isSideBySide: Bool = false
   ) {
     self.name = name
     self.n = n
-    contestants = subjects.map { Contestant(subject: $0, n: smaller[$0] ?? n) }
+    contestants = subjects.map { Contestant(subject: $0, workers: workers, n: smaller[$0] ?? n) }
     self.takesPeers = takesPeers
     self.isDivisible = isDivisible
     self.isSideBySide = isSideBySide
@@ -84,7 +84,7 @@ extension Bench {
     Bench(.pendingFuture, n: 200_000, [.ours, .swiftConcurrency]),
     Bench(.idle, n: 1, [.ours, .dispatch, .swiftConcurrency, .nio], isDivisible: false, isSideBySide: true),
     // The hot loop of the main job alone: one thread. More kernels go here, and into Subjects/PrimeKernel.swift.
-    Bench(.primeKernel, n: 1_000_000, [.ours, .cO3], takesPeers: false, isDivisible: false),
+    Bench(.primeKernel, n: 1_000_000, [.ours, .cO3], workers: 1, takesPeers: false, isDivisible: false),
   ]
 
   /// Fanout on pools that are wider than the machine: what a lock in the middle would be punished for.
