@@ -14,11 +14,11 @@ public func resultsTable(_ comparisons: [Comparison]) -> String {
     }
   }
   let notes = """
-    Times are per operation; cpu is that of all threads. ours/it: median over the rounds of ours over that subject in \
-    the same round.
+    Times are per operation; cpu is that of all threads. Less is better.
+    ours/it: ours over that subject in the same round, the median over the rounds.
     """
   let isAboutWidth = comparisons.contains(where: \.isAboutWidth)
-  return table.text + "\n\n" + notes + (isAboutWidth ? " Where ours stands alone: this width over 2." : "")
+  return table.text + "\n\n" + notes + (isAboutWidth ? "\nWhere ours stands alone, ours/it: this width over 2 workers." : "")
 }
 
 private func remarks(_ row: Row, in comparison: Comparison) -> String {

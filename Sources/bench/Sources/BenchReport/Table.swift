@@ -33,8 +33,8 @@ public struct Table: Sendable {
       let line = padded.joined(separator: "  ")
       return String(line.reversed().drop { $0 == " " }.reversed())
     }
-    let rule = widths.map { String(repeating: "-", count: $0) }.joined(separator: "  ")
-    return ([formatted(header), rule] + lines.map(formatted)).joined(separator: "\n")
+    let rule = header.indices.map { String(repeating: "-", count: header[$0].isEmpty ? 0 : widths[$0]) }
+    return ([header, rule] + lines).map(formatted).joined(separator: "\n")
   }
 }
 

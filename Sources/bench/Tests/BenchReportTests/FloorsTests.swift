@@ -33,7 +33,7 @@ import Testing
     #expect(
       text == """
         bench   floor               at most  measured
-        ------  ------------------  -------  --------  --
+        ------  ------------------  -------  --------
         fanout  ours over dispatch     0.35      0.30  ok
         """)
     let slow = Comparison(bench: "contend", series: [series("ours", [60]), series("dispatch", [100])], busy: [0])

@@ -11,7 +11,7 @@ import Testing
     #expect(
       table.text == """
         name        µ
-        ------  -----  -
+        ------  -----
         a        1 µs  x
         longer  10 ns
         """)
