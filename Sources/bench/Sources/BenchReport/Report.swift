@@ -13,12 +13,16 @@ public func resultsTable(_ comparisons: [Comparison]) -> String {
       ])
     }
   }
-  let notes = """
+  var notes = """
+
+
     Times are per operation; cpu is that of all threads. Less is better.
     ours/it: ours over that subject in the same round, the median over the rounds.
     """
-  let isAboutWidth = comparisons.contains(where: \.isAboutWidth)
-  return table.text + "\n\n" + notes + (isAboutWidth ? "\nWhere ours stands alone, ours/it: this width over 2 workers." : "")
+  if comparisons.contains(where: \.isAboutWidth) {
+    notes += "\nWhere ours stands alone, ours/it: this width over 2 workers."
+  }
+  return table.text + notes
 }
 
 private func remarks(_ row: Row, in comparison: Comparison) -> String {
