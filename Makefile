@@ -3,8 +3,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# Arguments for the program that `run` and `bench` start: make run ARGS="--limits 5000000"
+# Arguments for the program that `run` starts: make run ARGS="--limits 5000000"
 ARGS ?=
+
+# What narrows a run of the benchmarks, and older results to compare it with:
+#   make bench ONLY=fanout,pingpong ROUNDS=3 BASE=old.json
+ONLY ?=
+ROUNDS ?=
+BASE ?=
 
 # A machine with a Swift toolchain has clang, but not always a cc.
 ifeq ($(origin CC),default)
@@ -14,6 +20,8 @@ endif
 SWIFT_TEST := .ci/swift-test
 # A cached plan of a package elsewhere does not notice new files of this one.
 BUILD_DEPENDENT := swift build --disable-build-manifest-caching
+BENCH := .build/bench-package/release/bench
+BENCH_OPTIONS = $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(BASE),--base $(BASE))
 ENGINE := CShim/CWorkerPool
 ENGINE_SOURCES := $(wildcard $(ENGINE)/src/*/*.c)
 ENGINE_HEADERS := $(wildcard $(ENGINE)/include/*.h $(ENGINE)/src/*/*.h)
@@ -25,10 +33,11 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c tsan asan model bench lint lint-swift lint-c format setup clean
+.PHONY: help run test test-consumer test-c tsan asan model bench bench-peers bench-smoke bench-test \
+  bench-binary lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Build in release mode and run the main job (ARGS="--limits 5000000 --workers 2").
 	@swift build -c release --product primes
@@ -60,9 +69,23 @@ model: ## Check the protocols of queue, sleep and future with the Spin model che
 	@.ci/need spin=spin gcc=gcc
 	@Tests/Models/run.sh
 
-bench: setup ## Run the benchmarks; results go to .build/bench/results.json (ARGS="prime-kernel --rounds 25").
-	@$(BUILD_DEPENDENT) -c release --package-path Sources/bench --scratch-path .build/bench-package
-	@.build/bench-package/release/bench --output .build/bench/results.json $(ARGS)
+bench: bench-binary ## Compare with other pools of Swift, 5 minutes (ONLY=fanout,pingpong ROUNDS=3 BASE=old.json).
+	@$(BENCH) $(BENCH_OPTIONS)
+
+bench-peers: bench-binary ## The same with oneTBB, rayon, ForkJoinPool, Go and Python, too.
+	@$(MAKE) --no-print-directory -C Sources/bench/Peers OUT=$(CURDIR)/.build/peers
+	@$(BENCH) $(BENCH_OPTIONS) --peers .build/peers/peers.tsv
+
+# Whether all benchmarks run and answer rightly, in seconds; how fast, it does not say.
+bench-smoke: bench-binary
+	@$(BENCH) --smoke --rounds 3 --output .build/bench-smoke
+
+# Built as the benchmarks are, so that nothing is built twice.
+bench-test: setup
+	swift test --disable-xctest --disable-testable-imports -c release --package-path Sources/bench --scratch-path .build/bench-package
+
+bench-binary: setup
+	@$(BUILD_DEPENDENT) -c release --product bench --package-path Sources/bench --scratch-path .build/bench-package
 
 lint: setup lint-swift lint-c ## Check format and warnings of Swift, C, and C as C++.
 

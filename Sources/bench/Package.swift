@@ -10,6 +10,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
   ],
   targets: [
+    .systemLibrary(name: "CMalloc"),
     .target(
       name: "CPrimeKernel",
       cSettings: [.unsafeFlags(["-O3"])],
@@ -22,9 +23,14 @@ let package = Package(
         .product(name: "_CPrimeVectors", package: "swift-worker-pool"),
       ],
       path: "Sources/PrimeWorkload"),
+    // What is made of the measurements: statistics, tables, floors, charts. Measures nothing itself.
+    .target(name: "BenchReport"),
+    .testTarget(name: "BenchReportTests", dependencies: ["BenchReport"]),
     .executableTarget(
       name: "bench",
       dependencies: [
+        "BenchReport",
+        "CMalloc",
         "CPrimeKernel",
         "BenchedPrimes",
         .product(name: "WorkerPool", package: "swift-worker-pool"),

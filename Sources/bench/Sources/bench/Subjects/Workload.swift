@@ -1,0 +1,67 @@
+import Foundation
+
+/// One bench on one subject, ready to be measured.
+struct Workload {
+  /// Compares the answer with the right one, and tells what was found besides the time. It is not timed.
+  typealias Check = () throws -> [String: Double]
+
+  /// Operations asked for over operations done, where the two cannot be equal.
+  var scale = 1.0
+  /// Wakes threads and memory before the first round; a round, unless said otherwise.
+  var warmUp: (() throws -> Void)?
+  /// Comes before each round, and is not timed.
+  var prepare: () throws -> Void = {}
+  /// What is timed.
+  var round: () throws -> Check
+
+  /// The subject's side of the protocol: `ready`, then a line of JSON for each `go`.
+  func serve(n: Int) throws {
+    // The runner ignores it, and we inherit that; but without a runner there is nobody to measure for.
+    signal(SIGPIPE, SIG_DFL)
+    if let warmUp { try warmUp() } else { _ = try measured() }
+    write("ready")
+    while let line = readLine() {
+      guard line == "go" else { throw WrongResult(description: "'\(line)' was asked, but only 'go' is understood") }
+      answer(try measured())
+    }
+  }
+
+  private func measured() throws -> [String: Double] {
+    try prepare()
+    let (wallStart, cpuStart) = (nanoseconds(CLOCK_MONOTONIC), nanoseconds(CLOCK_PROCESS_CPUTIME_ID))
+    let check = try round()
+    let (wallEnd, cpuEnd) = (nanoseconds(CLOCK_MONOTONIC), nanoseconds(CLOCK_PROCESS_CPUTIME_ID))
+    var found = try check()
+    found["wall_ns"] = Double(wallEnd - wallStart) * scale
+    found["cpu_ns"] = Double(cpuEnd - cpuStart) * scale
+    return found
+  }
+}
+
+/// A benchmark of a wrong result measures nothing.
+struct WrongResult: Error, CustomStringConvertible {
+  var description: String
+}
+
+func check<Value: Equatable>(_ value: Value, is expected: Value) throws {
+  if value != expected { throw WrongResult(description: "got \(value), expected \(expected)") }
+}
+
+func nanoseconds(_ clock: clockid_t) -> Int {
+  var now = timespec()
+  clock_gettime(clock, &now)
+  return now.tv_sec * 1_000_000_000 + now.tv_nsec
+}
+
+/// Writes a line of JSON.
+func answer(_ object: some Encodable) {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = .sortedKeys
+  guard let data = try? encoder.encode(object) else { preconditionFailure("\(object) is no JSON") }
+  write(String(decoding: data, as: UTF8.self))
+}
+
+/// Writes a line at once: the runner waits for it.
+private func write(_ line: String) {
+  FileHandle.standardOutput.write(Data((line + "\n").utf8))
+}

@@ -1,0 +1,43 @@
+import BenchReport
+import Testing
+
+@Suite struct FloorsTests {
+  private let fanout = Comparison(
+    bench: "fanout", series: [series("ours", [30, 30]), series("dispatch", [100, 100]), series("nio", [40, 40])],
+    busy: [0, 0])
+
+  @Test func judgesWhatIsThereAlone() {
+    #expect(Floor("fanout", .over("dispatch"), atMost: 0.35).judge([fanout])?.holds == true)
+    #expect(Floor("fanout", .over("dispatch"), atMost: 0.29).judge([fanout])?.holds == false)
+    #expect(Floor("fanout", .over("rayon"), atMost: 0.6).judge([fanout]) == nil)
+    #expect(Floor("contend", .over("dispatch"), atMost: 0.5).judge([fanout]) == nil)
+    #expect(Floor("fanout", .overBestPeer, atMost: 1).judge([fanout])?.value == 0.75)
+    #expect(Floor("fanout", .time, atMost: 30).judge([fanout])?.holds == true)
+    #expect(Floor("fanout", .between("nio", "dispatch"), atMost: 1).judge([fanout])?.value == 0.4)
+  }
+
+  @Test func judgesWidthsAndExtras() {
+    let wide = Comparison(
+      bench: "wide", series: [series("ours", workers: 2, [10]), series("ours", workers: 16, [16])], busy: [0])
+    #expect(Floor("wide", .width(16), atMost: 1.5).judge([wide])?.value == 1.6)
+    #expect(Floor("wide", .width(64), atMost: 1.5).judge([wide]) == nil)
+    var idle = series("ours", [1], ["switches": 0])
+    let floor = Floor("idle", .extra("switches"), atMost: 0)
+    #expect(floor.judge([Comparison(bench: "idle", series: [idle], busy: [])])?.holds == true)
+    idle.append(["wall_ns": 1, "cpu_ns": 1, "switches": 1])
+    #expect(floor.judge([Comparison(bench: "idle", series: [idle], busy: [])])?.holds == false)
+  }
+
+  @Test func tableSaysWhatWasMissed() throws {
+    let text = try #require(floorsTable([fanout]))
+    #expect(
+      text == """
+        bench   floor               at most  measured
+        ------  ------------------  -------  --------
+        fanout  ours over dispatch     0.35      0.30  ok
+        """)
+    let slow = Comparison(bench: "contend", series: [series("ours", [60]), series("dispatch", [100])], busy: [0])
+    #expect(try #require(floorsTable([slow])).hasSuffix("0.50      0.60  MISSED"))
+    #expect(floorsTable([]) == nil)
+  }
+}
