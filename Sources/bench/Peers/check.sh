@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every peer with every bench at a small n. Fails if a round does, or if one offers other benches than README.md says.
+# Runs every peer with every bench at a small n. Fails if a round does, or if one offers other benches than README.md
+# says.
 #   check.sh OUT/peers.tsv
 set -euo pipefail
 
