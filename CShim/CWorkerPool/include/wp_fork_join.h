@@ -35,6 +35,10 @@ wp_status wp_join(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed a, wp
 wp_status wp_concurrent_perform(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed body, size_t count,
                                 size_t grain);
 
+/// Says that all of a large piece of fresh memory is about to be written, by several threads: it may come in huge pages,
+/// whose faults are 512 times fewer. Nothing but a hint.
+void wp_expect_writes(void *address, size_t length);
+
 /// Pieces of work, any number of them, that one thread waits for: room on its stack. Each is a call of the same
 /// function, which knows by itself what to do next (the group counts calls, and keeps no list).
 typedef struct wp_group {

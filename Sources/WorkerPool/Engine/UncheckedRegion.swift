@@ -1,3 +1,5 @@
+import CWorkerPool
+
 /// Memory that several threads write, each in places of its own.
 @usableFromInline
 struct UncheckedRegion<Element>: @unchecked Sendable {
@@ -7,6 +9,13 @@ struct UncheckedRegion<Element>: @unchecked Sendable {
 
   @inlinable
   init(_ buffer: UnsafeMutableBufferPointer<Element>) { base = buffer.baseAddress }
+
+  /// Has the kernel bring a large region in huge pages, if it may.
+  @usableFromInline
+  func prepare(count: Int) {
+    guard let base else { return }
+    wp_expect_writes(base, count * MemoryLayout<Element>.stride)
+  }
 
   @inlinable
   func initialize(at index: Int, to element: consuming Element) {

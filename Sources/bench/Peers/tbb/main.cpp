@@ -12,11 +12,11 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <iostream>
 #include <latch>
 #include <memory>
 #include <numeric>
-#include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -198,15 +198,11 @@ Round pingpong(Pool& pool) {
     std::vector<int64_t> trips(static_cast<size_t>(n));
     int64_t sum = 0;
     Result result = measure([&] {
-      int64_t answer = 0, begin = now(CLOCK_MONOTONIC);
-      std::binary_semaphore answered(0);
+      int64_t begin = now(CLOCK_MONOTONIC);
       for (int64_t i = 0; i < n; i++) {
-        pool.arena.enqueue([&answer, &answered, i] {
-          answer = i;
-          answered.release();
-        });
-        answered.acquire();
-        sum += answer;
+        std::promise<int64_t> answer;
+        pool.arena.enqueue([&answer, i] { answer.set_value(i); });
+        sum += answer.get_future().get();
         int64_t end = now(CLOCK_MONOTONIC);
         trips[size_t(i)] = end - std::exchange(begin, end);
       }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BenchedPrimes
 
 @main
 struct BenchCommand: ParsableCommand {
@@ -55,5 +56,7 @@ private func workload(of subject: SubjectName, _ bench: BenchName, _ workers: In
   case .nio: nio(bench, workers: workers, n: n)
   case .opqueue: operationQueue(bench, workers: workers, n: n)
   case .cO3: bench == .primeKernel ? primeKernel(n, countInC) : nil
+  case .oursSIMD: bench == .primeKernel ? primeKernel(n) { countPrimes(in: 0..<$0, kernel: .widest) } : nil
+  case .oursSIMD128: bench == .primeKernel ? primeKernel(n) { countPrimes(in: 0..<$0, kernel: .simd128) } : nil
   }
 }

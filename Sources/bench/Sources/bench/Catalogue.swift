@@ -20,6 +20,8 @@ enum SubjectName: String, CaseIterable, ExpressibleByArgument {
   case ours, dispatch, nio, opqueue
   case swiftConcurrency = "swift-concurrency"
   case cO3 = "c-O3"
+  case oursSIMD = "ours-simd"
+  case oursSIMD128 = "ours-simd128"
 }
 
 /// A question and those who are compared to answer it.
@@ -78,13 +80,13 @@ extension Bench {
     Bench(.mapUniform, n: 10_000_000, [.ours, .dispatch]),
     Bench(.mapIrregular, n: 200, [.ours, .dispatch, .swiftConcurrency, .opqueue], isDivisible: false),
     Bench(.primes, n: 5_000_000, [.ours, .dispatch, .swiftConcurrency], isDivisible: false),
-    Bench(.taskChildren, n: 200_000, [.ours, .swiftConcurrency], takesPeers: false),
-    Bench(.taskAwaits, n: 5000, [.ours, .swiftConcurrency], takesPeers: false),
+    Bench(.taskChildren, n: 1_000_000, [.ours, .swiftConcurrency], takesPeers: false),
+    Bench(.taskAwaits, n: 50_000, [.ours, .swiftConcurrency], takesPeers: false),
     Bench(.pending, n: 200_000, [.ours, .dispatch, .swiftConcurrency, .nio]),
     Bench(.pendingFuture, n: 200_000, [.ours, .swiftConcurrency]),
     Bench(.idle, n: 1, [.ours, .dispatch, .swiftConcurrency, .nio], isDivisible: false, isSideBySide: true),
     // The hot loop of the main job alone: one thread. More kernels go here, and into Subjects/PrimeKernel.swift.
-    Bench(.primeKernel, n: 1_000_000, [.ours, .cO3], workers: 1, takesPeers: false, isDivisible: false),
+    Bench(.primeKernel, n: 1_000_000, [.ours, .oursSIMD, .oursSIMD128, .cO3], workers: 1, takesPeers: false, isDivisible: false),
   ]
 
   /// Fanout on pools that are wider than the machine: what a lock in the middle would be punished for.

@@ -11,8 +11,8 @@ func swiftConcurrency(_ bench: BenchName, n: Int) -> Workload? {
   case .idle: idle { latch in Task.detached { latch.countDown() } }
   case .fanoutFuture:
     fanoutFuture(n) {
-      try blocking {
-        let tasks = (0..<n).map { index in Task.detached { index } }
+      let tasks = (0..<n).map { index in Task.detached { index } }
+      return try blocking {
         var sum = 0
         for task in tasks { sum += await task.value }
         return sum
