@@ -221,6 +221,7 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   }
 
   /// Fails a future whose task no pool took.
+  @usableFromInline
   final func refuse(_ error: any Error) {
     guard begin() else { return }
     payload.deinitialize(as: TaskBody<Success>.self)

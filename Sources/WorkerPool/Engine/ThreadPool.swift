@@ -75,30 +75,26 @@ final class ThreadPool: @unchecked Sendable {
   }
 
   /// Hands over closures together.
+  @usableFromInline
   func submit(_ bodies: [@Sendable () -> Void]) throws {
-    let jobs = bodies.map { ClosureCell(body: $0).intoJob() }
-    guard let (accepted, status) = submit(jobs) else { return }
-    let error = WorkerPoolError(status: status)
+    guard let (accepted, error) = submit(bodies.map { ClosureCell(body: $0).intoJob() }) else { return }
     throw WorkerPoolError(
-      code: error.code, message: "\(error.message), after \(accepted) of \(jobs.count) tasks were taken")
+      code: error.code, message: "\(error.message), after \(accepted) of \(bodies.count) tasks were taken")
   }
 
-  /// Hands over the tasks of futures together; those that are not taken fail.
-  func submit<Success>(_ futures: [Future<Success>]) throws {
-    let jobs = futures.map { future in TaskCell { future.runOrCancel($0) }.intoJob() }
-    guard let (accepted, status) = submit(jobs) else { return }
-    let error = WorkerPoolError(status: status)
-    for future in futures[accepted...] { future.refuse(error) }
-    if accepted == 0 { throw error }
+  /// Hands over tasks together, as ``submitTask(_:)`` one. Nil when all were taken; else how many were, and why not the
+  /// next.
+  @usableFromInline
+  func submitTasks(_ bodies: [@Sendable (TaskAction) -> Void]) -> (accepted: Int, error: WorkerPoolError)? {
+    submit(bodies.map { TaskCell(body: $0).intoJob() })
   }
 
-  /// Nil when all were taken; else how many were, and why not the next. What was not taken is released.
-  private func submit(_ jobs: [wp_job]) -> (accepted: Int, status: wp_status)? {
+  private func submit(_ jobs: [wp_job]) -> (accepted: Int, error: WorkerPoolError)? {
     var accepted = 0
     let status = wp_thread_pool_submit_batch(pool, jobs, jobs.count, &accepted)
     guard status != WP_OK else { return nil }
     for job in jobs[accepted...] { withdraw(job) }
-    return (accepted, status)
+    return (accepted, WorkerPoolError(status: status))
   }
 
   /// Hands over a job of Swift's concurrency runtime, which must run whatever happens: once the pool is shut down, on the

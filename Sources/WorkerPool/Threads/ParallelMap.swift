@@ -66,24 +66,23 @@ struct ParallelMap<Elements: RandomAccessCollection, Output> {
     _ address: UnsafeRawPointer, _ firstChunk: Int, _ endChunk: Int,
     _ transform: (Elements.Element) throws -> Output
   ) {
-    let map = address.assumingMemoryBound(to: Self.self)
-    for chunk in firstChunk..<endChunk where !map.pointee.failure.happened(before: chunk) {
-      let begin = chunk &* map.pointee.grain
-      let end = begin &+ min(map.pointee.grain, map.pointee.count &- begin)
+    // A copy: for all the optimiser knows, writing an output could change what stands at the address.
+    let map = address.assumingMemoryBound(to: Self.self).pointee
+    for chunk in firstChunk..<endChunk where !map.failure.happened(before: chunk) {
+      let begin = chunk &* map.grain
+      let end = begin &+ min(map.grain, map.count &- begin)
       var place = begin
       do {
-        var index = map.pointee.elements.index(map.pointee.elements.startIndex, offsetBy: begin)
-        let target = map.pointee.target
+        var index = map.elements.index(map.elements.startIndex, offsetBy: begin)
         while place < end {
-          let output = try transform(map.pointee.elements[index])
-          target.initialize(at: place, to: output)
+          map.target.initialize(at: place, to: try transform(map.elements[index]))
           place &+= 1
-          map.pointee.elements.formIndex(after: &index)
+          map.elements.formIndex(after: &index)
         }
       } catch {
-        map.pointee.failure.record(error, at: chunk)
+        map.failure.record(error, at: chunk)
       }
-      map.pointee.written.assign(at: chunk, to: place - begin)
+      map.written.assign(at: chunk, to: place - begin)
     }
   }
 }

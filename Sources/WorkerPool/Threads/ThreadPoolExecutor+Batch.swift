@@ -10,12 +10,17 @@ extension ThreadPoolExecutor {
   /// - Throws: ``WorkerPoolError`` as ``submit(_:)-(()->_)`` when none was taken. If the pool is shut down in the middle,
   ///   those that were not taken have futures which failed with that error.
   /// - Complexity: O(count).
+  @inlinable
   @discardableResult
   public func submit<Element: Sendable, Success>(
     forEach elements: some Sequence<Element>, _ body: @escaping @Sendable (Element) throws -> Success
   ) throws -> [Future<Success>] {
     let futures = elements.map { element in Future.make(home: engine.pool) { try body(element) } }
-    try engine.submit(futures)
+    guard let (accepted, error) = engine.submitTasks(futures.map { future in { future.runOrCancel($0) } }) else {
+      return futures
+    }
+    if accepted == 0 { throw error }
+    for future in futures[accepted...] { future.refuse(error) }
     return futures
   }
 
@@ -23,6 +28,7 @@ extension ThreadPoolExecutor {
   ///
   /// - Throws: as ``execute(_:)`` when not all were taken; the message says how many were, counted from the first.
   /// - Complexity: O(count).
+  @inlinable
   public func execute<Element: Sendable>(
     forEach elements: some Sequence<Element>, _ body: @escaping @Sendable (Element) -> Void
   ) throws {

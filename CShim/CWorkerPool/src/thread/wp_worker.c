@@ -9,9 +9,9 @@
 #define PAUSES_PER_LOOK 4
 // A batch of fewer than this, taken from an injector that has more already, says that the worker runs close behind a
 // submitter: every look then costs both of them the cache lines of the counter and of the cell. It waits so many pauses
-// (some 0.3 µs) for a batch worth them.
+// (some 0.8 µs) for a batch worth them.
 #define SMALL_BATCH (WP_REFILL_MAX / 2)
-#define PAUSES_PER_BATCH 20
+#define PAUSES_PER_BATCH 32
 
 static WP_THREAD_LOCAL wp_worker *current_worker;
 

@@ -41,6 +41,13 @@ struct Bench {
   var isDivisible = true
   /// For those who sleep, and would only wait for one another.
   var isSideBySide = false
+  /// Assignments for all subjects. A runtime that collects garbage keeps the pages of dead arrays; here malloc does too, for
+  /// whoever uses glibc's, so that pools are compared and not how often the kernel clears 80 MB.
+  var environment: [String] {
+    let huge = 1 << 30
+    return name == .mapUniform
+      ? ["GLIBC_TUNABLES=glibc.malloc.mmap_threshold=\(huge):glibc.malloc.trim_threshold=\(huge)"] : []
+  }
   /// Of `--smoke`, where nothing is judged but answers.
   var smokeN: Int { name == .idle ? 1 : max(2, n / 100) }
 }
@@ -86,7 +93,9 @@ extension Bench {
     Bench(.pendingFuture, n: 200_000, [.ours, .swiftConcurrency]),
     Bench(.idle, n: 1, [.ours, .dispatch, .swiftConcurrency, .nio], isDivisible: false, isSideBySide: true),
     // The hot loop of the main job alone: one thread. More kernels go here, and into Subjects/PrimeKernel.swift.
-    Bench(.primeKernel, n: 1_000_000, [.ours, .oursSIMD, .oursSIMD128, .cO3], workers: 1, takesPeers: false, isDivisible: false),
+    Bench(
+      .primeKernel, n: 1_000_000, [.ours, .oursSIMD, .oursSIMD128, .cO3], workers: 1, takesPeers: false,
+      isDivisible: false),
   ]
 
   /// Fanout on pools that are wider than the machine: what a lock in the middle would be punished for.

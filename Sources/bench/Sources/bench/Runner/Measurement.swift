@@ -49,7 +49,8 @@ struct Measurement {
 
   private mutating func start(_ name: String, _ command: [String], workers: Int, n: Int) throws {
     let process = try SubjectProcess.start(
-      label: "\(name) in \(bench.name.rawValue)", command: command + [bench.name.rawValue, String(workers), String(n)])
+      label: "\(name) in \(bench.name.rawValue)",
+      command: bench.environment + command + [bench.name.rawValue, String(workers), String(n)])
     guard let process else { return }
     subjects.append((process, Series(subject: name, workers: workers, n: n)))
   }
