@@ -29,9 +29,10 @@ struct Primes: ParsableCommand {
       "How numbers are tested: scalar, simd or auto.",
       discussion: """
         The same trial division on every executor: one divisor at a time, or vectors of them as wide as the CPU has. \
-        auto takes whichever is faster, which is simd on all CPUs so far.
+        auto takes whichever is faster, which is simd on all CPUs so far. By default scalar: ten times as much work for \
+        the pools to share out.
         """))
-  var kernel = KernelChoice.auto
+  var kernel = KernelChoice.scalar
 
   @Option(
     name: .customLong("repeat"),
