@@ -13,11 +13,18 @@
 #define LOOKS_PER_CLOCK 16
 
 // How long this thread spins at most before it sleeps. A spin in vain takes a CPU from whoever would end it (on a small
-// machine the very worker that is waited for), so each one halves the budget; a sleep that turns out to have been short
-// restores it, since spinning would have done. (Karlin et al., "Empirical studies of competitive spinning", SOSP 1991.)
+// machine the very worker that is waited for), so each one halves the budget; one that paid, or a sleep that turns out to
+// have been short, restores it. (Karlin et al., "Empirical studies of competitive spinning", SOSP 1991.)
+//
+// Two threads that hand work to and fro can get stuck in sleeping: each then has to be woken, which takes longer than the
+// other spins, however short the work. So now and then a spin is long enough for a wake-up, which is all it takes for
+// both to meet again.
 static WP_THREAD_LOCAL uint64_t spin_budget_ns = UINT64_MAX;
+static WP_THREAD_LOCAL uint32_t vain_spins;
 #define LEAST_SPIN_NS 1000u
 #define SHORT_SLEEP_NS (2 * WP_SPIN_DEFAULT_NS)
+#define VAIN_SPINS_PER_LONG_ONE 32u
+#define LONG_SPIN_FACTOR 5u
 
 // Any thread; a hint, so relaxed.
 static wp_atomic_u64 wait_spin_ns = WP_SPIN_DEFAULT_NS;
@@ -48,25 +55,37 @@ static bool has_company(void) {
   return count > 1;
 }
 
-uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns) {
-  wp_atomic_u32 *atomic = as_atomic(word);
-  uint32_t value = wp_atomic_load(atomic, wp_acquire);
-  if ((value & mask) != 0 || spin_ns == WP_SPIN_NEVER || !has_company()) return value;
-  if (spin_ns == 0) {
-    uint64_t limit = wp_get_wait_spin();
-    if (limit == 0) return value;
-    if (spin_budget_ns > limit) spin_budget_ns = limit;
-    spin_ns = spin_budget_ns;
-  }
+/// Looks at the word for `spin_ns`; returns the last value.
+static uint32_t spin(wp_atomic_u32 *word, uint32_t mask, uint64_t spin_ns) {
+  uint32_t value;
   uint64_t deadline = wp_clock_now() + spin_ns;
   do {
     for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
       for (int i = 0; i < PAUSES_PER_LOOK; i++) wp_cpu_relax();
-      value = wp_atomic_load(atomic, wp_acquire);
+      value = wp_atomic_load(word, wp_acquire);
       if ((value & mask) != 0) return value;
     }
   } while (wp_clock_now() < deadline);
-  if (spin_budget_ns > LEAST_SPIN_NS) spin_budget_ns /= 2;
+  return value;
+}
+
+uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns) {
+  wp_atomic_u32 *atomic = as_atomic(word);
+  uint32_t value = wp_atomic_load(atomic, wp_acquire);
+  if ((value & mask) != 0 || spin_ns == WP_SPIN_NEVER || !has_company()) return value;
+  if (spin_ns != 0) return spin(atomic, mask, spin_ns);
+  uint64_t limit = wp_get_wait_spin();
+  if (limit == 0) return value;
+  if (spin_budget_ns > limit) spin_budget_ns = limit;
+  bool long_one = vain_spins == VAIN_SPINS_PER_LONG_ONE;
+  value = spin(atomic, mask, long_one ? LONG_SPIN_FACTOR * limit : spin_budget_ns);
+  if ((value & mask) != 0) {
+    spin_budget_ns = limit;
+    vain_spins = 0;
+  } else {
+    if (spin_budget_ns > LEAST_SPIN_NS) spin_budget_ns /= 2;
+    vain_spins = long_one ? 0 : vain_spins + 1;
+  }
   return value;
 }
 
