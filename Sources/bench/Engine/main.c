@@ -1,21 +1,25 @@
 // The engine's inner structures by themselves, as subjects of the benchmarks (the protocol is in ../Peers/README.md):
 //   engine-bench ours|mutex-queue|condvar <bench> <workers> <n>
-// How many threads take part is in the bench's name, so `workers` is only checked.
+// How many threads take part is in the bench's name, and `workers` must say the same.
 //   queue            one thread pushes n jobs, another pops them; an operation is a push and a pop
 //   queue-contended  two and two
 //   deque            the owner pushes and takes back, 64 at a time, alone
 //   deque-steal      the owner pushes n jobs, one thief steals them
 //   event-count      two threads that sleep in turn; an operation is a round trip of two wake-ups
+//
+// Edges, beside those of what is measured:
+//   PRODUCED  a producer's last push comes before its release of `producing`; who acquires 0 there finds every job.
+//   ANNOUNCE  that of the event count, whose work here is a turn.
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "../../../CShim/CWorkerPool/src/base/wp_atomic.h"
 #include "../../../CShim/CWorkerPool/src/park/wp_event_count.h"
 #include "../../../CShim/CWorkerPool/src/queue/wp_deque.h"
 #include "../../../CShim/CWorkerPool/src/queue/wp_injector.h"
@@ -28,7 +32,7 @@
 typedef struct side {
   wp_event_count event_count;
   wp_waiter waiter;
-  WP_ALIGNED(WP_CACHE_LINE) _Atomic(uint64_t) turn;
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u64 turn;
   pthread_mutex_t lock;
   pthread_cond_t changed;
 } side;
@@ -41,8 +45,8 @@ typedef struct run {
   bool ours;
   uint64_t n;
   uint32_t producers;
-  WP_ALIGNED(WP_CACHE_LINE) _Atomic(uint32_t) producing;
-  _Atomic(uint64_t) sum;
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 producing;
+  wp_atomic_u64 sum;  // read when the threads are joined
 } run;
 
 typedef struct thread {
@@ -94,14 +98,14 @@ static void produce(run *r, uint32_t index) {
       abort();
     }
   }
-  atomic_fetch_sub(&r->producing, 1);
+  wp_atomic_fetch_sub(&r->producing, 1, wp_release);  // PRODUCED
 }
 
 static void consume(run *r) {
   uint64_t sum = 0;
   uint32_t spins = 0;
   for (;;) {
-    bool producing = atomic_load_explicit(&r->producing, memory_order_acquire) != 0;  // before the pop: empty is final
+    bool producing = wp_atomic_load(&r->producing, wp_acquire) != 0;  // PRODUCED; before the pop, so empty is final
     wp_job job;
     bool found = r->ours ? wp_injector_pop(&r->injector, &job, 1, 1) == 1 : mutex_ring_pop(&r->ring, false, &job);
     if (found) {
@@ -112,7 +116,7 @@ static void consume(run *r) {
       break;
     }
   }
-  atomic_fetch_add(&r->sum, sum);
+  wp_atomic_fetch_add(&r->sum, sum, wp_relaxed);
 }
 
 static void queue_body(run *r, uint32_t index) {
@@ -143,7 +147,7 @@ static void deque_body(run *r, uint32_t index) {
       sum += (uintptr_t)job.argument;
     }
   }
-  atomic_fetch_add(&r->sum, sum);
+  wp_atomic_fetch_add(&r->sum, sum, wp_relaxed);
 }
 
 static void own(run *r) {
@@ -171,7 +175,7 @@ static void rob(run *r) {
       back_off(&spins);
     }
   }
-  atomic_fetch_add(&r->sum, sum);
+  wp_atomic_fetch_add(&r->sum, sum, wp_relaxed);
 }
 
 static void steal_body(run *r, uint32_t index) {
@@ -186,11 +190,11 @@ static void steal_body(run *r, uint32_t index) {
 
 static void announce(run *r, side *other, uint64_t turn) {
   if (r->ours) {
-    atomic_store(&other->turn, turn);
+    wp_atomic_store(&other->turn, turn, wp_seq_cst);  // ANNOUNCE
     wp_event_count_notify_one(&other->event_count);
   } else {
     pthread_mutex_lock(&other->lock);
-    atomic_store_explicit(&other->turn, turn, memory_order_relaxed);
+    wp_atomic_store(&other->turn, turn, wp_relaxed);
     pthread_mutex_unlock(&other->lock);
     pthread_cond_signal(&other->changed);
   }
@@ -200,22 +204,23 @@ static void announce(run *r, side *other, uint64_t turn) {
 static uint64_t await_turn(run *r, side *self, uint64_t turn) {
   if (!r->ours) {
     pthread_mutex_lock(&self->lock);
-    while (atomic_load_explicit(&self->turn, memory_order_relaxed) < turn) {
+    while (wp_atomic_load(&self->turn, wp_relaxed) < turn) {
       pthread_cond_wait(&self->changed, &self->lock);
     }
-    uint64_t seen = atomic_load_explicit(&self->turn, memory_order_relaxed);
+    uint64_t seen = wp_atomic_load(&self->turn, wp_relaxed);
     pthread_mutex_unlock(&self->lock);
     return seen;
   }
   bool searching = false;
-  while (atomic_load(&self->turn) < turn) {
+  while (wp_atomic_load(&self->turn, wp_acquire) < turn) {
     wp_event_count_prepare(&self->event_count, 0, searching);
     searching = false;
-    if (atomic_load(&self->turn) >= turn && wp_event_count_retract(&self->event_count, 0)) break;
+    bool is_there = wp_atomic_load(&self->turn, wp_seq_cst) >= turn;  // ANNOUNCE
+    if (is_there && wp_event_count_retract(&self->event_count, 0)) break;
     searching = wp_event_count_wait(&self->event_count, 0) == WP_WAKE_SEARCHING;
   }
   if (searching) wp_event_count_end_search(&self->event_count);
-  return atomic_load(&self->turn);
+  return wp_atomic_load(&self->turn, wp_relaxed);
 }
 
 static void sleep_body(run *r, uint32_t index) {
@@ -226,7 +231,7 @@ static void sleep_body(run *r, uint32_t index) {
     announce(r, other, turn);
     if (index == 0) sum += await_turn(r, self, turn) - 1;
   }
-  atomic_fetch_add(&r->sum, sum);
+  wp_atomic_fetch_add(&r->sum, sum, wp_relaxed);
 }
 
 // Rounds
@@ -251,8 +256,8 @@ static run *make_run(bool ours, uint64_t n, uint32_t producers) {
   r->ours = ours;
   r->n = n;
   r->producers = producers;
-  atomic_init(&r->producing, producers);
-  atomic_init(&r->sum, 0);
+  wp_atomic_init(&r->producing, producers);
+  wp_atomic_init(&r->sum, 0);
   return r;
 }
 
@@ -279,7 +284,7 @@ static void round_of(const bench *b, bool ours, uint64_t n, bool report) {
   for (uint32_t i = 0; i < b->threads; i++) pthread_join(threads[i].handle, NULL);
   wall = now(CLOCK_MONOTONIC) - wall;
   cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-  uint64_t sum = atomic_load(&r->sum), expected = n * (n - 1) / 2;
+  uint64_t sum = wp_atomic_load(&r->sum, wp_relaxed), expected = n * (n - 1) / 2;
   free_run(r);
   if (sum != expected) {
     char message[96];
@@ -290,8 +295,9 @@ static void round_of(const bench *b, bool ours, uint64_t n, bool report) {
   fflush(stdout);
 }
 
-static bool is_queue(const char *subject) { return strcmp(subject, "ours") == 0 || strcmp(subject, "mutex-queue") == 0; }
-static bool is_sleep(const char *subject) { return strcmp(subject, "ours") == 0 || strcmp(subject, "condvar") == 0; }
+static bool is_ours(const char *subject) { return strcmp(subject, "ours") == 0; }
+static bool is_queue(const char *subject) { return is_ours(subject) || strcmp(subject, "mutex-queue") == 0; }
+static bool is_sleep(const char *subject) { return is_ours(subject) || strcmp(subject, "condvar") == 0; }
 
 static uint64_t number(const char *name, const char *text, uint64_t most) {
   char *end;
@@ -305,6 +311,15 @@ static uint64_t number(const char *name, const char *text, uint64_t most) {
   return value;
 }
 
+static void check_workers(const bench *b, const char *text) {
+  uint64_t workers = number("workers", text, 1024);
+  if (workers != b->threads) {
+    char message[96];
+    snprintf(message, sizeof message, "workers is %" PRIu64 ", but %s has %" PRIu32, workers, b->name, b->threads);
+    fail(1, message);
+  }
+}
+
 int main(int count, char **arguments) {
   static const bench benches[] = {
       {"queue", is_queue, queue_body, 2, 1},        {"queue-contended", is_queue, queue_body, 4, 2},
@@ -314,14 +329,14 @@ int main(int count, char **arguments) {
   if (count != 5) fail(1, "there must be 4 arguments: subject bench workers n");
   const char *subject = arguments[1];
   if (!is_queue(subject) && !is_sleep(subject)) fail(1, "the subject must be ours, mutex-queue or condvar");
-  number("workers", arguments[3], 1024);
   uint64_t n = number("n", arguments[4], 1000000000);
   const bench *b = NULL;
   for (size_t i = 0; i < sizeof benches / sizeof *benches; i++) {
     if (strcmp(benches[i].name, arguments[2]) == 0 && benches[i].offered(subject)) b = &benches[i];
   }
   if (b == NULL) fail(2, "unsupported");
-  bool ours = strcmp(subject, "ours") == 0;
+  check_workers(b, arguments[3]);
+  bool ours = is_ours(subject);
   round_of(b, ours, n, false);
   puts("ready");
   fflush(stdout);

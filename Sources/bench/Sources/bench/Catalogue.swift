@@ -1,6 +1,7 @@
 import ArgumentParser
 
-/// What is asked. The names are those of the protocol that all subjects speak, whatever they are written in.
+/// What is asked of the subjects in this program, among others. The names are those of the protocol that all subjects
+/// speak, whatever they are written in.
 enum BenchName: String, CaseIterable, ExpressibleByArgument {
   case fanout, contend, wide, pingpong, primes, pending, idle
   case fanoutFuture = "fanout-future"
@@ -32,11 +33,16 @@ struct Bench {
     var n: Int
   }
 
-  var name: BenchName
+  /// Other programs, by the option of the runner that brings them.
+  enum Programs { case none, peers, engine }
+
+  var name: String
   var n: Int
   var contestants: [Contestant]
-  /// Whether programs of other worlds can answer it.
-  var takesPeers = true
+  /// Who can answer it besides the contestants.
+  var programs = Programs.peers
+  /// Threads that those other programs use.
+  var workers = 2
   /// Whether time is proportional to n, so that a slow subject may do less.
   var isDivisible = true
   /// For those who sleep, and would only wait for one another.
@@ -45,25 +51,34 @@ struct Bench {
   /// whoever uses glibc's, so that pools are compared and not how often the kernel clears 80 MB.
   var environment: [String] {
     let huge = 1 << 30
-    return name == .mapUniform
+    return name == BenchName.mapUniform.rawValue
       ? ["GLIBC_TUNABLES=glibc.malloc.mmap_threshold=\(huge):glibc.malloc.trim_threshold=\(huge)"] : []
   }
   /// Of `--smoke`, where nothing is judged but answers.
-  var smokeN: Int { name == .idle ? 1 : max(2, n / 100) }
+  var smokeN: Int { name == BenchName.idle.rawValue ? 1 : max(2, n / 100) }
 }
 
 extension Bench {
   /// `smaller`: rounds of slow subjects that would otherwise take a second and more.
   fileprivate init(
     _ name: BenchName, n: Int, _ subjects: [SubjectName], smaller: [SubjectName: Int] = [:], workers: Int = 2,
-    takesPeers: Bool = true, isDivisible: Bool = true, isSideBySide: Bool = false
+    programs: Programs = .peers, isDivisible: Bool = true, isSideBySide: Bool = false
   ) {
-    self.name = name
+    self.name = name.rawValue
     self.n = n
     contestants = subjects.map { Contestant(subject: $0, workers: workers, n: smaller[$0] ?? n) }
-    self.takesPeers = takesPeers
+    self.programs = programs
     self.isDivisible = isDivisible
     self.isSideBySide = isSideBySide
+  }
+
+  /// What the engine is made of, by itself and in C, since Swift sees none of it.
+  private init(ofEngine name: String, n: Int, threads: Int) {
+    self.name = name
+    self.n = n
+    contestants = []
+    programs = .engine
+    workers = threads
   }
 
   /// All of them, in the order in which they run.
@@ -87,20 +102,25 @@ extension Bench {
     Bench(.mapUniform, n: 10_000_000, [.ours, .dispatch]),
     Bench(.mapIrregular, n: 200, [.ours, .dispatch, .swiftConcurrency, .opqueue], isDivisible: false),
     Bench(.primes, n: 5_000_000, [.ours, .dispatch, .swiftConcurrency], isDivisible: false),
-    Bench(.taskChildren, n: 1_000_000, [.ours, .swiftConcurrency], takesPeers: false),
-    Bench(.taskAwaits, n: 50_000, [.ours, .swiftConcurrency], takesPeers: false),
+    Bench(.taskChildren, n: 1_000_000, [.ours, .swiftConcurrency], programs: .none),
+    Bench(.taskAwaits, n: 50_000, [.ours, .swiftConcurrency], programs: .none),
     Bench(.pending, n: 200_000, [.ours, .dispatch, .swiftConcurrency, .nio]),
     Bench(.pendingFuture, n: 200_000, [.ours, .swiftConcurrency]),
     Bench(.idle, n: 1, [.ours, .dispatch, .swiftConcurrency, .nio], isDivisible: false, isSideBySide: true),
     // The hot loop of the main job alone: one thread. More kernels go here, and into Subjects/PrimeKernel.swift.
     Bench(
-      .primeKernel, n: 1_000_000, [.ours, .oursSIMD, .oursSIMD128, .cO3], workers: 1, takesPeers: false,
+      .primeKernel, n: 1_000_000, [.ours, .oursSIMD, .oursSIMD128, .cO3], workers: 1, programs: .none,
       isDivisible: false),
+    Bench(ofEngine: "queue", n: 2_000_000, threads: 2),
+    Bench(ofEngine: "queue-contended", n: 2_000_000, threads: 4),
+    Bench(ofEngine: "deque", n: 8_000_000, threads: 1),
+    Bench(ofEngine: "deque-steal", n: 5_000_000, threads: 2),
+    Bench(ofEngine: "event-count", n: 10_000, threads: 2),
   ]
 
   /// Fanout on pools that are wider than the machine: what a lock in the middle would be punished for.
   private static var wide: Bench {
-    var bench = Bench(.wide, n: 1_000_000, [], takesPeers: false)
+    var bench = Bench(.wide, n: 1_000_000, [], programs: .none)
     bench.contestants = [1, 2, 4, 16, 64].map { Contestant(subject: .ours, workers: $0, n: bench.n) }
     return bench
   }

@@ -19,6 +19,9 @@ struct RunCommand: ParsableCommand {
   @Option(help: ArgumentHelp("More subjects: lines of name, command and perhaps a divisor of n.", valueName: "file"))
   var peers: String?
 
+  @Option(help: ArgumentHelp("Such lines for the engine alone, ours among them.", valueName: "file"))
+  var engine: String?
+
   @Option(help: ArgumentHelp("Results of an older run, to compare ours with.", valueName: "file"))
   var base: String?
 
@@ -34,13 +37,16 @@ struct RunCommand: ParsableCommand {
     // One that ends early is an error of its own, with a name.
     signal(SIGPIPE, SIG_IGN)
     let benches = try chosenBenches()
-    let peers = try peers.map { try parsePeers(read($0, "--peers")) } ?? []
+    let programs: [Bench.Programs: [Peer]] = try [
+      .peers: peers.map { try readPeers($0, "--peers") } ?? [],
+      .engine: engine.map { try readPeers($0, "--engine") } ?? [],
+    ]
     let base = try base.map(readBase)
     var comparisons: [Comparison] = []
     for bench in benches {
-      note("\(bench.name.rawValue) …")
+      note("\(bench.name) …")
       var measurement = Measurement(bench, rounds: rounds, isSmoke: smoke)
-      comparisons.append(try measurement.run(peers: peers))
+      comparisons.append(try measurement.run(programs: programs[bench.programs] ?? []))
     }
     let rows = comparisons.flatMap(\.rows)
     try write(rows, comparisons.map { Chart(title: $0.bench, rows: $0.rows) })
@@ -53,13 +59,25 @@ struct RunCommand: ParsableCommand {
   private var folder: URL { URL(fileURLWithPath: output, isDirectory: true) }
 
   private func chosenBenches() throws -> [Bench] {
-    guard let only, !only.isEmpty else { return Bench.all }
+    let offered = Bench.all.filter { $0.programs != .engine || engine != nil }
+    guard let only, !only.isEmpty else { return offered }
     let names = only.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
-    for name in names where BenchName(rawValue: name) == nil {
-      let known = Bench.all.map(\.name.rawValue).joined(separator: ", ")
+    for name in names where !offered.contains(where: { $0.name == name }) {
+      guard !Bench.all.contains(where: { $0.name == name }) else {
+        throw ValidationError("there is no benchmark '\(name)' without --engine, which names its subjects")
+      }
+      let known = offered.map(\.name).joined(separator: ", ")
       throw ValidationError("there is no benchmark '\(name)'; there are: \(known)")
     }
-    return Bench.all.filter { names.contains($0.name.rawValue) }
+    return offered.filter { names.contains($0.name) }
+  }
+
+  private func readPeers(_ path: String, _ option: String) throws -> [Peer] {
+    do {
+      return try parsePeers(read(path, option))
+    } catch let error as PeersError {
+      throw ValidationError("\(option) is '\(path)', in which \(error)")
+    }
   }
 
   private func read(_ path: String, _ option: String) throws -> String {

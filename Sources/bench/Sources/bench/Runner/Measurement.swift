@@ -21,17 +21,19 @@ struct Measurement {
 
   /// Starts all subjects, measures, and ends them. Rounds in which the machine was busy with other things are repeated,
   /// at most as often as there are rounds.
-  mutating func run(peers: [Peer]) throws -> Comparison {
+  mutating func run(programs: [Peer]) throws -> Comparison {
     defer { for subject in subjects { subject.process.stop() } }
     for contestant in bench.contestants {
       let n = isSmoke ? bench.smokeN : contestant.n
       let command = [CommandLine.executable, "subject", contestant.subject.rawValue]
       try start(contestant.subject.rawValue, command, workers: contestant.workers, n: n)
     }
-    for peer in peers where bench.takesPeers {
+    for program in programs {
       let n = isSmoke ? bench.smokeN : bench.n
-      try start(peer.name, peer.command, workers: 2, n: bench.isDivisible ? max(1, n / peer.divisor) : n)
+      let divisor = bench.isDivisible ? program.divisor : 1
+      try start(program.name, program.command, workers: bench.workers, n: max(1, n / divisor))
     }
+    if subjects.isEmpty { throw SubjectError(description: "none of the subjects offers \(bench.name)") }
     var busy: [Double] = []
     var repeats = isSmoke ? 0 : rounds
     while busy.count < rounds {
@@ -44,13 +46,13 @@ struct Measurement {
       for index in subjects.indices { subjects[index].series.append(readings[index]) }
     }
     warn(of: busy.count { $0 > Self.tolerable })
-    return Comparison(bench: bench.name.rawValue, series: subjects.map(\.series), busy: busy)
+    return Comparison(bench: bench.name, series: subjects.map(\.series), busy: busy)
   }
 
   private mutating func start(_ name: String, _ command: [String], workers: Int, n: Int) throws {
     let process = try SubjectProcess.start(
-      label: "\(name) in \(bench.name.rawValue)",
-      command: bench.environment + command + [bench.name.rawValue, String(workers), String(n)])
+      label: "\(name) in \(bench.name)",
+      command: bench.environment + command + [bench.name, String(workers), String(n)])
     guard let process else { return }
     subjects.append((process, Series(subject: name, workers: workers, n: n)))
   }
@@ -82,7 +84,7 @@ struct Measurement {
 
   private func warn(of count: Int) {
     guard count > 0, !isSmoke else { return }
-    let rounds = "\(count) of \(rounds) rounds of \(bench.name.rawValue)"
+    let rounds = "\(count) of \(rounds) rounds of \(bench.name)"
     note("warning: in \(rounds) the rest of the machine used more than \(Self.tolerable) CPUs")
   }
 }
