@@ -73,7 +73,7 @@ struct Churn: Sendable {
     if end != .cancelled { try expectEqual(tokens.made.value, 2 * Self.rounds * 4, "tasks of a pool that was \(end)") }
   }
 
-  /// Four tasks with and without futures, two of them submitted by a worker, which waits for one of them.
+  /// Four tasks with and without futures, two of them submitted by a worker, which forks and blocks besides.
   private func submit(to pool: ThreadPoolExecutor, _ tokens: Tokens) throws {
     let (first, second) = (tokens.make(), tokens.make())
     try pool.submit { first.touch() }
@@ -82,7 +82,7 @@ struct Churn: Sendable {
       let (third, fourth) = (tokens.make(), tokens.make())
       try? pool.execute { third.touch() }
       let future = try? pool.submit { fourth.touch() }
-      try? future?.result()
+      _ = try? pool.join({ try future?.result() }, { second.touch() })
     }
   }
 }
