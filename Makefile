@@ -12,6 +12,9 @@ ONLY ?=
 ROUNDS ?=
 BASE ?=
 
+# How long `soak` stays with each of its scenarios.
+SOAK_SECONDS ?= 60
+
 # A machine with a Swift toolchain has clang, but not always a cc.
 ifeq ($(origin CC),default)
 CC := $(shell command -v cc || echo clang)
@@ -38,7 +41,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c tsan asan model bench bench-peers bench-smoke bench-test \
+.PHONY: help run test test-consumer test-c tsan asan model soak bench bench-peers bench-smoke bench-test \
   bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
@@ -73,6 +76,11 @@ asan: setup ## Run all tests under AddressSanitizer, with leak detection.
 model: ## Check the protocols of queue, sleep and future with the Spin model checker (some minutes).
 	@.ci/need spin=spin gcc=gcc
 	@Tests/Models/run.sh
+
+soak: setup ## Check what the thread pool holds on to under lasting load, a minute each (SOAK_SECONDS=600).
+	@swift build -c release --product ThreadSoak
+	@soak=.build/release/ThreadSoak; failed=0; for scenario in $$($$soak list); do \
+	  echo "$$scenario: $$($$soak $$scenario $(SOAK_SECONDS))" || failed=1; done; exit $$failed
 
 bench: bench-binary bench-engine ## Compare with other pools of Swift, 6 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
 	@$(BENCH) $(BENCH_OPTIONS)

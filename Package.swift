@@ -42,7 +42,11 @@ let package = Package(
     .target(name: "ThreadTestSupport", dependencies: ["CStress"], path: "Tests/ThreadTestSupport"),
     .testTarget(name: "ThreadEngineTests", dependencies: ["CWorkerPool", "CStress", "ThreadTestSupport"]),
     .testTarget(name: "FutureTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
-    .testTarget(name: "ThreadExecutorTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
+    // Run in a process of its own, whose memory no other test changes; for a minute or more by `make soak`.
+    .executableTarget(name: "ThreadSoak", dependencies: ["WorkerPool", "ThreadTestSupport"], path: "Tests/ThreadSoak"),
+    .testTarget(
+      name: "ThreadExecutorTests",
+      dependencies: ["WorkerPool", "CWorkerPool", "ThreadSoak", "ThreadTestSupport", "TestSupport"]),
     .testTarget(name: "AsyncTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
     // Run by the tests in processes of their own, where a pool can be forked.
     .executableTarget(

@@ -50,7 +50,7 @@ void cs_injector_memory(uint64_t items, size_t *full, size_t *drained) {
   }
   *full = held;
   wp_job jobs[64];
-  for (uint64_t popped = 0; popped < items;) popped += wp_injector_pop(injector, jobs, 64, 1);
+  for (uint64_t popped = 0; popped < items;) popped += wp_injector_pop(injector, jobs, 64, 1, NULL);
   *drained = held;
   wp_injector_destroy(injector);
   if (held != 0) abort();

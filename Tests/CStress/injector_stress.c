@@ -44,7 +44,7 @@ static void consume(run *r) {
   uint64_t *newest = (uint64_t *)calloc(r->producers, sizeof *newest);
   for (;;) {
     bool producing = atomic_load(&r->producing) != 0;  // before the pop, so that "empty" after it is final
-    size_t count = wp_injector_pop(&r->injector, jobs, r->take, 1);
+    size_t count = wp_injector_pop(&r->injector, jobs, r->take, 1, NULL);
     for (size_t i = 0; i < count; i++) {
       uint64_t item = (uint64_t)jobs[i].code - 1;
       if (item >= r->items || (uint64_t)(uintptr_t)jobs[i].argument != item * 3) abort();
@@ -107,9 +107,9 @@ bool cs_injector_sequential(uint64_t items) {
   wp_injector_close(injector);
   good = good && wp_injector_push(injector, &job, 1, &accepted) == WP_SHUT_DOWN && accepted == 0;
   for (uint64_t i = 0; good && i < items; i++) {
-    good = wp_injector_pop(injector, &job, 1, 1) == 1 && job.code == item_job(i).code;
+    good = wp_injector_pop(injector, &job, 1, 1, NULL) == 1 && job.code == item_job(i).code;
   }
-  good = good && wp_injector_pop(injector, &job, 1, 1) == 0 && wp_injector_is_empty(injector);
+  good = good && wp_injector_pop(injector, &job, 1, 1, NULL) == 0 && wp_injector_is_empty(injector);
   wp_injector_destroy(injector);
   free(injector);
   return good;

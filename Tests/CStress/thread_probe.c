@@ -1,5 +1,6 @@
 #include "CStress.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
@@ -26,3 +27,5 @@ size_t cs_stack_size(void) {
   pthread_attr_destroy(&attribute);
   return size;
 }
+
+void cs_trim_memory(void) { malloc_trim(0); }

@@ -122,7 +122,8 @@ import ThreadTestSupport
     #expect(marks.countOnce() == 0)
   }
 
-  /// While workers run what they can, one thread takes back what it can: each job goes one way.
+  /// While workers run what they can, one thread takes back what it can, and they what they come to afterwards: each job
+  /// goes one way.
   @Test func takingBackBesideRunningWorkers() throws {
     for _ in 0..<100 {
       let pool = try EnginePool(workers: 2)
@@ -134,7 +135,7 @@ import ThreadTestSupport
       for argument in pool.hooks.discarded.entries {
         UnsafeMutablePointer<UInt8>(bitPattern: argument)!.pointee += 1
       }
-      #expect(pool.hooks.discarded.entries.count == discarded)
+      #expect(pool.hooks.discarded.entries.count >= discarded)
       pool.end()
       #expect(marks.countOnce() == 5000)
     }

@@ -207,24 +207,14 @@ import ThreadTestSupport
 
   // MARK: Idling
 
-  @Test func anIdlePoolDoesNothing() throws {
+  @Test func anIdlePoolDoesNothing() async throws {
     let pool = try EnginePool(workers: 4, name: "idle")
     let ran = Semaphore()
     for _ in 0..<100 { pool.submit { ran.signal() } }
     ran.wait(100)
-    let switches = { threads(named: "idle-").map(\.switches).reduce(0, +) }
-    // They go to sleep in their own time.
-    var settled = false
-    for _ in 0..<100 where !settled {
-      let before = switches()
-      usleep(100_000)
-      settled = switches() == before && threads(named: "idle-").allSatisfy { $0.state == "S" }
-    }
-    #expect(settled)
-    #expect(threads(named: "idle-").count == 4)
-    let before = switches()
-    sleep(1)
-    #expect(switches() == before)
+    let rest = try #require(try await watchAtRest(named: "idle-"), "no rest in 20 s")
+    #expect(rest.threads.count == 4)
+    #expect(rest.switches == [:])
     pool.end()
   }
 }

@@ -23,7 +23,7 @@ private struct Failure: Error, Equatable { var number: Int }
   @Test(arguments: [1, 3]) func tasksSpawnTasks(workers: Int) throws {
     try withThreadPoolExecutor(maxWorkers: workers) { pool in
       let ran = Counter()
-      @Sendable func grow(_ scope: Scope, _ depth: Int) {
+      @Sendable func grow(_ scope: ThreadPoolExecutor.Scope, _ depth: Int) {
         ran.add()
         guard depth > 0 else { return }
         for _ in 0..<2 { scope.spawn { grow(scope, depth - 1) } }

@@ -56,6 +56,17 @@ public func eventually(_ condition: () -> Bool) -> Bool {
   return true
 }
 
+/// Resident memory of this process that stands for no file, in bytes, after the allocator gave back what it can. Code
+/// that is used for the first time does not count.
+public func residentBytes() -> Int {
+  cs_trim_memory()
+  guard let status = contents(of: "/proc/self/status"),
+    let line = status.split(separator: "\n").first(where: { $0.hasPrefix("RssAnon:") }),
+    let kilobytes = line.split(whereSeparator: { !$0.isNumber }).first.flatMap({ Int($0) })
+  else { fatalError("/proc/self/status tells no RssAnon") }
+  return kilobytes << 10
+}
+
 /// CPUs that the calling thread may use, ascending.
 public func allowedCPUs() -> [Int] {
   var cpus = [Int32](repeating: 0, count: 4096)

@@ -1,8 +1,8 @@
-// Fork-join on the caller's stack: two pieces of work, or a range of them, run by whoever of a pool is free, and the
-// call returns when all of it is done. Nothing is allocated.
+// Fork-join on the caller's stack: two pieces of work, a range of them, or any number, run by whoever of a pool is
+// free; and the call returns when all of it is done. Nothing is allocated.
 //
-// Thread-safety: callable from any thread. From outside the pool the caller hands the whole of it to a worker and
-// sleeps meanwhile.
+// Thread-safety: `wp_join` and `wp_concurrent_perform` from any thread; from outside the pool the caller hands the
+// whole of it to a worker and sleeps meanwhile. The other functions say where they belong.
 #ifndef WP_FORK_JOIN_H
 #define WP_FORK_JOIN_H
 
@@ -24,9 +24,9 @@ typedef void (*wp_borrowed_call)(void *WP_NULLABLE first, void *WP_NULLABLE seco
 
 /// Runs `a` here and `b` wherever a worker is free, here if none is. Returns when both have returned.
 ///
-/// While it waits for a stolen `b` the caller runs other forked work of the pool, and nothing else: such work never
-/// waits for its ancestors, so this cannot deadlock. Errors (neither was run then): `WP_SHUT_DOWN`, `WP_FORKED`,
-/// `WP_SYSTEM_CALL_FAILED`, and only from outside the pool.
+/// While it waits for a stolen `b` the caller runs parts of it, forked by the thief, and nothing else. Errors (neither
+/// was run then): `WP_SHUT_DOWN`, also when pending work is discarded before its turn, `WP_FORKED`,
+/// `WP_SYSTEM_CALL_FAILED`; and only from outside the pool.
 wp_status wp_join(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed a, wp_borrowed b);
 
 /// Calls `body` on disjoint ranges that cover [0, count), of `grain` elements each (some are shorter), in parallel. A
@@ -34,10 +34,6 @@ wp_status wp_join(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed a, wp
 /// work evens out down to a grain. `count` 0 returns at once; `grain` 0 is 1. Errors as for `wp_join`.
 wp_status wp_concurrent_perform(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed body, size_t count,
                                 size_t grain);
-
-/// Says that all of a large piece of fresh memory is about to be written, by several threads: it may come in huge pages,
-/// whose faults are 512 times fewer. Nothing but a hint.
-void wp_expect_writes(void *address, size_t length);
 
 /// Pieces of work, any number of them, that one thread waits for: room on its stack. Each is a call of the same
 /// function, which knows by itself what to do next (the group counts calls, and keeps no list).
@@ -48,10 +44,11 @@ typedef struct wp_group {
 /// Begins a group on a worker of `pool`; every spawn will call `call(context)`. Ends with `wp_group_wait`.
 /// False, without having begun, on any other thread: `wp_concurrent_perform` of one element leads to a worker.
 bool wp_group_begin(wp_group *group, wp_thread_pool *pool, wp_job_function call, void *WP_NULLABLE context);
-/// One more call, on whichever thread. From a thread that the group certainly outlives: the one that began it, or a call
-/// of it. Never fails: what the pool does not take is called here.
+/// One more call, by whichever worker is free. On a worker, by who began the group or by a call of it: so that the
+/// group outlives the spawn. Never fails: what the worker's deque has no room for is called here, and so is what
+/// another thread spawns.
 void wp_group_spawn(wp_group *group);
-/// Returns when all calls have returned. On the thread that began it; helps meanwhile, as `wp_join` does.
+/// Returns when all calls have returned. On the thread that began it, which runs calls of this group meanwhile.
 void wp_group_wait(wp_group *group);
 
 // MARK: For the Swift layer
@@ -63,7 +60,7 @@ void wp_group_wait(wp_group *group);
 
 /// Room for a forked piece of work, on the stack of who forks it.
 typedef struct wp_fork {
-  uintptr_t room[9];
+  uintptr_t room[10];
 } wp_fork;
 
 typedef enum wp_fork_status {

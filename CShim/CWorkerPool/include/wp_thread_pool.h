@@ -40,7 +40,7 @@ typedef struct wp_thread_pool_hooks {
   /// Runs a job whose code carries `WP_JOB_FOREIGN` (the tag is still in `code`).
   void (*WP_NULLABLE WP_SENDABLE run_foreign)(void *WP_NULLABLE context, wp_job job);
   /// Takes back a job that will never run, so that what it owns can be released. Called on the thread that
-  /// cancels. Without it such jobs are dropped silently.
+  /// cancels, or on a worker. Without it such jobs are dropped silently.
   void (*WP_NULLABLE WP_SENDABLE discard)(void *WP_NULLABLE context, wp_job job);
   /// Called once when the pool is destroyed, on whichever thread lets go of it last.
   void (*WP_NULLABLE WP_SENDABLE destroy)(void *WP_NULLABLE context);
@@ -107,8 +107,8 @@ size_t wp_thread_remaining_stack(void);
 /// with `wp_thread_pool_block_end`. On other threads both do nothing.
 ///
 /// Errors, after which the caller should not block: `WP_WOULD_DEADLOCK` when every worker is blocked and no spare is
-/// left; `WP_SYSTEM_CALL_FAILED` when every worker is blocked and a spare's thread cannot be started. O(1); about as dear
-/// as waking a thread.
+/// left; `WP_SYSTEM_CALL_FAILED` when every worker is blocked and a spare's thread cannot be started. O(1); about as
+/// dear as waking a thread.
 wp_status wp_thread_pool_block_begin(void);
 /// Ends what a successful `wp_thread_pool_block_begin` began, on the same thread. Spares that are not needed any more
 /// stop taking jobs, and end after some seconds.
@@ -118,7 +118,9 @@ void wp_thread_pool_block_end(void);
 /// workers end when nothing is left. Idempotent. Does not wait.
 void wp_thread_pool_close(wp_thread_pool *pool);
 
-/// Takes jobs that have not begun out of a *closed* pool and hands each to `hooks.discard`. Returns how many.
+/// Takes jobs that have not begun out of a *closed* pool and hands each to `hooks.discard`. Returns how many; what it
+/// does not reach, workers discard as they come to it. Fork-join goes on where it has begun, and is refused to
+/// outsiders whose turn has not come.
 size_t wp_thread_pool_discard_pending(wp_thread_pool *pool);
 
 /// Waits until every worker of a closed pool has ended. From a worker of this pool: `WP_WOULD_DEADLOCK`, at

@@ -11,8 +11,8 @@ WP_NONNULL_BEGIN
 uint64_t wp_monotonic_now(void);
 
 /// Spins until a bit of `mask` is set in the 32-bit atomic at `word`, at most for `spin_ns` nanoseconds (0: as long as
-/// it has paid for this thread lately, at most what `wp_set_wait_spin` said). Returns the last value read, with acquire order.
-/// Where the process has been granted a single CPU it reads once: whoever would set the bit needs that CPU.
+/// it has paid for this thread lately, at most what `wp_set_wait_spin` said). Returns the last value read, with acquire
+/// order. Where the process has been granted a single CPU it reads once: whoever would set the bit needs that CPU.
 uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns);
 
 /// How long threads that wait spin at most before they sleep, for all of the process: nanoseconds, 0 for the default,

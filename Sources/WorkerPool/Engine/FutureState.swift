@@ -186,6 +186,7 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   /// Completes a future that has no task. False when it was done already.
   @inlinable
   final func complete(with result: Result<Success, any Error>) -> Bool {
+    assert(home == nil, "the task of a future that has one would be lost")
     guard begin() else { return false }
     switch result {
     case .success(let value): finish(returning: value)
@@ -223,6 +224,7 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   /// Fails a future whose task no pool took.
   @usableFromInline
   final func refuse(_ error: any Error) {
+    assert(home != nil, "only a task can be refused")
     guard begin() else { return }
     payload.deinitialize(as: TaskBody<Success>.self)
     finish(throwing: error)

@@ -24,16 +24,16 @@ struct InlineStorage: @unchecked Sendable {
     }
   }
 
-  /// A copy of the value.
+  /// A copy of the value. Mutating only because the value is where it is: in place, several threads may load at once.
   @inlinable
-  func load<Value>(as type: Value.Type) -> Value {
-    withUnsafePointer(to: words) { UnsafeRawPointer($0).assumingMemoryBound(to: Value.self).pointee }
+  mutating func load<Value>(as type: Value.Type) -> Value {
+    withUnsafeMutablePointer(to: &words) { UnsafeRawPointer($0).load(as: Value.self) }
   }
 
   /// Takes the value out; the storage is empty then.
   @inlinable
   mutating func move<Value>(as type: Value.Type) -> Value {
-    withUnsafeMutablePointer(to: &words) { UnsafeMutableRawPointer($0).assumingMemoryBound(to: Value.self).move() }
+    withUnsafeMutablePointer(to: &words) { UnsafeMutableRawPointer($0).bindMemory(to: Value.self, capacity: 1).move() }
   }
 
   /// Destroys the value; the storage is empty then.
@@ -41,7 +41,7 @@ struct InlineStorage: @unchecked Sendable {
   mutating func deinitialize<Value>(as type: Value.Type) {
     guard !_isPOD(type) else { return }
     withUnsafeMutablePointer(to: &words) {
-      _ = UnsafeMutableRawPointer($0).assumingMemoryBound(to: Value.self).deinitialize(count: 1)
+      _ = UnsafeMutableRawPointer($0).bindMemory(to: Value.self, capacity: 1).deinitialize(count: 1)
     }
   }
 }

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// Rejected: `Synchronization.Mutex`, whose atomics are compiled into the standard library, where ThreadSanitizer does
 /// not see them: it reports everything the mutex guards as a race. Being a class costs an allocation for each lock,
-/// of which there is one for each `map` or `asCompleted`, and none for each task.
+/// of which there is one or two for each `map`, scope or `asCompleted`, and none for each task.
 @usableFromInline
 final class Locked<Value: Sendable>: @unchecked Sendable {
   // SAFETY: `value` is touched between `lock` and `unlock` alone; sleeping goes through wp_word_wait and

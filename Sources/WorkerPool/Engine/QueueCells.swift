@@ -3,7 +3,7 @@ import CWorkerPool
 // Swift's work in the engine's queue cells, two words each.
 
 /// What a job is, in the top bits of its code, which user-space addresses leave clear. The highest says that the engine
-/// is not to call it.
+/// is not to call it, and that the bits below are ours.
 private enum Tag {
   static var foreign: UInt { 1 << 63 }
   /// A ``TaskCell``.
@@ -11,6 +11,10 @@ private enum Tag {
   /// A job of the concurrency runtime: its argument, and nothing else in the code.
   static var asyncJob: UInt { 1 << 61 }
   static var all: UInt { 7 << 61 }
+
+  static func check(_ job: wp_job) {
+    precondition(job.code & foreign != 0, "the engine gave away a job of its own")
+  }
 }
 
 /// A closure as two words: its function and its context. A struct keeps it in its native representation, where a
@@ -63,6 +67,7 @@ func runForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) {
 
 /// Takes back a job that will not run. The engine's `discard`.
 func discardForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) {
+  Tag.check(job)
   if job.code & Tag.asyncJob != 0 {
     // A Swift task cannot be dropped; where it runs was a preference.
     globalConcurrentExecutor.enqueue(unsafeBitCast(job.argument, to: UnownedJob.self))
@@ -75,6 +80,7 @@ func discardForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) {
 
 /// Releases what a job owns that the pool did not take.
 func withdraw(_ job: wp_job) {
+  Tag.check(job)
   if job.code & Tag.task != 0 {
     _ = moveIn(job, as: TaskCell.self)
   } else {

@@ -16,7 +16,7 @@ extension ThreadPoolExecutor {
   /// ```
   ///
   /// Callable from anywhere; from outside the pool the calling thread sleeps while workers do all of it. A worker that
-  /// waits for a stolen half helps with other forked work of the pool, and nothing else.
+  /// waits for a stolen half runs parts of it, and nothing else.
   ///
   /// - Throws: what `a` threw, else what `b` threw; both have ended by then. ``WorkerPoolError`` with
   ///   ``WorkerPoolError/Code/shutDown``, from outside the pool only; neither was run then.

@@ -43,7 +43,7 @@ extension ThreadPoolExecutor {
   /// }
   /// ```
   ///
-  /// Tasks may spawn others. A worker that waits for the end of its scope helps with forked work of the pool; from
+  /// Tasks may spawn others. A worker that waits for the end of its scope runs tasks of it; from
   /// outside the pool, the body runs on a worker while the caller sleeps. Where the work is two halves or a range,
   /// ``join(_:_:)`` and ``concurrentPerform(iterations:grain:_:)`` borrow their closures and allocate nothing at all; a
   /// spawned closure outlives the call that spawned it, so that its captures have to live on the heap.
@@ -51,7 +51,7 @@ extension ThreadPoolExecutor {
   /// - Returns: what `body` returned.
   /// - Throws: the first error, in time, of `body` and the tasks; all of them have ended by then, and none is left out.
   ///   ``WorkerPoolError`` as ``join(_:_:)``.
-  /// - Complexity: two allocations for the scope.
+  /// - Complexity: a handful of allocations for the scope.
   @available(*, noasync, message: "blocks a thread of the cooperative pool")
   public func withScope<Output: Sendable>(_ body: @Sendable (Scope) throws -> Output) throws -> Output {
     try engine.runScope(body)

@@ -107,7 +107,7 @@ static void consume(run *r) {
   for (;;) {
     bool producing = wp_atomic_load(&r->producing, wp_acquire) != 0;  // PRODUCED; before the pop, so empty is final
     wp_job job;
-    bool found = r->ours ? wp_injector_pop(&r->injector, &job, 1, 1) == 1 : mutex_ring_pop(&r->ring, false, &job);
+    bool found = r->ours ? wp_injector_pop(&r->injector, &job, 1, 1, NULL) == 1 : mutex_ring_pop(&r->ring, false, &job);
     if (found) {
       sum += (uintptr_t)job.argument;
     } else if (producing) {

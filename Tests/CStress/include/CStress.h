@@ -47,6 +47,9 @@ size_t cs_allowed_cpus(int32_t *cpus, size_t capacity);
 /// Bytes of the calling thread's stack.
 size_t cs_stack_size(void);
 
+/// Gives the kernel back every page on which the C allocator holds nothing; the Swift module of glibc lacks the call.
+void cs_trim_memory(void);
+
 /// What a child of `fork` was told by a thread pool of its parent (statuses of wp_base.h).
 typedef struct cs_fork_answers {
   int submit;

@@ -1,5 +1,7 @@
 #include "wp_latch.h"
 
+#include "wp_wait.h"
+
 #include "../platform/wp_futex.h"
 
 #define LATCH_OPEN 0u
@@ -19,5 +21,5 @@ bool wp_latch_is_set(wp_latch *latch) {
 void wp_latch_wait(wp_latch *latch) {
   uint32_t expected = LATCH_OPEN;
   if (!wp_atomic_cas_strong(&latch->state, &expected, LATCH_AWAITED, wp_acquire, wp_acquire)) return;  // edge DONE
-  while (!wp_latch_is_set(latch)) wp_futex_wait(&latch->state, LATCH_AWAITED, UINT64_MAX, WP_FUTEX_PRIVATE);
+  while (!wp_latch_is_set(latch)) wp_word_wait(&latch->state, LATCH_AWAITED, UINT64_MAX);
 }

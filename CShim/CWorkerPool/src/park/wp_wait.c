@@ -13,16 +13,15 @@
 #define LOOKS_PER_CLOCK 16
 
 // How long this thread spins at most before it sleeps. A spin in vain takes a CPU from whoever would end it (on a small
-// machine the very worker that is waited for), so each one halves the budget; one that paid, or a sleep that turns out to
-// have been short, restores it. (Karlin et al., "Empirical studies of competitive spinning", SOSP 1991.)
+// machine the very worker that is waited for), so each one halves the budget; one that paid, or a sleep that turns out
+// to have been short, restores it. (Karlin et al., "Empirical studies of competitive spinning", SOSP 1991.)
 //
-// Two threads that hand work to and fro can get stuck in sleeping: each then has to be woken, which takes longer than the
-// other spins, however short the work. So now and then a spin is long enough for a wake-up, which is all it takes for
-// both to meet again.
+// Two threads that hand work to and fro can get stuck in sleeping: each then has to be woken, which takes longer than
+// the other spins, however short the work. So now and then a spin is long enough for a wake-up, which is all it takes
+// for both to meet again.
 static WP_THREAD_LOCAL uint64_t spin_budget_ns = UINT64_MAX;
 static WP_THREAD_LOCAL uint32_t vain_spins;
 #define LEAST_SPIN_NS 1000u
-#define SHORT_SLEEP_NS (2 * WP_SPIN_DEFAULT_NS)
 #define VAIN_SPINS_PER_LONG_ONE 32u
 #define LONG_SPIN_FACTOR 5u
 
@@ -92,7 +91,8 @@ uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns) {
 bool wp_word_wait(const void *word, uint32_t expected, uint64_t deadline_ns) {
   uint64_t start = wp_clock_now();
   bool in_time = wp_futex_wait(as_atomic(word), expected, deadline_ns, WP_FUTEX_PRIVATE);
-  if (wp_clock_now() - start < SHORT_SLEEP_NS) spin_budget_ns = UINT64_MAX;
+  // Twice the limit: the wake-up is part of the sleep.
+  if (wp_clock_now() - start < 2 * wp_get_wait_spin()) spin_budget_ns = UINT64_MAX;
   return in_time;
 }
 

@@ -1,7 +1,7 @@
+#include "wp_memory.h"
+
 #include <stdint.h>
 #include <sys/mman.h>
-
-#include "wp_fork_join.h"
 
 // A huge page on x86-64, and on arm64 with pages of 4 KiB.
 #define HUGE_PAGE ((uintptr_t)2 << 20)

@@ -101,26 +101,35 @@ bool wp_deque_take(wp_deque *deque, wp_job *job) {
   return taken;
 }
 
-bool wp_deque_take_tagged(wp_deque *deque, uintptr_t tag, wp_job *job) {
+static bool passes(wp_job job, const wp_job_filter *filter) {
+  return (job.code & filter->mask) == filter->value && (filter->argument == NULL || filter->argument == job.argument);
+}
+
+bool wp_deque_take_if(wp_deque *deque, const wp_job_filter *filter, wp_job *job) {
   int64_t bottom = wp_atomic_load(&deque->bottom, wp_relaxed);
   wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
   // The owner alone writes cells: what stands here is what it pushed last, stolen or not.
-  if (bottom == 0 || (cell_read(ring_cell(ring, bottom - 1)).code & tag) != tag) return false;
+  if (bottom == 0 || !passes(cell_read(ring_cell(ring, bottom - 1)), filter)) return false;
   return wp_deque_take(deque, job);
 }
 
-wp_steal wp_deque_steal(wp_deque *deque, wp_job *job) { return wp_deque_steal_tagged(deque, 0, job); }
+wp_steal wp_deque_steal(wp_deque *deque, wp_job *job) {
+  static const wp_job_filter any = {0, 0, NULL};
+  return wp_deque_steal_if(deque, &any, INT64_MIN, job);
+}
 
-wp_steal wp_deque_steal_tagged(wp_deque *deque, uintptr_t tag, wp_job *job) {
+wp_steal wp_deque_steal_if(wp_deque *deque, const wp_job_filter *filter, int64_t lowest, wp_job *job) {
   int64_t top = wp_atomic_load(&deque->top, wp_seq_cst);        // edge LAST
   int64_t bottom = wp_atomic_load(&deque->bottom, wp_seq_cst);  // edges LAST and PUBLISH
-  if (top >= bottom) return WP_STEAL_EMPTY;
+  if (top >= bottom || top < lowest) return WP_STEAL_EMPTY;
   wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_acquire);  // edge GROW
   *job = cell_read(ring_cell(ring, top));
-  if ((job->code & tag) != tag) return WP_STEAL_EMPTY;
+  if (!passes(*job, filter)) return WP_STEAL_EMPTY;
   bool taken = wp_atomic_cas_strong(&deque->top, &top, top + 1, wp_seq_cst, wp_relaxed);
   return taken ? WP_STEAL_TAKEN : WP_STEAL_LOST;
 }
+
+int64_t wp_deque_position(wp_deque *deque) { return wp_atomic_load(&deque->bottom, wp_relaxed); }
 
 bool wp_deque_is_empty(wp_deque *deque) {
   int64_t top = wp_atomic_load(&deque->top, wp_seq_cst);        // edge ANNOUNCE

@@ -69,10 +69,20 @@ bool wp_deque_take(wp_deque *deque, wp_job *job);
 /// Takes the job pushed first. `WP_STEAL_LOST` means that another thread was faster: try again. Any thread, O(1).
 wp_steal wp_deque_steal(wp_deque *deque, wp_job *job);
 
-/// Like take and steal, but only for a job whose code has all bits of `tag` set: any other stays, and the deque counts as
-/// empty.
-bool wp_deque_take_tagged(wp_deque *deque, uintptr_t tag, wp_job *job);
-wp_steal wp_deque_steal_tagged(wp_deque *deque, uintptr_t tag, wp_job *job);
+/// Which jobs somebody wants: those whose code is `value` under `mask`, with `argument` if that is not NULL.
+typedef struct wp_job_filter {
+  uintptr_t mask;
+  uintptr_t value;
+  const void *argument;
+} wp_job_filter;
+
+/// Like take and steal, but only for a job that passes: any other stays, and the deque counts as empty. So it does for
+/// thieves while its first job stands before position `lowest` (positions count pushes, whatever was taken since).
+bool wp_deque_take_if(wp_deque *deque, const wp_job_filter *filter, wp_job *job);
+wp_steal wp_deque_steal_if(wp_deque *deque, const wp_job_filter *filter, int64_t lowest, wp_job *job);
+
+/// Position of the next push. Owner only.
+int64_t wp_deque_position(wp_deque *deque);
 
 bool wp_deque_is_empty(wp_deque *deque);
 

@@ -313,7 +313,7 @@ static bool advance_head(wp_injector *injector, wp_hazard *hazard, wp_segment **
   return true;
 }
 
-size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t share) {
+size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t share, size_t *left) {
   wp_segment *segment;
   wp_hazard *hazard = hazard_begin(injector, &injector->head, &segment);
   if (hazard == NULL) return 0;
@@ -330,6 +330,7 @@ size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t s
     if (claim > max) claim = max;
     // The claim transfers nothing by itself (each cell has its own PUBLISH), so it needs no order.
     if (!wp_atomic_cas_weak(&segment->dequeue, &first, first + claim, wp_relaxed, wp_relaxed)) continue;
+    if (left != NULL) *left = (size_t)(tickets - first - claim);
     for (uint64_t i = first; i < first + claim; i++) {
       if (take_cell(&segment->cells[i], &jobs[taken])) taken++;
     }

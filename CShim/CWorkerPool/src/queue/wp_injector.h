@@ -89,9 +89,9 @@ void wp_injector_destroy(wp_injector *injector);
 wp_status wp_injector_push(wp_injector *injector, const wp_job *jobs, size_t count, size_t *accepted);
 
 /// Removes up to `max` jobs from the front, but no more than one part in `share` (rounded up) of what is there,
-/// so that one worker does not take what `share` workers could run. Returns how many; 0 means that the queue was
-/// empty at some moment during the call. Lock-free.
-size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t share);
+/// so that one worker does not take what `share` workers could run. `left` is how many it then left. Returns how many;
+/// 0 means that the queue was empty at some moment during the call. Lock-free.
+size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t share, size_t *left);
 
 /// Whether the queue holds no job and no ticket that may become one.
 bool wp_injector_is_empty(wp_injector *injector);

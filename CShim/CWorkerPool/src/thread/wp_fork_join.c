@@ -5,8 +5,11 @@
 //   join:  take from the own deque ── it is ours ──▶ run it here: nobody saw it, nothing was shared
 //                                  └─ it is gone ──▶ a thief runs it: help until its latch is set
 //
-// A forker that waits helps with forked work only (WP_JOB_STRUCTURED). Such a job waits for nothing but its own
-// children, never for a frame below the helper on the same stack, so every wait ends. Any other job might.
+// A forker that waits helps, but only with what it waits for: pieces of the stolen job, which stand in its thief's
+// deque from the position on at which the thief began it (leapfrogging: D. Wagner and B. Calder, PPoPP 1993); for a
+// group, calls of that group. Such work can wait for nothing below the helper on the same stack but in a cycle, so no
+// program without one deadlocks. Anything else might wait for that, even forked work: its closures may block on
+// futures. What a helper cannot reach is left to others, and the helper's place, when it sleeps, to a spare.
 //
 // Sources: D. Lea, "A Java fork/join framework" (2000); rayon's `join` and its adaptive splitter (J. Stone and N.
 // Matsakis); N. Arora, R. Blumofe, C. Plaxton, "Thread scheduling for multiprogrammed multiprocessors" (SPAA 1998).
@@ -29,6 +32,9 @@ typedef struct wp_stack_job {
   /// The perform that [begin, end) is a part of; NULL for `wp_join`.
   struct wp_range *range;
   wp_worker *owner;
+  /// Written by the thief, for the owner: first the position of its next push (see above), then itself. Edge THIEF.
+  int64_t thief_position;
+  wp_atomic_uptr thief;
   wp_latch latch;
 } wp_stack_job;
 
@@ -55,7 +61,10 @@ static void run_body(wp_worker *self, wp_stack_job *job) {
 /// What a thief's queue cell calls.
 static void run_stolen(void *argument) {
   wp_stack_job *job = (wp_stack_job *)argument;
-  run_body(wp_worker_current(), job);
+  wp_worker *self = wp_worker_current();
+  job->thief_position = wp_deque_position(&self->deque);
+  wp_atomic_store(&job->thief, (uintptr_t)self, wp_release);  // edge THIEF
+  run_body(self, job);
   wp_latch_set(&job->latch);
 }
 
@@ -75,12 +84,15 @@ static void wait_asleep(wp_latch *latch) {
   if (replaced) wp_thread_pool_block_end();
 }
 
-/// Runs other forked work until `latch` is set, then spins for the pool's budget, then sleeps.
-static void help_until_set(wp_worker *self, wp_latch *latch) {
+/// Finds a piece of work that `awaited` consists of. False when there is none within reach.
+typedef bool (*wp_find_help)(wp_worker *self, void *awaited, wp_job *job);
+
+/// Runs parts of what it waits for until `latch` is set; without any, spins for the pool's budget and then sleeps.
+static void help_until_set(wp_worker *self, wp_latch *latch, wp_find_help find, void *awaited) {
   wp_job found;
   uint64_t deadline = 0;
   while (!wp_latch_is_set(latch)) {
-    if (wp_worker_find_structured(self, &found)) {
+    if (find(self, awaited, &found)) {
       wp_worker_run(self, found);
       deadline = 0;
       continue;
@@ -92,21 +104,40 @@ static void help_until_set(wp_worker *self, wp_latch *latch) {
   }
 }
 
+/// Steals a piece of a stolen job back from its thief.
+static bool find_piece(wp_worker *self, void *awaited, wp_job *found) {
+  static const wp_job_filter forked = {WP_JOB_FOREIGN | WP_JOB_STRUCTURED, WP_JOB_STRUCTURED, NULL};
+  wp_stack_job *job = (wp_stack_job *)awaited;
+  wp_worker *thief = (wp_worker *)wp_atomic_load(&job->thief, wp_acquire);  // edge THIEF
+  if (thief == NULL) return false;
+  wp_steal steal;
+  do {
+    steal = wp_deque_steal_if(&thief->deque, &forked, job->thief_position, found);
+  } while (steal == WP_STEAL_LOST);
+  if (steal != WP_STEAL_TAKEN) return false;
+  // While the thief runs the job all that it pushes are pieces of it. If it has just ended, this may be none.
+  if (!wp_latch_is_set(&job->latch)) return true;
+  return !wp_worker_set_aside(self, *found);
+}
+
 /// Gets `job` back from the own deque: true, and the caller runs it. Or waits until its thief has run it.
 static bool take_back(wp_worker *self, wp_stack_job *job) {
   wp_job found;
   while (wp_deque_take(&self->deque, &found)) {
     if (found.argument == job && found.code == as_job(job).code) return true;
-    // Work that the other half submitted and did not wait for: it is not ours to run on this stack. Where it cannot
-    // go elsewhere it stays on top of ours, and a thief, in need a spare, gets at both from the other end.
-    if (!wp_worker_defer(self, found)) break;
+    // Work that the other half submitted and did not wait for: it is not ours to run on this stack. Without memory to
+    // put it aside it stays on top of ours, and a thief, in need a spare, gets at both from the other end.
+    if (wp_worker_set_aside(self, found)) continue;
+    wp_deque_push(&self->deque, &found, 1);  // into the cell that it came from
+    break;
   }
-  help_until_set(self, &job->latch);
+  help_until_set(self, &job->latch, find_piece, job);
   return false;
 }
 
 static bool fork_job(wp_worker *self, wp_stack_job *job) {
   wp_job cell = as_job(job);
+  wp_atomic_init(&job->thief, (uintptr_t)0);
   wp_latch_init(&job->latch);
   if (wp_deque_push(&self->deque, &cell, 1) == 0) return false;
   wp_event_count_notify_one(&self->pool->event_count);
@@ -118,6 +149,8 @@ static bool fork_job(wp_worker *self, wp_stack_job *job) {
 typedef struct wp_entrance {
   void (*body)(wp_worker *self, void *context);
   void *context;
+  /// Written before the latch is set, read after it.
+  wp_status status;
   wp_latch latch;
 } wp_entrance;
 
@@ -125,6 +158,14 @@ static void run_entrance(void *argument) {
   wp_entrance *entrance = (wp_entrance *)argument;
   entrance->body(wp_worker_current(), entrance->context);
   wp_latch_set(&entrance->latch);
+}
+
+bool wp_fork_join_refuse(wp_job job) {
+  if (job.code != ((uintptr_t)run_entrance | WP_JOB_ENGINE)) return false;
+  wp_entrance *entrance = (wp_entrance *)job.argument;
+  entrance->status = WP_SHUT_DOWN;
+  wp_latch_set(&entrance->latch);
+  return true;
 }
 
 /// Runs `body` on one of the pool's workers: here if this is one, else on another, waiting for it.
@@ -137,9 +178,10 @@ static wp_status enter(wp_thread_pool *pool, void (*body)(wp_worker *self, void 
   wp_entrance entrance;
   entrance.body = body;
   entrance.context = context;
+  entrance.status = WP_OK;
   wp_latch_init(&entrance.latch);
   wp_job job;
-  job.code = (uintptr_t)run_entrance;
+  job.code = (uintptr_t)run_entrance | WP_JOB_ENGINE;
   job.argument = &entrance;
   wp_status status = wp_thread_pool_submit(pool, job);
   if (status != WP_OK) return status;
@@ -149,7 +191,7 @@ static wp_status enter(wp_thread_pool *pool, void (*body)(wp_worker *self, void 
   } else {
     wait_asleep(&entrance.latch);  // a worker of another pool
   }
-  return WP_OK;
+  return entrance.status;
 }
 
 // MARK: Join
@@ -182,9 +224,9 @@ wp_status wp_join(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed a, wp
 
 // MARK: Ranges
 
-/// Lazy binary splitting (A. Tzannes, G. Caragea, R. Barua, U. Vishkin, PPoPP 2010): goes on a grain at a time, and forks
-/// off half of what is left whenever the own deque is empty, which says that thieves are hungry. At most log2 of the
-/// count deep.
+/// Lazy binary splitting (A. Tzannes, G. Caragea, R. Barua, U. Vishkin, PPoPP 2010): goes on a grain at a time, and
+/// forks off half of what is left whenever the own deque is empty, which says that thieves are hungry. At most log2 of
+/// the count deep.
 static void perform(wp_worker *self, wp_range *range, size_t begin, size_t end) {
   size_t grain = range->grain;
   while (end - begin > grain) {
@@ -224,11 +266,13 @@ wp_status wp_concurrent_perform(wp_thread_pool *pool, wp_borrowed_call call, wp_
 // MARK: Groups
 
 typedef struct wp_group_state {
+  // Written by the owner before the first spawn; edge PUBLISH of the deque carries them to thieves.
   wp_thread_pool *pool;
   wp_job_function call;
   void *context;
   wp_worker *owner;
-  /// Calls that have not returned, and the owner. Whoever brings it to 0 sets the latch, as the last thing it does here.
+  /// Calls that have not returned, and one for the owner. Whoever brings it to 0 sets the latch, and touches the group
+  /// no more. Edge CALLS: each release-acquire decrement passes on what the calls before it did, and edge DONE the lot.
   wp_atomic_u32 left;
   wp_latch latch;
 } wp_group_state;
@@ -238,14 +282,26 @@ WP_STATIC_ASSERT(sizeof(wp_group_state) <= sizeof(wp_group), "there is room for 
 static wp_group_state *state_of(wp_group *group) { return (wp_group_state *)(void *)group; }
 
 static void leave_group(wp_group_state *state) {
-  // Releases what the call did, acquires what the others did, for the owner: edge DONE carries both on.
-  if (wp_atomic_fetch_sub(&state->left, 1, wp_acq_rel) == 1) wp_latch_set(&state->latch);
+  if (wp_atomic_fetch_sub(&state->left, 1, wp_acq_rel) == 1) wp_latch_set(&state->latch);  // edge CALLS
 }
 
 static void run_call(void *argument) {
   wp_group_state *state = (wp_group_state *)argument;
   state->call(state->context);
   leave_group(state);
+}
+
+static wp_job call_of(wp_group_state *state) {
+  wp_job job;
+  job.code = (uintptr_t)run_call | WP_JOB_STRUCTURED;
+  job.argument = state;
+  return job;
+}
+
+static bool find_call(wp_worker *self, void *awaited, wp_job *found) {
+  wp_job call = call_of((wp_group_state *)awaited);
+  wp_job_filter filter = {UINTPTR_MAX, call.code, call.argument};
+  return wp_deque_take_if(&self->deque, &filter, found) || wp_worker_steal_if(self, &filter, found);
 }
 
 bool wp_group_begin(wp_group *group, wp_thread_pool *pool, wp_job_function call, void *context) {
@@ -263,17 +319,23 @@ bool wp_group_begin(wp_group *group, wp_thread_pool *pool, wp_job_function call,
 
 void wp_group_spawn(wp_group *group) {
   wp_group_state *state = state_of(group);
+  // Relaxed: the spawner's own count, or the owner's, keeps it above 0 meanwhile.
   wp_atomic_fetch_add(&state->left, 1, wp_relaxed);
-  wp_job job;
-  job.code = (uintptr_t)run_call | WP_JOB_STRUCTURED;
-  job.argument = state;
-  if (wp_thread_pool_submit(state->pool, job) != WP_OK) run_call(state);
+  wp_job job = call_of(state);
+  wp_worker *self = wp_worker_current();
+  // The own deque takes it also when the pool is closed: its owner empties it before it ends. Nowhere else would the
+  // group's owner find it.
+  if (self != NULL && self->pool == state->pool && wp_deque_push(&self->deque, &job, 1) == 1) {
+    wp_event_count_notify_one(&state->pool->event_count);
+  } else {
+    run_call(state);
+  }
 }
 
 void wp_group_wait(wp_group *group) {
   wp_group_state *state = state_of(group);
   leave_group(state);
-  help_until_set(state->owner, &state->latch);
+  help_until_set(state->owner, &state->latch, find_call, state);
 }
 
 // MARK: Closures

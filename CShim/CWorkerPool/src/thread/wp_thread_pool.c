@@ -22,6 +22,8 @@ WP_STATIC_ASSERT(WP_THREAD_POOL_MAX_WORKERS <= WP_EVENT_COUNT_MAX_WAITERS, "ever
 static void pool_free(wp_thread_pool *pool) {
   for (uint32_t i = 0; i < pool->worker_count; i++) wp_deque_destroy(&pool->workers[i].deque);
   for (uint32_t i = 0; i < pool->node_count; i++) wp_injector_destroy(&pool->nodes[i].injector);
+  if (pool->aside != NULL) wp_injector_destroy(pool->aside);
+  free(pool->aside);
   wp_spares_destroy(pool);
   pthread_mutex_destroy(&pool->join_lock);
   free(pool->nearest_storage);
@@ -63,7 +65,12 @@ static wp_thread_pool *pool_allocate(uint32_t worker_count, uint32_t node_count,
   for (; complete && pool->node_count < node_count; pool->node_count++) {
     complete = wp_injector_init(&pool->nodes[pool->node_count].injector);
   }
-  if (!complete) {
+  wp_injector *aside = complete ? (wp_injector *)allocate_lines(1, sizeof(wp_injector)) : NULL;
+  complete = aside != NULL && wp_injector_init(aside);
+  if (complete) {
+    pool->aside = aside;
+  } else {
+    free(aside);
     pool_free(pool);
     return NULL;
   }
@@ -178,7 +185,8 @@ bool wp_thread_pool_has_work(wp_thread_pool *pool) {
   for (uint32_t i = 0; i < spares; i++) {
     if (!wp_deque_is_empty(&pool->spares.slots[i].deque)) return true;
   }
-  return false;
+  // edge ANNOUNCE, of both words
+  return wp_atomic_load(&pool->aside_used, wp_seq_cst) != 0 && !wp_injector_is_empty(pool->aside);
 }
 
 /// The injector of the node that the caller runs on.
@@ -238,13 +246,19 @@ void wp_thread_pool_close(wp_thread_pool *pool) {
   wp_spares_close(pool);
 }
 
+/// Steals and discards as far as no job of the engine's own is in the way; workers do the rest.
 static size_t discard_from(wp_thread_pool *pool, wp_deque *deque) {
+  static const wp_job_filter discardable[] = {
+      {WP_JOB_FOREIGN, WP_JOB_FOREIGN, NULL},
+      {WP_JOB_FOREIGN | WP_JOB_ENGINE, 0, NULL},
+  };
   size_t discarded = 0;
-  wp_steal steal;
   wp_job job;
-  while ((steal = wp_deque_steal(deque, &job)) != WP_STEAL_EMPTY) {
-    if (steal == WP_STEAL_LOST) continue;
-    if (pool->hooks.discard != NULL) pool->hooks.discard(pool->hooks.context, job);
+  for (int i = 0, misses = 0; misses < 2; i ^= 1) {
+    wp_steal steal = wp_deque_steal_if(deque, &discardable[i], INT64_MIN, &job);
+    misses = steal == WP_STEAL_EMPTY ? misses + 1 : 0;
+    if (steal != WP_STEAL_TAKEN) continue;
+    wp_worker_discard(pool, job);
     discarded++;
   }
   return discarded;
@@ -252,12 +266,14 @@ static size_t discard_from(wp_thread_pool *pool, wp_deque *deque) {
 
 size_t wp_thread_pool_discard_pending(wp_thread_pool *pool) {
   if (wp_atomic_load(&pool->closed, wp_acquire) == 0) return 0;
-  const wp_thread_pool_hooks *hooks = &pool->hooks;
+  // From here on workers discard what they take. Relaxed: no data hangs on when they see it.
+  wp_atomic_store(&pool->discarding, 1u, wp_relaxed);
   size_t discarded = 0;
   wp_job job;
   for (uint32_t i = 0; i < pool->node_count; i++) {
-    while (wp_injector_pop(&pool->nodes[i].injector, &job, 1, 1) == 1) {
-      if (hooks->discard != NULL) hooks->discard(hooks->context, job);
+    while (wp_injector_pop(&pool->nodes[i].injector, &job, 1, 1, NULL) == 1) {
+      if (wp_fork_join_refuse(job)) continue;
+      wp_worker_discard(pool, job);
       discarded++;
     }
   }

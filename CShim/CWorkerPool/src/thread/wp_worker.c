@@ -7,10 +7,10 @@
 #define LOOKS_PER_CLOCK 8
 // Pauses between two looks: the look itself touches lines that submitters write.
 #define PAUSES_PER_LOOK 4
-// A batch of fewer than this, taken from an injector that has more already, says that the worker runs close behind a
+// An injector that had no more than this, and has some again at once, says that the worker runs close behind a
 // submitter: every look then costs both of them the cache lines of the counter and of the cell. It waits so many pauses
 // (some 0.8 µs) for a batch worth them.
-#define SMALL_BATCH (WP_REFILL_MAX / 2)
+#define SMALL_BACKLOG WP_REFILL_MAX
 #define PAUSES_PER_BATCH 32
 
 static WP_THREAD_LOCAL wp_worker *current_worker;
@@ -21,12 +21,21 @@ const wp_thread_pool *wp_thread_pool_current(void) { return current_worker != NU
 
 static bool is_closed(wp_thread_pool *pool) { return wp_atomic_load(&pool->closed, wp_seq_cst) != 0; }
 
+void wp_worker_discard(wp_thread_pool *pool, wp_job job) {
+  if (pool->hooks.discard != NULL) pool->hooks.discard(pool->hooks.context, job);
+}
+
 void wp_worker_run(wp_worker *worker, wp_job job) {
-  const wp_thread_pool_hooks *hooks = &worker->pool->hooks;
-  if ((job.code & WP_JOB_FOREIGN) != 0) {
-    hooks->run_foreign(hooks->context, job);
+  wp_thread_pool *pool = worker->pool;
+  bool foreign = (job.code & WP_JOB_FOREIGN) != 0;
+  if (!foreign && (job.code & WP_JOB_ENGINE) != 0) {
+    ((wp_job_function)(job.code & ~WP_JOB_TAGS))(job.argument);
+  } else if (wp_atomic_load(&pool->discarding, wp_relaxed) != 0) {
+    wp_worker_discard(pool, job);
+  } else if (foreign) {
+    pool->hooks.run_foreign(pool->hooks.context, job);
   } else {
-    ((wp_job_function)(job.code & ~WP_JOB_STRUCTURED))(job.argument);
+    ((wp_job_function)job.code)(job.argument);
   }
 }
 
@@ -41,13 +50,11 @@ static uint32_t next_random(wp_worker *worker) {
   return worker->random = x;
 }
 
-/// Lets a batch build up when the last one was small and more came at once. False when there is nothing to wait for.
+/// Lets a batch build up for a worker that runs close behind. False when there is nothing to wait for.
 static bool let_build(wp_worker *worker, wp_injector *injector) {
-  if (worker->last_batch == 0 || worker->last_batch >= SMALL_BATCH) return true;
-  if (wp_injector_is_empty(injector)) {
-    worker->last_batch = 0;
-    return false;
-  }
+  if (!worker->close_behind) return true;
+  worker->close_behind = false;
+  if (wp_injector_is_empty(injector)) return false;
   for (int i = 0; i < PAUSES_PER_BATCH; i++) wp_cpu_relax();
   return true;
 }
@@ -55,13 +62,14 @@ static bool let_build(wp_worker *worker, wp_injector *injector) {
 /// Takes a share of an injector: the first job for now, the rest into the own deque, where thieves find it.
 static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   wp_job batch[WP_REFILL_MAX];
-  if (!let_build(worker, injector)) return false;
   // While the pool winds down workers leave as soon as the queues look empty; jobs between two queues would then
   // be left to one worker alone.
   size_t max = is_closed(worker->pool) ? 1 : WP_REFILL_MAX;
-  size_t taken = wp_injector_pop(injector, batch, max, worker->pool->worker_count);
-  worker->last_batch = (uint32_t)taken;
+  if (max > 1 && !let_build(worker, injector)) return false;
+  size_t left = 0;
+  size_t taken = wp_injector_pop(injector, batch, max, worker->pool->worker_count, &left);
   if (taken == 0) return false;
+  worker->close_behind = taken + left <= SMALL_BACKLOG;
   *job = batch[0];
   // The own deque gives the newest back first: turned round, the batch runs in the order of its submission.
   for (size_t i = 1, j = taken - 1; i < j; i++, j--) {
@@ -78,30 +86,32 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   return true;
 }
 
-static bool steal_from(wp_deque *victim, uintptr_t tag, wp_job *job) {
+static const wp_job_filter any_job = {0, 0, NULL};
+
+static bool steal_from(wp_deque *victim, const wp_job_filter *filter, wp_job *job) {
   wp_steal steal;
   do {
-    steal = wp_deque_steal_tagged(victim, tag, job);
+    steal = wp_deque_steal_if(victim, filter, INT64_MIN, job);
   } while (steal == WP_STEAL_LOST);
   return steal == WP_STEAL_TAKEN;
 }
 
-static bool steal_from_node(wp_worker *worker, const wp_pool_node *node, uintptr_t tag, wp_job *job) {
+static bool steal_from_node(wp_worker *worker, const wp_pool_node *node, const wp_job_filter *filter, wp_job *job) {
   if (node->worker_count == 0) return false;
   uint32_t start = next_random(worker) % node->worker_count;
   for (uint32_t i = 0; i < node->worker_count; i++) {
     wp_worker *victim = &worker->pool->workers[node->first_worker + (start + i) % node->worker_count];
-    if (victim != worker && steal_from(&victim->deque, tag, job)) return true;
+    if (victim != worker && steal_from(&victim->deque, filter, job)) return true;
   }
   return false;
 }
 
 /// Spares are few and come and go: they are looked at last, wherever they run.
-static bool steal_from_spares(wp_worker *worker, uintptr_t tag, wp_job *job) {
+static bool steal_from_spares(wp_worker *worker, const wp_job_filter *filter, wp_job *job) {
   wp_spares *spares = &worker->pool->spares;
   uint32_t used = wp_atomic_load(&spares->used, wp_acquire);  // edge SLOT
   for (uint32_t i = 0; i < used; i++) {
-    if (&spares->slots[i] != worker && steal_from(&spares->slots[i].deque, tag, job)) return true;
+    if (&spares->slots[i] != worker && steal_from(&spares->slots[i].deque, filter, job)) return true;
   }
   return false;
 }
@@ -112,38 +122,37 @@ static bool look_around(wp_worker *worker, wp_job *job) {
   const uint32_t *nearest = pool->nodes[worker->node].nearest;
   for (uint32_t i = 0; i < pool->node_count; i++) {
     wp_pool_node *node = &pool->nodes[nearest[i]];
-    if (refill(worker, &node->injector, job) || steal_from_node(worker, node, 0, job)) return true;
+    if (refill(worker, &node->injector, job) || steal_from_node(worker, node, &any_job, job)) return true;
   }
-  return steal_from_spares(worker, 0, job);
+  bool any_aside = wp_atomic_load(&pool->aside_used, wp_relaxed) != 0;
+  if (any_aside && wp_injector_pop(pool->aside, job, 1, 1, NULL) == 1) return true;
+  return steal_from_spares(worker, &any_job, job);
 }
 
-bool wp_worker_find_structured(wp_worker *worker, wp_job *job) {
+bool wp_worker_steal_if(wp_worker *worker, const wp_job_filter *filter, wp_job *job) {
   wp_thread_pool *pool = worker->pool;
-  if (wp_deque_take_tagged(&worker->deque, WP_JOB_STRUCTURED, job)) return true;
   const uint32_t *nearest = pool->nodes[worker->node].nearest;
   for (uint32_t i = 0; i < pool->node_count; i++) {
-    if (steal_from_node(worker, &pool->nodes[nearest[i]], WP_JOB_STRUCTURED, job)) return true;
+    if (steal_from_node(worker, &pool->nodes[nearest[i]], filter, job)) return true;
   }
-  return steal_from_spares(worker, WP_JOB_STRUCTURED, job);
+  return steal_from_spares(worker, filter, job);
 }
 
-bool wp_worker_defer(wp_worker *worker, wp_job job) {
+bool wp_worker_set_aside(wp_worker *worker, wp_job job) {
   wp_thread_pool *pool = worker->pool;
   size_t accepted;
-  if (wp_injector_push(&pool->nodes[worker->node].injector, &job, 1, &accepted) == WP_OK) {
-    wp_event_count_notify_one(&pool->event_count);
-    return true;
-  }
-  wp_deque_push(&worker->deque, &job, 1);  // into the cell that it came from
-  return false;
+  wp_atomic_store(&pool->aside_used, 1u, wp_seq_cst);  // edge ANNOUNCE: before the job, which is before the notify
+  if (wp_injector_push(pool->aside, &job, 1, &accepted) != WP_OK) return false;
+  wp_event_count_notify_one(&pool->event_count);
+  return true;
 }
 
 static bool take_fairly(wp_worker *worker, wp_job *job) {
   wp_thread_pool *pool = worker->pool;
   // One node after the other: a node's own workers, if it has any, may all be blocked.
   uint32_t node = worker->tick / WP_FAIR_TICKS % pool->node_count;
-  if (wp_injector_pop(&pool->nodes[node].injector, job, 1, 1) == 1) return true;
-  return steal_from(&worker->deque, 0, job);
+  if (wp_injector_pop(&pool->nodes[node].injector, job, 1, 1, NULL) == 1) return true;
+  return steal_from(&worker->deque, &any_job, job);
 }
 
 /// Finds the next job without waiting.

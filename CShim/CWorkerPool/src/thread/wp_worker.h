@@ -33,8 +33,12 @@ extern "C" {
 /// making work for its own deque starves nobody (the Go scheduler's number).
 #define WP_FAIR_TICKS 61u
 
-/// Tag of a job forked by wp_fork_join.c, whose code is a `wp_job_function` below it.
-#define WP_JOB_STRUCTURED ((uintptr_t)1 << (sizeof(uintptr_t) * 8 - 3))
+/// Tags of the engine's own jobs, whose code is a `wp_job_function` below them. Without `WP_JOB_FOREIGN`: what that
+/// bit's owner does with the others is its own affair. Engine jobs live on somebody's stack: they are never discarded.
+#define WP_JOB_ENGINE ((uintptr_t)1 << (sizeof(uintptr_t) * 8 - 2))
+/// Of those, the ones that were forked: a thread that waits for one may help with it.
+#define WP_JOB_STRUCTURED (WP_JOB_ENGINE | (uintptr_t)1 << (sizeof(uintptr_t) * 8 - 3))
+#define WP_JOB_TAGS (WP_JOB_FOREIGN | WP_JOB_STRUCTURED)
 
 typedef struct wp_worker {
   wp_deque deque;
@@ -49,8 +53,8 @@ typedef struct wp_worker {
   // The worker's own.
   uint32_t tick;
   uint32_t random;
-  /// Size of the last batch from an injector; 0 when the last look found none.
-  uint32_t last_batch;
+  /// Whether the last look at an injector found some jobs, and few.
+  bool close_behind;
 } wp_worker;
 
 /// One NUMA node's part of a pool.
@@ -86,12 +90,18 @@ struct wp_thread_pool {
   wp_event_count event_count;
   // Any thread, once, false to true.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 closed;
+  // Any thread, once, false to true: pending jobs are not to run any more.
+  wp_atomic_u32 discarding;
+  // Any thread, once, false to true, before the first push to `aside`.
+  wp_atomic_u32 aside_used;
   // The handle, and each thread that has not ended.
   wp_atomic_u32 references;
   // Constant after init.
   WP_ALIGNED(WP_CACHE_LINE) wp_worker *workers;
   wp_pool_node *nodes;
   uint32_t *nearest_storage;
+  /// Jobs that were in the way on a worker's deque. Never closed: they were accepted before.
+  wp_injector *aside;
   wp_waiter *waiters;
   uint32_t worker_count;
   uint32_t node_count;
@@ -114,11 +124,15 @@ void *wp_worker_main(void *worker);
 
 /// Runs a job on its thread.
 void wp_worker_run(wp_worker *worker, wp_job job);
-/// Finds a forked job: the own deque's newest, else a victim's oldest.
-bool wp_worker_find_structured(wp_worker *worker, wp_job *job);
-/// Puts the job that was just taken from the own deque behind those of the injector; back, and false, when that is
-/// closed.
-bool wp_worker_defer(wp_worker *worker, wp_job job);
+/// Steals the oldest job of any worker's deque, if it passes.
+bool wp_worker_steal_if(wp_worker *worker, const wp_job_filter *filter, wp_job *job);
+/// Leaves a job to others, whatever state the pool is in. False without memory.
+bool wp_worker_set_aside(wp_worker *worker, wp_job job);
+/// Gives a job that will not run back to whoever submitted it.
+void wp_worker_discard(wp_thread_pool *pool, wp_job job);
+/// In wp_fork_join.c: if the job is one by which an outsider enters the pool, tells that outsider that the pool is shut
+/// down.
+bool wp_fork_join_refuse(wp_job job);
 
 /// Prepares a pool's spares, none of which runs. False without memory.
 bool wp_spares_init(wp_thread_pool *pool, uint32_t limit);
