@@ -41,7 +41,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c tsan asan model soak bench bench-peers bench-smoke bench-test \
+.PHONY: help run test test-consumer test-c tsan asan docs model soak bench bench-peers bench-smoke bench-test \
   bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
@@ -103,6 +103,17 @@ bench-binary: setup
 # The subjects of the engine's own benchmarks: C, since Swift sees none of its parts.
 bench-engine:
 	@$(MAKE) --no-print-directory -C Sources/bench/Engine OUT=$(CURDIR)/$(patsubst %/,%,$(dir $(ENGINE_BENCH)))
+
+# The compiler's symbol graph of the library, and the catalogue beside its sources. A link that leads nowhere is an error.
+docs: setup ## Build the documentation into .build/docs.
+	@swift build --target WorkerPool
+	@mkdir -p .build/symbols
+	@swift symbolgraph-extract -module-name WorkerPool -target $$(uname -m)-unknown-linux-gnu -I .build/debug/Modules \
+	  -Xcc -fmodule-map-file=CShim/CNuma/module.modulemap \
+	  -Xcc -fmodule-map-file=.build/debug/CWorkerPool.build/module.modulemap \
+	  -minimum-access-level public -output-dir .build/symbols
+	@docc convert Sources/WorkerPool/WorkerPool.docc --additional-symbol-graph-dir .build/symbols --warnings-as-errors \
+	  --fallback-display-name WorkerPool --fallback-bundle-identifier WorkerPool --output-path .build/docs
 
 lint: setup lint-swift lint-c ## Check format and warnings of Swift, C, and C as C++.
 

@@ -37,7 +37,7 @@ public protocol JobExecutor: Sendable {
 }
 
 extension JobExecutor {
-  /// ``map(_:chunkSize:)-(Sequence<J>,_)`` with a chunk size of the executor's choice.
+  /// `map` with a chunk size of the executor's choice.
   @available(*, noasync, message: "use the async overload, which does not block")
   public func map<J: Job>(_ jobs: some Sequence<J>) throws -> [J.Output] {
     try map(jobs, chunkSize: nil)

@@ -16,7 +16,7 @@ extension ProcessPoolExecutor {
   }
 
   /// Calls `function` with every input in the workers, and returns the outputs in the inputs' order. As
-  /// ``map(_:chunkSize:)``.
+  /// `map`.
   @available(*, noasync, message: "use the async overload, which does not block")
   public func map<Input, Output>(
     _ function: FunctionHandle<Input, Output>, _ inputs: some Sequence<Input>, chunkSize: Int? = nil

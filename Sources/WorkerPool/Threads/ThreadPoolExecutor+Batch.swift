@@ -7,7 +7,7 @@ extension ThreadPoolExecutor {
   /// ```
   ///
   /// - Returns: their futures, in the elements' order.
-  /// - Throws: ``WorkerPoolError`` as ``submit(_:)-(()->_)`` when none was taken. If the pool is shut down in the middle,
+  /// - Throws: ``WorkerPoolError`` as `submit` when none was taken. If the pool is shut down in the middle,
   ///   those that were not taken have futures which failed with that error.
   /// - Complexity: O(count).
   @inlinable

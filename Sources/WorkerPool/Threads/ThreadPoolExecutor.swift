@@ -94,7 +94,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   ///
   /// A shutdown that cancels pending work drops it silently; throwing is not allowed, as nobody could see it.
   ///
-  /// - Throws: as ``submit(_:)-(()->_)``.
+  /// - Throws: as `submit`.
   public func execute(_ body: @escaping @Sendable () -> Void) throws {
     try engine.submit(body)
   }
@@ -104,7 +104,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   /// Owns its work: cancelling the awaiting Swift task takes the work back if it has not begun; the call then throws
   /// `CancellationError`. Work that runs is not interrupted; the call then still ends at once, without its result.
   ///
-  /// - Throws: what `body` threw; otherwise as ``submit(_:)-(()->_)``.
+  /// - Throws: what `body` threw; otherwise as `submit`.
   @inlinable
   public func run<Success: Sendable>(_ body: @escaping @Sendable () throws -> Success) async throws -> Success {
     try await submit(body).valueOfOwnTask

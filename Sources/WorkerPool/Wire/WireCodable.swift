@@ -38,7 +38,7 @@ public protocol WireCodable {
   /// it in one go says so here.
   static func encodeElements(_ elements: UnsafeBufferPointer<Self>, into encoder: inout WireEncoder) throws
 
-  /// Reads `count` elements that ``encodeElements(_:into:)-swift.type.method`` wrote. `count` comes from the wire:
+  /// Reads `count` elements that `encodeElements` wrote. `count` comes from the wire:
   /// check it against ``WireDecoder/remaining`` before allocating for it.
   static func decodeElements(count: Int, from decoder: inout WireDecoder) throws -> [Self]
 }
