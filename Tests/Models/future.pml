@@ -5,7 +5,8 @@
  * added; and a continuation that is added and, beside that, removed, as by the cancelling of the awaiting task.
  *
  * Checked: nobody sleeps for ever; the callback is told exactly once and the continuation is resumed exactly once; one
- * thread at a time is inside the list; whoever sees `finished` sees the result; the body is taken by one thread.
+ * thread at a time is inside the list; whoever sees `finished` sees the result; the body is taken by one thread, and
+ * before the result takes its place, since both stand in the same storage.
  *
  * A step is one atomic operation on the word, one futex call, or one access to what the word guards. A weak CAS that
  * fails takes a fresh value, as in the code. Nodes: 0 is the callback's, 1 is the continuation's.
@@ -16,6 +17,7 @@
  *   BUG_UNLOCK_DROPS_BLOCKED unlock clears `blocked` with the other flags
  *   BUG_UNLOCK_STORES        unlock writes back the word of its lock instead of the one it finds
  *   BUG_LATE_RESULT          finish publishes before it has stored the result
+ *   BUG_RESULT_OVER_BODY     finish stores the result where the body still stands
  *   BUG_NO_ABANDON           remove does not mark a node that was not added yet
  */
 
@@ -31,7 +33,23 @@
 #define LISTED 32
 
 byte word = PENDING;
-bool result_stored = false, body_owned = false;
+
+/* The two words that first hold the task and then what it returned. */
+#define BODY 1
+#define EMPTY 2
+#define RESULT 3
+byte payload = BODY;
+
+/* What whoever moved the future out of `pending` does. */
+inline move_body() {
+  assert(payload == BODY);
+  payload = EMPTY
+}
+
+inline store_result() {
+  assert(payload == EMPTY);
+  payload = RESULT
+}
 
 /* The list: who stands in it, and how many threads are inside. */
 bool in_list[2], abandoned[2];
@@ -87,7 +105,7 @@ inline begin(claimed) {
   d_step {
     claimed = ((word & PHASE) == PENDING);
     if
-    :: claimed -> word = word | RUNNING; assert(!body_owned); body_owned = true
+    :: claimed -> word = word | RUNNING
     :: else
     fi
   }
@@ -202,13 +220,16 @@ proctype Runner() {
   begin(mine);
   if
   :: mine ->
+#ifndef BUG_RESULT_OVER_BODY
+     move_body();
+#endif
 #ifndef BUG_LATE_RESULT
-     result_stored = true;
+     store_result();
 #endif
      settle(RUNNING, FINISHED, mine);
      assert(mine); /* the precondition of finish(with:) */
 #ifdef BUG_LATE_RESULT
-     result_stored = true;
+     store_result();
 #endif
      announce()
   :: else
@@ -220,7 +241,7 @@ proctype Canceller() {
   bool sleep, mine;
   settle(PENDING, CANCELLED, mine);
   if
-  :: mine -> assert(!body_owned); body_owned = true; announce()
+  :: mine -> move_body(); announce()
   :: else
   fi
 }
@@ -253,7 +274,7 @@ proctype Blocker(bool may_time_out) {
         fi
      fi
   od;
-  assert((current & PHASE) != FINISHED || result_stored)
+  assert((current & PHASE) != FINISHED || payload == RESULT)
 }
 
 /* addDoneCallback */
@@ -317,6 +338,7 @@ init {
   }
   _nr_pr == 1; /* a sleeper that is left is an invalid end state */
   assert((word & DONE) != 0 && word == (word & PHASE));
+  assert(payload == (word == FINISHED -> RESULT : EMPTY));
 #ifndef NO_CALLBACK
   assert(told[0] == 1);
 #endif

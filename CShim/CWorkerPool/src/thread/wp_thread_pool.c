@@ -203,6 +203,7 @@ static wp_injector *near_injector(wp_thread_pool *pool) {
 wp_status wp_thread_pool_submit_batch(wp_thread_pool *pool, const wp_job *jobs, size_t count, size_t *accepted) {
   *accepted = 0;
   if (pool->fork_generation != wp_fork_generation()) return WP_FORKED;
+  if (count == 0) return WP_OK;
   for (size_t i = 0; i < count; i++) {
     if (jobs[i].code <= 1) return WP_INVALID_ARGUMENT;  // what the queues mark their cells with
   }
