@@ -92,7 +92,7 @@ uint32_t wp_thread_pool_worker_count(const wp_thread_pool *pool);
 wp_status wp_thread_pool_submit(wp_thread_pool *pool, wp_job job);
 
 /// Hands over `count` jobs as one: one claim of the queue, one look at sleeping workers. Jobs up to
-/// `*accepted` were taken when the status is not `WP_OK`. None at all is `WP_OK` in any state of the pool but `WP_FORKED`.
+/// `*accepted` were taken when the status is not `WP_OK`. A `count` of 0 is `WP_OK`, also in a closed pool.
 wp_status wp_thread_pool_submit_batch(wp_thread_pool *pool, const wp_job *jobs, size_t count, size_t *accepted);
 
 /// Index of the calling worker when it belongs to `pool`, else -1. Spares have indices from the worker count on.

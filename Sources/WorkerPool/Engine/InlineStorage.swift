@@ -24,10 +24,11 @@ struct InlineStorage: @unchecked Sendable {
     }
   }
 
-  /// A copy of the value. Mutating only because the value is where it is: in place, several threads may load at once.
+  /// A copy of the value. Any number of threads may load at once: what is read through a pointer is a copy of the words,
+  /// which is as good as the value for whatever may be moved by copying its bytes, as all Swift types may.
   @inlinable
-  mutating func load<Value>(as type: Value.Type) -> Value {
-    withUnsafeMutablePointer(to: &words) { UnsafeRawPointer($0).load(as: Value.self) }
+  func load<Value>(as type: Value.Type) -> Value {
+    withUnsafePointer(to: words) { UnsafeRawPointer($0).load(as: Value.self) }
   }
 
   /// Takes the value out; the storage is empty then.
