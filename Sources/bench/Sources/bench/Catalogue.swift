@@ -47,6 +47,8 @@ struct Bench {
   var isDivisible = true
   /// For those who sleep, and would only wait for one another.
   var isSideBySide = false
+  /// How many times as many rounds as others: where one takes a few milliseconds, the scheduler has much of it.
+  var roundFactor: Int { name == BenchName.mapUniform.rawValue ? 5 : 1 }
   /// Assignments for all subjects. A runtime that collects garbage keeps the pages of dead arrays; here malloc does too, for
   /// whoever uses glibc's, so that pools are compared and not how often the kernel clears 80 MB.
   var environment: [String] {

@@ -15,7 +15,7 @@ struct Measurement {
 
   init(_ bench: Bench, rounds: Int, isSmoke: Bool) {
     self.bench = bench
-    self.rounds = rounds
+    self.rounds = isSmoke ? rounds : rounds * bench.roundFactor
     self.isSmoke = isSmoke
   }
 
