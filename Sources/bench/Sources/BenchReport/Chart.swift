@@ -11,7 +11,7 @@ public struct Chart: Sendable {
   /// What a chart shows of a row: what its bench is about.
   enum Headline: String {
     case time = "time per operation"
-    case bytes = "bytes per pending task"
+    case bytes = "bytes per task"
     case idleCPU = "CPU time while idle"
 
     init(_ rows: [Row]) {
