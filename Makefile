@@ -68,7 +68,8 @@ test-c: .build/c-program
 
 # A forked child that starts threads is what this package is about; TSan refuses it unless told.
 tsan: setup ## Run all tests under ThreadSanitizer.
-	TSAN_OPTIONS=die_after_fork=0 $(SWIFT_TEST) --sanitize=thread --scratch-path .build-tsan
+	TSAN_OPTIONS='die_after_fork=0 suppressions=$(CURDIR)/.ci/tsan-suppressions' \
+	  $(SWIFT_TEST) --sanitize=thread --scratch-path .build-tsan
 
 asan: setup ## Run all tests under AddressSanitizer, with leak detection.
 	ASAN_OPTIONS=detect_leaks=1 $(SWIFT_TEST) --sanitize=address --scratch-path .build-asan
