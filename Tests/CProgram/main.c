@@ -120,7 +120,8 @@ static void run_in_processes(void) {
   EXPECT(wp_process_pool_worker_pids(pool, NULL, 0) == 2);
   for (uint32_t i = 0; i <= LIMITS; i++) {
     uint32_t limit = i == LIMITS / 2 ? 0 : LIMIT;
-    EXPECT(wp_process_pool_submit(pool, 0, &limit, sizeof limit, NULL, NULL) == WP_OK);
+    wp_process_submission submission = {.bytes = &limit, .length = sizeof limit};
+    EXPECT(wp_process_pool_submit(pool, &submission, NULL) == WP_OK);
   }
   wp_process_pool_close(pool);
   EXPECT(wp_process_pool_join(pool) == WP_OK);

@@ -80,10 +80,20 @@ void lab_open(test_lab *self, uint32_t workers, wp_start_method method, size_t t
   lab_open_with(self, &config, tasks);
 }
 
+wp_process_submission lab_submission(size_t task, uint32_t function, const void *bytes, size_t length) {
+  wp_process_submission submission;
+  memset(&submission, 0, sizeof submission);
+  submission.function = function;
+  submission.bytes = bytes;
+  submission.length = length;
+  submission.token = (void *)(uintptr_t)(task + 1);
+  return submission;
+}
+
 uint64_t lab_submit(test_lab *self, size_t task, uint32_t function, const void *bytes, size_t length) {
   uint64_t ticket = 0;
-  void *token = (void *)(uintptr_t)(task + 1);
-  wp_status status = wp_process_pool_submit(self->pool, function, bytes, length, token, &ticket);
+  wp_process_submission submission = lab_submission(task, function, bytes, length);
+  wp_status status = wp_process_pool_submit(self->pool, &submission, &ticket);
   CHECK(status == WP_OK, "submit of task %zu: %s", task, wp_status_name(status));
   if (status != WP_OK) exit(1);
   return ticket;

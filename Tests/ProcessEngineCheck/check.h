@@ -99,6 +99,8 @@ wp_process_pool_config lab_config(test_lab *lab, uint32_t workers, wp_start_meth
 /// Creates a pool or ends the program.
 void lab_open(test_lab *lab, uint32_t workers, wp_start_method method, size_t tasks);
 void lab_open_with(test_lab *lab, const wp_process_pool_config *config, size_t tasks);
+/// What `lab_submit` submits.
+wp_process_submission lab_submission(size_t task, uint32_t function, const void *bytes, size_t length);
 uint64_t lab_submit(test_lab *lab, size_t task, uint32_t function, const void *bytes, size_t length);
 /// Waits until `count` tasks have ended.
 void lab_await(test_lab *lab, size_t count);

@@ -156,7 +156,8 @@ void dies_at_start(wp_start_method method) {
     CHECK(lab.endings[i].outcome.end == WP_TASK_POOL_BROKEN && lab.endings[i].outcome.reason != NULL, "end %d",
           (int)lab.endings[i].outcome.end);
   }
-  CHECK(wp_process_pool_submit(lab.pool, DO_ECHO, NULL, 0, NULL, NULL) == WP_BROKEN, "submit to a broken pool");
+  wp_process_submission submission = lab_submission(0, DO_ECHO, NULL, 0);
+  CHECK(wp_process_pool_submit(lab.pool, &submission, NULL) == WP_BROKEN, "submit to a broken pool");
   lab_close(&lab);
   check_leftovers(before, "after a pool that broke");
 }

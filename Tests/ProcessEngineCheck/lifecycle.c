@@ -100,7 +100,8 @@ void template_killed(wp_start_method method) {
           (int)lab.endings[i].outcome.end);
   }
   CHECK(lab.endings[0].outcome.reason != NULL, "no reason");
-  wp_status status = wp_process_pool_submit(lab.pool, DO_ECHO, NULL, 0, (void *)1, NULL);
+  wp_process_submission submission = lab_submission(0, DO_ECHO, NULL, 0);
+  wp_status status = wp_process_pool_submit(lab.pool, &submission, NULL);
   if (method == WP_START_FORK) {
     CHECK(status == WP_BROKEN, "%s", wp_status_name(status));
   } else {
@@ -177,7 +178,8 @@ void forked_host(wp_start_method method) {
   lab_await(&lab, 1);
   pid_t child = fork();
   if (child == 0) {
-    bool held = wp_process_pool_submit(lab.pool, DO_ECHO, NULL, 0, NULL, NULL) == WP_FORKED;
+    wp_process_submission submission = lab_submission(0, DO_ECHO, NULL, 0);
+    bool held = wp_process_pool_submit(lab.pool, &submission, NULL) == WP_FORKED;
     held = held && wp_process_pool_join(lab.pool) == WP_FORKED;
     wp_process_pool_release(lab.pool);
     _exit(held ? 0 : 1);

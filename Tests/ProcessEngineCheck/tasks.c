@@ -73,7 +73,8 @@ void reply_limits(wp_start_method method) {
   config.max_payload = 1000;
   lab_open_with(&lab, &config, 5);
   char large[1001] = {0};
-  CHECK(wp_process_pool_submit(lab.pool, DO_ECHO, large, 1001, NULL, NULL) == WP_TOO_LARGE, "1001 of 1000 bytes");
+  wp_process_submission submission = lab_submission(0, DO_ECHO, large, 1001);
+  CHECK(wp_process_pool_submit(lab.pool, &submission, NULL) == WP_TOO_LARGE, "1001 of 1000 bytes");
   lab_submit(&lab, 0, DO_ECHO, large, 1000);
   uint64_t length = 1001;
   lab_submit(&lab, 1, DO_FILL, &length, sizeof length);
@@ -176,7 +177,8 @@ void discards(wp_start_method method) {
   lab_await_running(&lab, first);
   CHECK(wp_process_pool_join(lab.pool) == WP_INVALID_ARGUMENT, "join of an open pool");
   wp_process_pool_close(lab.pool);
-  CHECK(wp_process_pool_submit(lab.pool, DO_ECHO, NULL, 0, NULL, NULL) == WP_SHUT_DOWN, "submit to a closed pool");
+  wp_process_submission submission = lab_submission(0, DO_ECHO, NULL, 0);
+  CHECK(wp_process_pool_submit(lab.pool, &submission, NULL) == WP_SHUT_DOWN, "submit to a closed pool");
   size_t count = wp_process_pool_discard_pending(lab.pool);
   CHECK(count == 199, "%zu of 199 discarded", count);
   CHECK(wp_process_pool_discard_pending(lab.pool) == 0, "nothing is left to discard");

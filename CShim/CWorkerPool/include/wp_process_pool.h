@@ -151,11 +151,21 @@ int32_t wp_process_pool_template_pid(wp_process_pool *pool);
 /// has one index. O(names) on first use: cache the result. Errors: `WP_TOO_LARGE` when the table is full.
 wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t length, uint32_t *index);
 
-/// Accepts a task. `bytes` is copied. `token` comes back in `hooks.completed`; `*ticket` names the task for
-/// `wp_process_pool_cancel`. Errors: `WP_SHUT_DOWN`, `WP_BROKEN`, `WP_FORKED`, `WP_TOO_LARGE`,
+/// A task as it is submitted. Zero-initialise, then set what matters.
+typedef struct wp_process_submission {
+  /// Passed to the handler; the engine does not look at it.
+  uint32_t function;
+  /// The argument; copied.
+  const void *WP_NULLABLE bytes;
+  size_t length;
+  /// Comes back in `hooks.completed`.
+  void *WP_NULLABLE token;
+} wp_process_submission;
+
+/// Accepts a task. `*ticket` names it for `wp_process_pool_cancel`. Errors: `WP_SHUT_DOWN`, `WP_BROKEN`, `WP_FORKED`, `WP_TOO_LARGE`,
 /// `WP_SYSTEM_CALL_FAILED` (memory). O(1) whatever is pending.
-wp_status wp_process_pool_submit(wp_process_pool *pool, uint32_t function, const void *WP_NULLABLE bytes,
-                                 size_t length, void *WP_NULLABLE token, uint64_t *WP_NULLABLE ticket);
+wp_status wp_process_pool_submit(wp_process_pool *pool, const wp_process_submission *submission,
+                                 uint64_t *WP_NULLABLE ticket);
 
 /// Takes back a task that no worker has begun: true means that it will not run and that `completed` will not be
 /// called for it, so that its token is the caller's again. False: it runs, has ended, or was never there.

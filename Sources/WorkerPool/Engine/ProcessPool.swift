@@ -19,6 +19,7 @@ final class ProcessPool: @unchecked Sendable {
     var affinity: Affinity
     var spinDuration: Duration?
     var prefetch: Int?
+    var configuration: ProcessPoolExecutor.Configuration
   }
 
   init(_ settings: Settings) throws {
@@ -101,8 +102,13 @@ final class ProcessPool: @unchecked Sendable {
     task.future = future
     var ticket: UInt64 = 0
     let token = Unmanaged<ProcessTask>.passRetained(task)
+    var submission = wp_process_submission()
+    submission.function = code.rawValue
+    submission.token = token.toOpaque()
     let status = encoder.withUnsafeBytes { bytes in
-      wp_process_pool_submit(handle, code.rawValue, bytes.baseAddress, bytes.count, token.toOpaque(), &ticket)
+      submission.bytes = bytes.baseAddress
+      submission.length = bytes.count
+      return wp_process_pool_submit(handle, &submission, &ticket)
     }
     guard status == WP_OK else {
       task.abandon()

@@ -54,16 +54,18 @@ public final class ProcessPoolExecutor: JobExecutor {
   ///     zero for not at all.
   ///   - prefetch: How many tasks a worker may hold, from 1 (nothing waits behind a running task) to 16; nil for 2,
   ///     which hides the time that a task takes to reach its worker.
+  ///   - configuration: What workers may do and use.
   /// - Throws: ``WorkerPoolError``: `.invalidArgument`, `.unsupported` when the start method cannot be had,
   ///   `.systemCall` with the call that failed, `.brokenPool` when workers die at start. Nothing is left behind then.
   public init(
     maxWorkers: Int? = nil, name: String = "worker", startMethod: StartMethod = .automatic, maxPayload: Int? = nil,
-    affinity: Affinity = .none, spinDuration: Duration? = nil, prefetch: Int? = nil
+    affinity: Affinity = .none, spinDuration: Duration? = nil, prefetch: Int? = nil,
+    configuration: Configuration = Configuration()
   ) throws {
     pool = try ProcessPool(
       ProcessPool.Settings(
         maxWorkers: maxWorkers, name: name, startMethod: startMethod, maxPayload: maxPayload,
-        affinity: affinity, spinDuration: spinDuration, prefetch: prefetch))
+        affinity: affinity, spinDuration: spinDuration, prefetch: prefetch, configuration: configuration))
     self.maxWorkers = pool.workerCount
   }
 

@@ -52,17 +52,17 @@ wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t
 // MARK: Tasks
 
 /// Under the lock.
-static wp_status accept(wp_process_pool *pool, uint32_t function, const void *bytes, size_t length, void *token,
-                        uint64_t *ticket, wp_wakes *wakes) {
+static wp_status accept(wp_process_pool *pool, const wp_process_submission *submission, uint64_t *ticket,
+                        wp_wakes *wakes) {
   if (pool->closed) return WP_SHUT_DOWN;
   if (pool->phase != WP_POOL_RUNNING) return WP_BROKEN;
-  uint32_t index = wp_task_add(&pool->tasks, function, token);
+  uint32_t index = wp_task_add(&pool->tasks, submission->function, submission->token);
   if (index == WP_NO_TASK) return WP_SYSTEM_CALL_FAILED;
   // Behind what waits already, if anything does.
   uint32_t worker = pool->tasks.pending.count == 0 ? wp_dispatch_pick(pool) : WP_NO_WORKER;
   if (worker != WP_NO_WORKER) {
-    wp_dispatch_send(pool, worker, index, bytes, length, wakes);
-  } else if (wp_task_set_bytes(&pool->tasks.tasks[index], bytes, length)) {
+    wp_dispatch_send(pool, worker, index, submission->bytes, submission->length, wakes);
+  } else if (wp_task_set_bytes(&pool->tasks.tasks[index], submission->bytes, submission->length)) {
     wp_task_append(&pool->tasks, &pool->tasks.pending, index);
   } else {
     wp_task_remove(&pool->tasks, index);
@@ -73,14 +73,13 @@ static wp_status accept(wp_process_pool *pool, uint32_t function, const void *by
   return WP_OK;
 }
 
-wp_status wp_process_pool_submit(wp_process_pool *pool, uint32_t function, const void *bytes, size_t length,
-                                 void *token, uint64_t *ticket) {
+wp_status wp_process_pool_submit(wp_process_pool *pool, const wp_process_submission *submission, uint64_t *ticket) {
   if (forked(pool)) return WP_FORKED;
-  if (length > pool->geometry.max_payload) return WP_TOO_LARGE;
+  if (submission->length > pool->geometry.max_payload) return WP_TOO_LARGE;
   wp_wakes wakes;
   wakes.count = 0;
   pthread_mutex_lock(&pool->lock);
-  wp_status status = accept(pool, function, bytes, length, token, ticket, &wakes);
+  wp_status status = accept(pool, submission, ticket, &wakes);
   pthread_mutex_unlock(&pool->lock);
   // From here on the task may have ended and the pool be gone: only the words' addresses are used.
   wp_wake_all(&wakes);
