@@ -151,6 +151,16 @@ int32_t wp_process_pool_template_pid(wp_process_pool *pool);
 /// has one index. O(names) on first use: cache the result. Errors: `WP_TOO_LARGE` when the table is full.
 wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t length, uint32_t *index);
 
+/// What a task may do and use. Zero-initialise, then set what matters: zeros ask for nothing.
+typedef struct wp_task_options {
+  /// Nanoseconds from the task's start until it is asked to stop; 0 for no timeout.
+  uint64_t timeout_ns;
+  /// Nanoseconds from then until its worker is killed.
+  uint64_t grace_ns;
+  /// How often the task is begun again, in another worker, after it has ended one.
+  uint32_t retries;
+} wp_task_options;
+
 /// A task as it is submitted. Zero-initialise, then set what matters.
 typedef struct wp_process_submission {
   /// Passed to the handler; the engine does not look at it.
@@ -160,6 +170,8 @@ typedef struct wp_process_submission {
   size_t length;
   /// Comes back in `hooks.completed`.
   void *WP_NULLABLE token;
+  /// Copied; NULL for none.
+  const wp_task_options *WP_NULLABLE options;
 } wp_process_submission;
 
 /// Accepts a task. `*ticket` names it for `wp_process_pool_cancel`. Errors: `WP_SHUT_DOWN`, `WP_BROKEN`, `WP_FORKED`, `WP_TOO_LARGE`,

@@ -8,6 +8,10 @@ final class ProcessPool: @unchecked Sendable {
   private let maxPayload: Int
   /// How many function handles there were when the template forked; workers know no others.
   private let inheritedFunctions: Int
+  /// For tasks that are submitted without options; nil when they ask for nothing.
+  private let taskOptions: wp_task_options?
+  /// Whether a task that is submitted without options has a timeout.
+  let hasTimeout: Bool
   /// Indices of job types in the engine's name table.
   private let jobIndices = Locked<[ObjectIdentifier: UInt32]>([:])
 
@@ -30,6 +34,8 @@ final class ProcessPool: @unchecked Sendable {
       Unmanaged<ProcessTask>.fromOpaque(token).takeRetainedValue().finish(outcome.pointee)
     }
     maxPayload = config.max_payload
+    taskOptions = try settings.configuration.taskOptions.engineValue()
+    hasTimeout = settings.configuration.taskOptions.timeout != nil
     // Before the fork: touching the table makes it exist in the workers, and what is in it now is in them.
     let functions = FunctionTable.count
     var error = wp_error()
@@ -72,29 +78,32 @@ final class ProcessPool: @unchecked Sendable {
 
   // MARK: - Submitting
 
-  func submit<J: Job>(_ job: J) throws -> Future<J.Output> {
+  func submit<J: Job>(_ job: J, _ options: TaskOptions?) throws -> Future<J.Output> {
     let code = TaskCode(.job, index: try index(of: J.self), isChunk: false)
-    return try submit(code, .job(J.self), job)
+    return try submit(code, .job(J.self), job, options)
   }
 
-  func submit<J: Job>(chunk jobs: [J]) throws -> Future<[J.Output]> {
+  func submit<J: Job>(chunk jobs: [J], _ options: TaskOptions?) throws -> Future<[J.Output]> {
     let code = TaskCode(.job, index: try index(of: J.self), isChunk: true)
-    return try submit(code, .job(J.self), jobs)
-  }
-
-  func submit<Input, Output>(_ function: FunctionHandle<Input, Output>, _ input: Input) throws -> Future<Output> {
-    try submit(code(of: function, isChunk: false), .function(function.name), input)
+    return try submit(code, .job(J.self), jobs, options)
   }
 
   func submit<Input, Output>(
-    _ function: FunctionHandle<Input, Output>, chunk inputs: [Input]
+    _ function: FunctionHandle<Input, Output>, _ input: Input, _ options: TaskOptions?
+  ) throws -> Future<Output> {
+    try submit(code(of: function, isChunk: false), .function(function.name), input, options)
+  }
+
+  func submit<Input, Output>(
+    _ function: FunctionHandle<Input, Output>, chunk inputs: [Input], _ options: TaskOptions?
   ) throws -> Future<[Output]> {
-    try submit(code(of: function, isChunk: true), .function(function.name), inputs)
+    try submit(code(of: function, isChunk: true), .function(function.name), inputs, options)
   }
 
   private func submit<Input: WireCodable, Output: WireCodable & Sendable>(
-    _ code: TaskCode, _ label: TaskLabel, _ input: Input
+    _ code: TaskCode, _ label: TaskLabel, _ input: Input, _ options: TaskOptions?
   ) throws -> Future<Output> {
+    let options = try options.map { try $0.engineValue() } ?? taskOptions
     var encoder = WireEncoder()
     try explaining("the input of \(label)") { try encoder.encode(input) }
     let task = TypedProcessTask<Output>(pool: self, label: label)
@@ -108,7 +117,10 @@ final class ProcessPool: @unchecked Sendable {
     let status = encoder.withUnsafeBytes { bytes in
       submission.bytes = bytes.baseAddress
       submission.length = bytes.count
-      return wp_process_pool_submit(handle, &submission, &ticket)
+      return withPointer(to: options) { pointer in
+        submission.options = pointer
+        return wp_process_pool_submit(handle, &submission, &ticket)
+      }
     }
     guard status == WP_OK else {
       task.abandon()
@@ -181,6 +193,11 @@ extension wp_process_pool_config {
     spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
     affinity = settings.affinity.engineValue
   }
+}
+
+private func withPointer<Value, Result>(to value: Value?, _ body: (UnsafePointer<Value>?) -> Result) -> Result {
+  guard let value else { return body(nil) }
+  return withUnsafePointer(to: value) { body($0) }
 }
 
 private func checked(_ value: Int?, _ name: String, in range: ClosedRange<Int>) throws -> Int? {

@@ -75,6 +75,8 @@ void wp_dispatch_send(wp_process_pool *pool, uint32_t index, uint32_t task_index
   wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
   request->function = task->function;
   request->length = length;
+  request->has_options = task->options != NULL;
+  if (task->options != NULL) *wp_channel_options(&worker->channel, &pool->geometry, position) = *task->options;
   void *target = request->bytes;
   if (length > WP_REQUEST_INLINE) target = wp_channel_arguments(&worker->channel, &pool->geometry, position);
   if (length > 0) memcpy(target, bytes, length);

@@ -22,7 +22,8 @@ wp_geometry wp_geometry_of(uint32_t worker_count, uint32_t prefetch, size_t max_
   while (geometry.slots < prefetch) geometry.slots *= 2;
   geometry.max_payload = max_payload;
   geometry.area = round_up(max_payload, page);
-  geometry.host_fixed = round_up(sizeof(wp_channel_head) + geometry.slots * sizeof(wp_request_slot), page);
+  geometry.host_fixed = round_up(
+      sizeof(wp_channel_head) + geometry.slots * (sizeof(wp_request_slot) + sizeof(wp_task_options)), page);
   geometry.worker_fixed =
       round_up(sizeof(wp_channel_signal) + sizeof(wp_channel_status) + geometry.slots * sizeof(wp_reply_slot), page);
   geometry.host_part = geometry.host_fixed + geometry.slots * geometry.area;
@@ -42,6 +43,12 @@ wp_channel_head *wp_channel_get_head(const wp_channel *channel) {
 wp_request_slot *wp_channel_request(const wp_channel *channel, const wp_geometry *geometry, uint32_t position) {
   wp_request_slot *slots = (wp_request_slot *)(void *)(channel->host_part + sizeof(wp_channel_head));
   return slots + (position & (geometry->slots - 1));
+}
+
+wp_task_options *wp_channel_options(const wp_channel *channel, const wp_geometry *geometry, uint32_t position) {
+  size_t offset = sizeof(wp_channel_head) + geometry->slots * sizeof(wp_request_slot);
+  wp_task_options *options = (wp_task_options *)(void *)(channel->host_part + offset);
+  return options + (position & (geometry->slots - 1));
 }
 
 void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t position) {

@@ -3,7 +3,7 @@
 // One sparse memory file per pool, mapped whole by the host and in parts by each worker:
 //
 //     pool part      head, table of interned names         worker maps it read-only
-//     channel 0      host part:   head, requests, arguments         … read-only
+//     channel 0      host part:   head, requests, options, arguments … read-only
 //                    worker part: signal, status, slots, results    … read-write
 //     channel 1      …                                     other workers' channels are not mapped at all
 //
@@ -74,7 +74,8 @@ typedef struct wp_channel_head {
 typedef struct wp_request_slot {
   WP_ALIGNED(WP_CACHE_LINE) uint64_t length;
   uint32_t function;
-  uint32_t reserved;
+  /// 1 when `wp_channel_options` says what the task may do and use.
+  uint32_t has_options;
   unsigned char bytes[WP_REQUEST_INLINE];
 } wp_request_slot;
 
@@ -167,6 +168,8 @@ typedef struct wp_channel {
 
 wp_channel_head *wp_channel_get_head(const wp_channel *channel);
 wp_request_slot *wp_channel_request(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
+/// Beside the requests, so that a task without options costs no more than its cache line.
+wp_task_options *wp_channel_options(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
 void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
 wp_channel_signal *wp_channel_get_signal(const wp_channel *channel);
 wp_channel_status *wp_channel_get_status(const wp_channel *channel);

@@ -58,6 +58,10 @@ static wp_status accept(wp_process_pool *pool, const wp_process_submission *subm
   if (pool->phase != WP_POOL_RUNNING) return WP_BROKEN;
   uint32_t index = wp_task_add(&pool->tasks, submission->function, submission->token);
   if (index == WP_NO_TASK) return WP_SYSTEM_CALL_FAILED;
+  if (submission->options != NULL && !wp_task_set_options(&pool->tasks.tasks[index], submission->options)) {
+    wp_task_remove(&pool->tasks, index);
+    return WP_SYSTEM_CALL_FAILED;
+  }
   // Behind what waits already, if anything does.
   uint32_t worker = pool->tasks.pending.count == 0 ? wp_dispatch_pick(pool) : WP_NO_WORKER;
   if (worker != WP_NO_WORKER) {

@@ -40,6 +40,8 @@ typedef struct wp_task {
     void *memory;                         // PENDING, otherwise; owned
     wp_task_loss loss;                    // ENDED
   } body;
+  /// What was asked for it, NULL for nothing; owned.
+  wp_task_options *options;
   uint32_t function;
   /// Half of the ticket; tells a task from an earlier one in the same node.
   uint32_t serial;
@@ -74,7 +76,9 @@ void wp_task_table_trim(wp_task_table *table);
 
 /// A new task in no queue, or WP_NO_TASK without memory.
 uint32_t wp_task_add(wp_task_table *table, uint32_t function, void *token);
-/// Forgets the task and the payload it owns.
+/// Copies what is asked for the task. False without memory.
+bool wp_task_set_options(wp_task *task, const wp_task_options *options);
+/// Forgets the task and what it owns.
 void wp_task_remove(wp_task_table *table, uint32_t index);
 /// Copies a payload into the task. False without memory.
 bool wp_task_set_bytes(wp_task *task, const void *bytes, size_t length);
