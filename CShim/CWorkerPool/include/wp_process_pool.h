@@ -7,6 +7,7 @@
 #define WP_PROCESS_POOL_H
 
 #include "wp_base.h"
+#include "wp_process_settings.h"
 #include "wp_topology.h"
 
 WP_BEGIN_DECLS
@@ -88,6 +89,16 @@ typedef struct wp_task_outcome {
   /// Nanoseconds from the task's start to its end on a monotonic clock; 0 when it never began.
   uint64_t run_ns;
   const char *WP_NULLABLE reason;
+  /// As submitted.
+  uint32_t function;
+  // For `WP_TASK_WORKER_DIED`:
+  /// The limit that it passed, whose size is in `limit`: bytes, or nanoseconds.
+  wp_passed_limit passed;
+  /// Largest resident memory that the worker ever had in bytes, 0 when nobody could tell.
+  uint64_t peak_memory;
+  /// The end of what the worker had written to standard error, if that is captured.
+  const char *WP_NULLABLE output;
+  size_t output_length;
 } wp_task_outcome;
 
 /// Callbacks of a pool, all in the host.
@@ -97,6 +108,8 @@ typedef struct wp_process_pool_hooks {
   /// held. On the pool's collector thread, or on the thread that discards.
   void (*WP_NULLABLE WP_SENDABLE completed)(void *WP_NULLABLE context, void *WP_NULLABLE token,
                                             const wp_task_outcome *outcome);
+  /// Once, in a create that fails because workers could not start, on the calling thread before it returns.
+  void (*WP_NULLABLE WP_SENDABLE start_failed)(void *WP_NULLABLE context, const wp_process_breakage *breakage);
   /// Once, when the pool is destroyed. A create that fails does not call it: the context stays its caller's.
   void (*WP_NULLABLE WP_SENDABLE destroy)(void *WP_NULLABLE context);
 } wp_process_pool_hooks;
@@ -120,6 +133,12 @@ typedef struct wp_process_pool_config {
   /// How long a worker or the collector spins before it sleeps, in nanoseconds; 0 for the default,
   /// `WP_SPIN_NEVER` (wp_thread_pool.h) for not at all.
   uint64_t spin_ns;
+  wp_process_limits limits;
+  /// By stream: `WP_STREAM_OUTPUT`, `WP_STREAM_ERROR`. Standard input reads nothing.
+  wp_process_output output[WP_STREAM_COUNT];
+  /// NULL for none. A failure breaks the pool at once, unless it is a SIGKILL, which is nobody's own doing; then
+  /// it breaks after the third in a row.
+  const wp_process_initializer *WP_NULLABLE initializer;
   /// Runs the tasks when the template is forked. Under `WP_START_REEXEC` `wp_process_reexec_handler` decides.
   wp_process_handler WP_NULLABLE handler;
   void *WP_NULLABLE handler_context;
@@ -147,6 +166,12 @@ size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *WP_NULLABLE p
 /// Process id of the template.
 int32_t wp_process_pool_template_pid(wp_process_pool *pool);
 
+/// Copies the end of what the worker with this process id has written to a captured stream so far into `buffer`;
+/// returns how many bytes. 0 when it is no live worker or the stream is not captured. O(capacity).
+size_t wp_process_pool_output(wp_process_pool *pool, int32_t process, uint32_t stream, void *buffer, size_t capacity);
+/// Why the pool broke, NULL while it has not. Valid as long as the pool.
+const wp_process_breakage *WP_NULLABLE wp_process_pool_breakage(wp_process_pool *pool);
+
 /// Gives `name` (any bytes) an index that every worker of the pool can turn back into the name. The same name
 /// has one index. O(names) on first use: cache the result. Errors: `WP_TOO_LARGE` when the table is full.
 wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t length, uint32_t *index);
@@ -159,6 +184,10 @@ typedef struct wp_task_options {
   uint64_t grace_ns;
   /// How often the task is begun again, in another worker, after it has ended one.
   uint32_t retries;
+  /// Processor time in nanoseconds; 0 for no limit but the pool's. The smaller of the two holds.
+  uint64_t cpu_ns;
+  /// As `wp_process_limits.memory`, while this task runs; 0 for no limit but the pool's. The smaller of the two holds.
+  uint64_t memory;
 } wp_task_options;
 
 /// A task as it is submitted. Zero-initialise, then set what matters.

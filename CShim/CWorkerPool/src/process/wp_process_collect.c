@@ -7,8 +7,10 @@
 #include "../platform/wp_clock.h"
 #include "../platform/wp_process.h"
 #include "../platform/wp_shared_memory.h"
+#include "wp_process_death.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 void wp_process_lose(wp_process_pool *pool, uint32_t index, const wp_task_loss *loss) {
@@ -30,6 +32,7 @@ static wp_completion *new_completion(wp_process_pool *pool, uint32_t task) {
   wp_completion *record = &pool->batch[pool->batch_count++];
   memset(record, 0, offsetof(wp_completion, bytes));
   record->token = pool->tasks.tasks[task].token;
+  record->outcome.function = pool->tasks.tasks[task].function;
   record->worker = WP_NO_WORKER;
   return record;
 }
@@ -44,6 +47,8 @@ static void gather_ended(wp_process_pool *pool) {
     record->outcome.worker_pid = loss->process;
     record->outcome.wait_status = loss->wait_status;
     record->outcome.run_ns = loss->run_ns;
+    record->death = loss->death;
+    wp_death_tell(loss->death, &record->outcome);
     wp_task_unlink(&pool->tasks, &pool->tasks.ended, index);
     wp_task_remove(&pool->tasks, index);
   }
@@ -109,6 +114,7 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
       loss.process = worker->process;
       loss.wait_status = worker->wait_status;
       loss.run_ns = now > started ? now - started : 0;
+      if (!broken) loss.death = wp_death_describe(pool, worker, &pool->tasks.tasks[sent->task]);
     }
     wp_process_lose(pool, sent->task, &loss);
     sent->state = WP_SENT_REVOKED;
@@ -232,6 +238,8 @@ static void call_back(wp_process_pool *pool) {
   for (uint32_t i = 0; i < pool->batch_count; i++) {
     wp_completion *record = &pool->batch[i];
     if (pool->hooks.completed != NULL) pool->hooks.completed(pool->hooks.context, record->token, &record->outcome);
+    free(record->death);
+    record->death = NULL;
     if (record->worker == WP_NO_WORKER) continue;
     wp_channel *channel = &pool->workers[record->worker].channel;
     give_back(wp_channel_arguments(channel, &pool->geometry, record->position), record->touched_arguments);

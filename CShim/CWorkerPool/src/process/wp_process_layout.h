@@ -6,6 +6,8 @@
 //     channel 0      host part:   head, requests, options, arguments … read-only
 //                    worker part: signal, status, slots, results    … read-write
 //     channel 1      …                                     other workers' channels are not mapped at all
+//     output part    what workers printed                  not mapped (wp_process_output.h)
+//     initializer    its argument                          read-only, until it has run
 //
 // A worker that runs wild can so damage its own slots and results only: never its arguments (which is why a task that
 // it had not begun can be read back from them after its death), never a neighbour's, never the pool's. There is one
@@ -49,6 +51,11 @@ typedef struct wp_pool_head {
   uint64_t max_payload;
   uint64_t spin_ns;
   char prefix[WP_PROCESS_PREFIX_BYTES];
+  wp_process_limits limits;
+  wp_process_output output[WP_STREAM_COUNT];  // no mode is WP_OUTPUT_DEFAULT
+  uint64_t initializer_length;
+  uint32_t initializer_function;
+  bool initializes;
   /// 1 while the collector is about to sleep or sleeps: whoever ends a task must then ring.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 host_sleeping;
   /// Names interned so far. Entries below it never change. Edge "name": release here, acquire by the reader.
@@ -97,6 +104,12 @@ typedef struct wp_channel_status {
   /// The call that kept it from doing so (a `wp_call`), and `errno`.
   wp_atomic_u32 failed_call;
   wp_atomic_u32 failed_errno;
+  /// 1 from when the initializer begins; its reply stands in slot 0.
+  wp_atomic_u32 initializing;
+  /// Written by the handler of a fault under a memory limit: 1 when an allocation had failed just before, and how much
+  /// private memory there was.
+  wp_atomic_u32 fault_starved;
+  wp_atomic_u64 fault_data;
 } wp_channel_status;
 
 /// A slot's state and, once done, its task's result.
@@ -152,12 +165,22 @@ typedef struct wp_geometry {
   /// Fixed parts, before the payload areas.
   size_t host_fixed;
   size_t worker_fixed;
+  /// The output part, and how much of it one worker has, and the first of its streams; by stream, how many bytes are
+  /// kept: 0 when it is not captured.
+  uint64_t output_offset;
+  size_t output_part;
+  size_t output_area;
+  size_t output_limit[WP_STREAM_COUNT];
+  uint64_t initializer_offset;
+  size_t initializer_part;
   uint64_t total;
 } wp_geometry;
 
 /// Bytes of the pool part: the same for every pool.
 size_t wp_pool_part_size(void);
 wp_geometry wp_geometry_of(uint32_t worker_count, uint32_t prefetch, size_t max_payload);
+/// Adds what stands behind the channels.
+void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, size_t initializer_length);
 uint64_t wp_channel_offset(const wp_geometry *geometry, uint32_t index);
 
 /// One channel as mapped by somebody.

@@ -34,6 +34,8 @@ extern "C" {
 #define WP_START_ATTEMPTS 3
 #define WP_HELLO_TIMEOUT_NS ((uint64_t)60 * 1000000000u)
 
+typedef struct wp_death wp_death;
+
 /// What the host sent to a slot. REVOKED: taken back, and the worker has yet to step over it.
 typedef enum wp_sent_state { WP_SENT_TASK, WP_SENT_REVOKED } wp_sent_state;
 
@@ -60,6 +62,7 @@ typedef struct wp_host_worker {
   pid_t process;             // collector
   int pidfd;                 // collector; -1 when there is none
   int wait_status;           // collector
+  uint64_t peak_memory;      // collector; bytes, 0 when nobody could tell
   const char *loss;          // collector; why it ended, when no wait status tells
   bool condemned;            // collector; killed for what it wrote
   uint32_t start_failures;   // collector; in a row
@@ -94,6 +97,7 @@ typedef struct wp_completion {
   uint32_t position;
   size_t touched_arguments;
   size_t touched_results;
+  wp_death *death;  // owned; what the outcome's texts point into
   WP_ALIGNED(16) unsigned char bytes[WP_REPLY_INLINE];
 } wp_completion;
 
@@ -130,6 +134,7 @@ struct wp_process_pool {
   uint32_t references;
   wp_error start_error;
   const char *broken_reason;
+  wp_process_breakage breakage;  // constant once the pool is broken; owns its bytes
   pid_t collector_thread;
 
   // Collector writes under the lock.

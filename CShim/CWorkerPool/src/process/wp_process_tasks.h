@@ -26,6 +26,8 @@ typedef enum wp_task_state { WP_TASK_FREE = 0, WP_TASK_PENDING, WP_TASK_SENT, WP
 /// How a task without a reply ended.
 typedef struct wp_task_loss {
   const char *reason;
+  /// What else is known of its worker's death (wp_process_death.h), NULL for nothing; owned.
+  struct wp_death *death;
   uint64_t run_ns;
   wp_task_end end;
   int32_t process;
