@@ -75,15 +75,15 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
     case WP_TASK_REPLIED:
       return try read(outcome)
     case WP_TASK_WORKER_DIED:
-      let exit = WorkerExit(processIdentifier: outcome.worker_pid, waitStatus: outcome.wait_status)
-      throw WorkerPoolError(code: .workerDied, message: exit.message(whileRunning: "\(label)"), workerExit: exit)
+      throw WorkerPoolError(deathDuring: label, outcome)
     case WP_TASK_REPLY_TOO_LARGE:
       throw WorkerPoolError(
         code: .tooLarge,
         message: "the result of \(label) takes \(outcome.length) bytes, the pool's limit is \(outcome.limit)")
     case WP_TASK_POOL_BROKEN:
       let reason = outcome.reason.map { String(cString: $0) } ?? "for an unknown reason"
-      throw WorkerPoolError(code: .brokenPool, message: "the pool broke before \(label) could end: \(reason)")
+      throw WorkerPoolError(
+        code: .brokenPool, message: "the pool broke before \(label) could end: \(pool.breakage ?? reason)")
     default:
       throw WorkerPoolError(code: .brokenPool, message: "\(label) ended in an unknown way, \(outcome.end.rawValue)")
     }
@@ -99,25 +99,6 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
       throw try explaining(context) { try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) } }
     case let code:
       throw WorkerPoolError(code: .coding, message: "\(context) carries the unknown code \(code)")
-    }
-  }
-}
-
-extension WorkerExit {
-  /// From a status as `waitpid` gives it: the signal in the low seven bits, or zero there and the exit status above.
-  init(processIdentifier: Int32, waitStatus: Int32) {
-    let signal = waitStatus & 0x7F
-    self.init(
-      processIdentifier: processIdentifier,
-      reason: signal == 0 ? .exit(status: waitStatus >> 8 & 0xFF) : .signal(signal))
-  }
-
-  func message(whileRunning task: String) -> String {
-    switch reason {
-    case .signal(let number):
-      "worker \(processIdentifier) was ended by \(signalName(number)) while it ran \(task)"
-    case .exit(let status):
-      "worker \(processIdentifier) exited with status \(status) while it ran \(task)"
     }
   }
 }

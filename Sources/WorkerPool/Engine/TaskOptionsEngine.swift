@@ -14,8 +14,11 @@ extension TaskOptions {
       throw refused("retries", "\(retries)", "between 0 and \(UInt32.max)")
     }
     options.retries = retries
+    options.cpu_ns = try cpuTime.map { try positiveNanoseconds($0, "cpuTime") } ?? 0
+    options.memory = UInt64(try checked(memory, "memory", in: 1...Int.max) ?? 0)
     // A grace period by itself asks for nothing.
-    return timeout == nil && retries == 0 ? nil : options
+    let asks = timeout != nil || retries > 0 || cpuTime != nil || memory != nil
+    return asks ? options : nil
   }
 
   private func refused(_ name: String, _ value: String, _ rule: String) -> WorkerPoolError {
@@ -24,7 +27,7 @@ extension TaskOptions {
 }
 
 /// Nanoseconds of a duration that is not negative, at least 1 for a positive one; 146 years for what is longer.
-private func nanoseconds(_ duration: Duration) -> UInt64 {
+func nanoseconds(_ duration: Duration) -> UInt64 {
   let (seconds, attoseconds) = duration.components
   guard seconds < 1 << 32 else { return 1 << 62 }
   let total = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)

@@ -15,7 +15,7 @@ public struct WorkerPoolError: Error, Sendable {
   public var code: Code
   /// One sentence that names the value and the rule.
   public var message: String
-  /// How the worker ended, for ``Code/workerDied``.
+  /// How the worker ended, for ``Code/workerDied`` and its kin.
   public var workerExit: WorkerExit?
   /// The failed system call and its `errno`, for ``Code/systemCall``.
   public var systemCall: SystemCall?
@@ -58,11 +58,19 @@ public struct WorkerPoolError: Error, Sendable {
     /// The last reference to a ``Promise`` went away before it was completed.
     public static let promiseDropped = Code(.promiseDropped)
 
+    /// The worker process ended because its private memory reached ``WorkerLimits/memory`` or
+    /// ``TaskOptions/memory``; ``WorkerPoolError/workerExit`` says how.
+    public static let memoryLimitExceeded = Code(.memoryLimitExceeded)
+    /// The task used more processor time than ``WorkerLimits/cpuTime`` or ``TaskOptions/cpuTime``;
+    /// ``WorkerPoolError/workerExit`` says how its worker ended.
+    public static let cpuTimeExceeded = Code(.cpuTimeExceeded)
+
     init(_ name: StaticName) { self.name = name }
 
     enum StaticName: String, Sendable {
       case invalidArgument, shutDown, systemCall, timedOut, workerDied, brokenPool, unsupported
       case unresolvableType, coding, tooLarge, forked, wouldDeadlock, promiseDropped
+      case memoryLimitExceeded, cpuTimeExceeded
     }
   }
 
@@ -86,33 +94,4 @@ extension WorkerPoolError: CustomStringConvertible {
 
 extension WorkerPoolError.Code: CustomStringConvertible {
   public var description: String { name.rawValue }
-}
-
-/// How a worker process ended.
-public struct WorkerExit: Hashable, Sendable {
-  /// Why the process is gone.
-  public enum Reason: Hashable, Sendable {
-    /// A signal ended it: `SIGKILL`, `SIGILL` after a Swift trap, `SIGSEGV`, and so on.
-    case signal(Int32)
-    /// It exited, with this status, without handing in the task's result.
-    case exit(status: Int32)
-  }
-
-  /// Process id of the worker.
-  public var processIdentifier: Int32
-  public var reason: Reason
-
-  public init(processIdentifier: Int32, reason: Reason) {
-    self.processIdentifier = processIdentifier
-    self.reason = reason
-  }
-}
-
-extension WorkerExit: CustomStringConvertible {
-  public var description: String {
-    switch reason {
-    case .signal(let number): "worker \(processIdentifier) was ended by \(signalName(number))"
-    case .exit(let status): "worker \(processIdentifier) exited with status \(status) before its task ended"
-    }
-  }
 }

@@ -23,9 +23,22 @@ public struct TaskOptions: Hashable, Sendable {
   /// by ``timeout`` or by ``ProcessPoolExecutor/terminate(_:)`` is not run again, nor one that was asked to stop.
   public var retries: Int
 
-  public init(timeout: Duration? = nil, gracePeriod: Duration = .milliseconds(100), retries: Int = 0) {
+  /// Processor time that the task may use, where that is less than ``WorkerLimits/cpuTime``, which says more. Positive.
+  public var cpuTime: Duration?
+
+  /// Private memory in bytes that the worker may have while it runs the task, where that is less than
+  /// ``WorkerLimits/memory``, which says more. What the worker has already counts, so that too small a limit fails the
+  /// task's first allocation.
+  public var memory: Int?
+
+  public init(
+    timeout: Duration? = nil, gracePeriod: Duration = .milliseconds(100), retries: Int = 0, cpuTime: Duration? = nil,
+    memory: Int? = nil
+  ) {
     self.timeout = timeout
     self.gracePeriod = gracePeriod
     self.retries = retries
+    self.cpuTime = cpuTime
+    self.memory = memory
   }
 }
