@@ -8,6 +8,8 @@ import WorkerPoolFoundation
 package enum Scenario: String, CaseIterable, Sendable {
   case jobs, maps, errors, deaths, refusals, cancel, cancelPending, killFromOutside, lateResult, dropped, tooLarge
   case functions, leftovers
+  case containment, promptness, limits, memoryLimit
+  case output, recycling, initializer, initializerFunction, initializerFailures
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -24,6 +26,15 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .tooLarge: try runTooLarge(method)
     case .functions: try runFunctions(method)
     case .leftovers: try runLeftovers(method)
+    case .containment: try runContainment(method)
+    case .promptness: try runPromptness(method)
+    case .limits: try runLimits(method)
+    case .memoryLimit: try runMemoryLimit(method)
+    case .output: try runOutput(method)
+    case .recycling: try runRecycling(method)
+    case .initializer: try runInitializer(method)
+    case .initializerFunction: try runInitializerFunction(method)
+    case .initializerFailures: try runInitializerFailures(method)
     }
   }
 
@@ -100,7 +111,7 @@ private func runDeaths(_ method: ProcessPoolExecutor.StartMethod) throws {
 }
 
 extension Die.Way {
-  fileprivate func canEnd(with reason: WorkerExit.Reason) -> Bool {
+  func canEnd(with reason: WorkerExit.Reason) -> Bool {
     switch self {
     // What Swift's traps raise depends on the processor.
     case .overflow, .fatalError, .outOfBounds: reason == .signal(SIGILL) || reason == .signal(SIGTRAP)
@@ -315,7 +326,7 @@ private struct Traces: Equatable {
 }
 
 /// All of a file of /proc, which comes in pieces: Foundation takes the first short one for the end.
-private func contents(of path: String) throws -> String {
+func contents(of path: String) throws -> String {
   let file = open(path, O_RDONLY | O_CLOEXEC)
   guard file >= 0 else { throw Unmet("open \(path): \(errno)") }
   defer { close(file) }
