@@ -217,6 +217,11 @@ static const struct {
     {"sigchld-ignored", sigchld_ignored},
     {"pinned", pinned},
     {"stress", stress},
+    {"prints", prints},
+    {"echoes", echoes},
+    {"limits", limits},
+    {"recycles", recycles},
+    {"initializes", initializes},
 };
 
 int main(int count, char **arguments) {

@@ -34,6 +34,10 @@ enum {
   DO_CLOSE_ALL,       // closes every descriptor, then returns
   DO_SIGNALS,         // -> uint64_t mask of ignored signals, int32_t 1 if stdin is empty
   DO_SPIN,            // uint64_t n -> busy for n ns, returns n
+  DO_PRINT,           // uint64_t n -> writes n bytes to standard error, the one at i being 'a' + i % 26
+  DO_PRINT_AND_DIE,   // the same, then ends by SIGKILL
+  DO_HOARD,           // uint64_t n -> asks for n bytes again and again, and traps when there are none
+  DO_REFUSE,          // replies with code 5 and its argument
 };
 
 // ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
@@ -135,5 +139,6 @@ scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, 
 scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive, stress;
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
 scenario bad_arguments, sigchld_ignored;
+scenario prints, echoes, limits, recycles, initializes;
 
 #endif

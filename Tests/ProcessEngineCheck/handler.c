@@ -75,6 +75,23 @@ static void spin(const wp_process_request *request, wp_process_reply *reply) {
   answer(reply, &length, sizeof length);
 }
 
+static void print(uint64_t count) {
+  enum { PART = 2600 };
+  char bytes[PART + 26];
+  for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)('a' + i % 26);
+  for (uint64_t done = 0; done < count;) {
+    ssize_t written = write(STDERR_FILENO, bytes + done % 26, count - done < PART ? count - done : PART);
+    if (written <= 0) _exit(99);
+    done += (uint64_t)written;
+  }
+}
+
+static void hoard(uint64_t piece) {
+  for (;;) {
+    if (malloc((size_t)piece) == NULL) __builtin_trap();
+  }
+}
+
 static void die(uint32_t function, const wp_process_request *request) {
   switch (function) {
   case DO_TRAP: __builtin_trap();
@@ -113,6 +130,16 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
     break;
   case DO_SIGNALS: tell_signals(reply); break;
   case DO_SPIN: spin(request, reply); break;
+  case DO_PRINT: print(number_in(request)); break;
+  case DO_PRINT_AND_DIE:
+    print(number_in(request));
+    kill(getpid(), SIGKILL);
+    break;
+  case DO_HOARD: hoard(number_in(request)); break;
+  case DO_REFUSE:
+    answer(reply, request->bytes, request->length);
+    wp_process_reply_set_code(reply, 5);
+    break;
   default: die(request->function, request);
   }
 }

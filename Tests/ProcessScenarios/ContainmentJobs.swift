@@ -74,7 +74,10 @@ package struct Inspect: Job, BitwiseWireCodable {
     var opened: [Int32] = []
     while case let file = dup(0), file >= 0 { opened.append(file) }
     for file in opened { close(file) }
-    return [Int(core.rlim_cur), Int(opened.last ?? -1), Int(getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0)), try oomScore()]
+    return [
+      Int(core.rlim_cur), Int(opened.last ?? -1), Int(getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0)),
+      try oomScore(),
+    ]
   }
 
   private func oomScore() throws -> Int {

@@ -18,7 +18,8 @@ private func lose<Output>(
   return error
 }
 
-private func expectAccount(_ error: WorkerPoolError, of task: String, in pool: ProcessPoolExecutor) throws -> WorkerExit {
+private func expectAccount(_ error: WorkerPoolError, of task: String, in pool: ProcessPoolExecutor) throws -> WorkerExit
+{
   guard let exit = error.workerExit else { throw Unmet("no exit: \(error)") }
   try expectEqual(exit.taskName, task)
   try expect(error.message.contains("worker \(exit.processIdentifier) "), error.message)
@@ -93,7 +94,8 @@ func runLimits(_ method: ProcessPoolExecutor.StartMethod) throws {
   let burnt = try lose(.cpuTimeExceeded, in: pool) { try pool.submit(Burn(), options: smaller) }
   try expect(burnt.message.hasPrefix("Burn used more than 0.05 seconds of processor time"), burnt.message)
   // The limit is one task's and not the worker's: together these use far more.
-  try expectEqual(try (0..<8).map { _ in try pool.submit(Spin(milliseconds: 50)).result() }, Array(repeating: 50, count: 8))
+  try expectEqual(
+    try (0..<8).map { _ in try pool.submit(Spin(milliseconds: 50)).result() }, Array(repeating: 50, count: 8))
 }
 
 private func refuseLimits(_ method: ProcessPoolExecutor.StartMethod) throws {

@@ -22,7 +22,8 @@ func runOutput(_ method: ProcessPoolExecutor.StartMethod) throws {
 
   configuration.standardOutput = .discard
   configuration.standardError = .discard
-  let silent = try ProcessPoolExecutor(maxWorkers: 1, startMethod: reexecUnlessSingleThreaded(method), configuration: configuration)
+  let silent = try ProcessPoolExecutor(
+    maxWorkers: 1, startMethod: reexecUnlessSingleThreaded(method), configuration: configuration)
   defer { silent.shutdown() }
   let quiet = try silent.submit(Print(descriptor: STDERR_FILENO, count: 50_000)).result()
   try expectEqual(silent.capturedOutput(of: quiet), "")
@@ -91,7 +92,8 @@ func runInitializerFunction(_ method: ProcessPoolExecutor.StartMethod) throws {
   }
   let pool = try ProcessPoolExecutor(maxWorkers: 2, startMethod: .automatic, configuration: configuration)
   defer { pool.shutdown() }
-  try expectEqual(try pool.map(look, Array(repeating: NoValue(), count: 50), chunkSize: 1), Array(repeating: 11, count: 50))
+  try expectEqual(
+    try pool.map(look, Array(repeating: NoValue(), count: 50), chunkSize: 1), Array(repeating: 11, count: 50))
   try expectEqual(seed.value, 0)
 }
 

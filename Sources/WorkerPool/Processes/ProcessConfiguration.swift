@@ -11,7 +11,8 @@ extension ProcessPoolExecutor {
     public var standardOutput: WorkerOutput = .inherit
 
     /// Where standard error of the workers goes. By default users see it as ever, and errors carry the end of it: what
-    /// `fatalError` said, for one.
+    /// `fatalError` said, for one. Workers then write to a pipe and not to a terminal, and what they and the program
+    /// write at the same time may appear in either order.
     public var standardError: WorkerOutput = .capture(limit: 16 << 10, echo: true)
 
     /// A worker that has run so many tasks is replaced before the next; nil for never. A chunk of a `map` is one task.

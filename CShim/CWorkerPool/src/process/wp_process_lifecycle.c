@@ -145,17 +145,18 @@ static const char *final_reason(const wp_host_worker *worker, uint32_t call) {
 static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, int number) {
   wp_host_worker *worker = &pool->workers[index];
   const char *final = final_reason(worker, call);
-  const char *reason = final != NULL           ? final
-                       : call == WP_CALL_FORK ? "no worker could be forked, three times in a row"
-                                              : "a worker ended before it was ready, three times in a row";
-  if (final == NULL && pool->phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
+  const char *reason = "a worker ended before it was ready, three times in a row";
+  if (final != NULL) reason = final;
+  else if (pool->phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
+  else if (call == WP_CALL_FORK || call == WP_CALL_PIPE) reason = "no worker could be forked, three times in a row";
   bool breaks = ++worker->start_failures >= WP_START_ATTEMPTS || final != NULL;
   if (pool->phase == WP_POOL_STARTING || (pool->phase == WP_POOL_RUNNING && breaks)) {
     wp_breakage_note(pool, worker, reason);
   }
-  if (wp_call_rule(call) != NULL) fail_start(pool, WP_INVALID_ARGUMENT, 0, wp_call_name(call), wp_call_rule(call));
-  else if (call != WP_CALL_NONE && final == NULL) fail_start(pool, WP_SYSTEM_CALL_FAILED, number, wp_call_name(call), NULL);
-  else fail_start(pool, WP_BROKEN, 0, NULL, reason);
+  const char *rule = wp_call_rule(call);
+  if (rule != NULL) fail_start(pool, WP_INVALID_ARGUMENT, 0, wp_call_name(call), rule);
+  else if (call == WP_CALL_NONE || final != NULL) fail_start(pool, WP_BROKEN, 0, NULL, reason);
+  else fail_start(pool, WP_SYSTEM_CALL_FAILED, number, wp_call_name(call), NULL);
   if (breaks) wp_pool_break(pool, reason);
   // 10 ms, then 100: time for a passing shortage of processes to pass.
   worker->retry_at = wp_clock_now() + (worker->start_failures == 1 ? 10000000u : 100000000u);

@@ -60,6 +60,7 @@ void wp_limits_begin(wp_worker_limits *self, uint64_t cpu_ns, uint64_t memory) {
     if (!self->has_timer) self->has_timer = wp_cpu_timer_create(&self->cpu_timer);
     if (!self->has_timer) _exit(WP_EXIT_NOT_SET_UP);  // rather than to run it without its limit
     wp_cpu_timer_set(self->cpu_timer, cpu_ns);
+    self->timer_runs = true;
   }
   if (memory != 0) {
     if (!note_faults(self)) _exit(WP_EXIT_NOT_SET_UP);
@@ -69,7 +70,8 @@ void wp_limits_begin(wp_worker_limits *self, uint64_t cpu_ns, uint64_t memory) {
 }
 
 void wp_limits_end(wp_worker_limits *self) {
-  if (self->has_timer) wp_cpu_timer_set(self->cpu_timer, 0);
+  if (self->timer_runs) wp_cpu_timer_set(self->cpu_timer, 0);
+  self->timer_runs = false;
   if (self->data_before != 0) wp_limit_restore(RLIMIT_DATA, self->data_before);
   self->data_before = 0;
 }

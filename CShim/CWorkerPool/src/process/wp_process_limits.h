@@ -25,6 +25,7 @@ typedef struct wp_worker_limits {
   int memory_use;
   int cpu_timer;
   bool has_timer;
+  bool timer_runs;
   bool notes_faults;
   /// What the current task has lowered, 0 for nothing.
   uint64_t data_before;

@@ -16,7 +16,7 @@ extern "C" {
 #define WP_OUTPUT_CHUNK 4096u
 
 typedef struct wp_output_ring {
-  /// Bytes written since the worker started. Written by the template. Edge "output": release there, acquire by the host.
+  /// Bytes written since the worker started, by the template. Edge "output": release there, acquire by the host.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u64 total;
 } wp_output_ring;
 

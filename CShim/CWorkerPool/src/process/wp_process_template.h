@@ -1,4 +1,5 @@
-// The template process: single-threaded parent of the workers. It forks, reaps and reports, and nothing else.
+// The template process: single-threaded parent of the workers. It forks, reaps and reports, reads what they print, and
+// nothing else.
 #ifndef WP_PROCESS_TEMPLATE_H
 #define WP_PROCESS_TEMPLATE_H
 
