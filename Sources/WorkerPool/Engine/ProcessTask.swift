@@ -76,7 +76,12 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
       return try read(outcome)
     case WP_TASK_WORKER_DIED:
       let exit = WorkerExit(processIdentifier: outcome.worker_pid, waitStatus: outcome.wait_status)
-      throw WorkerPoolError(code: .workerDied, message: exit.message(whileRunning: "\(label)"), workerExit: exit)
+      let message = exit.message(whileRunning: "\(label)") + deathDetails(outcome)
+      throw WorkerPoolError(code: .workerDied, message: message, workerExit: exit)
+    case WP_TASK_TIMED_OUT:
+      throw WorkerPoolError.timedOut(label, outcome)
+    case WP_TASK_TERMINATED:
+      throw WorkerPoolError.terminated(label, outcome)
     case WP_TASK_REPLY_TOO_LARGE:
       throw WorkerPoolError(
         code: .tooLarge,
@@ -96,7 +101,11 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
     case ReplyCode.output:
       return try explaining(context) { try WireDecoder.read(Output.self, from: bytes) }
     case ReplyCode.error:
-      throw try explaining(context) { try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) } }
+      let error = try explaining(context) {
+        try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) }
+      }
+      if outcome.stop == WP_STOP_TIMED_OUT, error is CancellationError { throw WorkerPoolError.timedOut(label, outcome) }
+      throw error
     case let code:
       throw WorkerPoolError(code: .coding, message: "\(context) carries the unknown code \(code)")
     }

@@ -58,11 +58,18 @@ public struct WorkerPoolError: Error, Sendable {
     /// The last reference to a ``Promise`` went away before it was completed.
     public static let promiseDropped = Code(.promiseDropped)
 
+    /// A task ran for longer than its ``TaskOptions/timeout``.
+    public static let taskTimedOut = Code(.taskTimedOut)
+    /// A running task was ended with its worker: by ``ProcessPoolExecutor/terminate(_:)``, or by a shutdown whose
+    /// deadline and grace period had passed.
+    public static let terminated = Code(.terminated)
+
     init(_ name: StaticName) { self.name = name }
 
     enum StaticName: String, Sendable {
       case invalidArgument, shutDown, systemCall, timedOut, workerDied, brokenPool, unsupported
       case unresolvableType, coding, tooLarge, forked, wouldDeadlock, promiseDropped
+      case taskTimedOut, terminated
     }
   }
 
