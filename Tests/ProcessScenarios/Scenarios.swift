@@ -8,6 +8,7 @@ import WorkerPoolFoundation
 package enum Scenario: String, CaseIterable, Sendable {
   case jobs, maps, errors, deaths, refusals, cancel, cancelPending, killFromOutside, lateResult, dropped, tooLarge
   case functions, leftovers
+  case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -24,6 +25,14 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .tooLarge: try runTooLarge(method)
     case .functions: try runFunctions(method)
     case .leftovers: try runLeftovers(method)
+    case .timeouts: try runTimeouts(method)
+    case .poolTimeout: try runPoolTimeout(method)
+    case .stopRequests: try runStopRequests(method)
+    case .terminate: try runTerminate(method)
+    case .retries: try runRetries(method)
+    case .shutdownDeadline: try runShutdownDeadline(method)
+    case .stoppedWorker: try runStoppedWorker(method)
+    case .templateLost: try runTemplateLost(method)
     }
   }
 

@@ -104,7 +104,8 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
       let error = try explaining(context) {
         try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) }
       }
-      if outcome.stop == WP_STOP_TIMED_OUT, error is CancellationError { throw WorkerPoolError.timedOut(label, outcome) }
+      let gaveUp = outcome.stop == WP_STOP_TIMED_OUT && error is CancellationError
+      if gaveUp { throw WorkerPoolError.timedOut(label, outcome) }
       throw error
     case let code:
       throw WorkerPoolError(code: .coding, message: "\(context) carries the unknown code \(code)")
