@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,29 @@ static void hoard(uint64_t piece) {
   }
 }
 
+static void await_stop(void) {
+  while (!wp_process_stop_requested(wp_process_current_task())) sched_yield();
+}
+
+static void tell_stop(wp_process_reply *reply) {
+  uint64_t found[2] = {wp_process_stop_requested(wp_process_current_task()), 0};
+  uint64_t deadline = wp_process_task_deadline();
+  if (deadline != UINT64_MAX) found[1] = deadline - now();
+  answer(reply, found, sizeof found);
+}
+
+/// Each attempt leaves a file behind, so that the next one knows how many there were.
+static void kill_workers(const wp_process_request *request) {
+  char path[128] = {0};
+  memcpy(path, request->bytes, request->length);
+  char *end = path + request->length - 1;
+  int times = *end - '0';
+  for (*end = '1'; *end - '0' <= times; ++*end) {
+    int file = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+    if (file >= 0) __builtin_trap();
+  }
+}
+
 static void die(uint32_t function, const wp_process_request *request) {
   switch (function) {
   case DO_TRAP: __builtin_trap();
@@ -140,6 +164,9 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
     answer(reply, request->bytes, request->length);
     wp_process_reply_set_code(reply, 5);
     break;
+  case DO_AWAIT_STOP: await_stop(); break;
+  case DO_TELL_STOP: tell_stop(reply); break;
+  case DO_KILL_WORKERS: kill_workers(request); break;
   default: die(request->function, request);
   }
 }

@@ -10,6 +10,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   case functions, leftovers
   case containment, promptness, limits, memoryLimit
   case output, recycling, initializer, initializerFunction, initializerFailures
+  case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -35,6 +36,14 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .initializer: try runInitializer(method)
     case .initializerFunction: try runInitializerFunction(method)
     case .initializerFailures: try runInitializerFailures(method)
+    case .timeouts: try runTimeouts(method)
+    case .poolTimeout: try runPoolTimeout(method)
+    case .stopRequests: try runStopRequests(method)
+    case .terminate: try runTerminate(method)
+    case .retries: try runRetries(method)
+    case .shutdownDeadline: try runShutdownDeadline(method)
+    case .stoppedWorker: try runStoppedWorker(method)
+    case .templateLost: try runTemplateLost(method)
     }
   }
 

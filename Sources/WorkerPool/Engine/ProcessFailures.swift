@@ -10,8 +10,10 @@ extension WorkerExit {
       standardError: String(engineBytes: outcome.output, count: outcome.output_length))
   }
 
-  /// What is known of the end of the worker in a few words, and what it said last.
-  func message(whileRunning task: String) -> String { ended + " while it ran \(task)" + quotation }
+  /// How the worker ended, with what else there is to say, and what it said last.
+  func message(whileRunning task: String, details: String = "") -> String {
+    ended + " while it ran \(task)" + details + quotation
+  }
 
   fileprivate var ended: String {
     switch reason {
@@ -44,17 +46,20 @@ extension WorkerPoolError {
         code: .memoryLimitExceeded,
         message: """
           \(label) reached the memory limit of \(outcome.limit) bytes; \(exit.ended), whose resident memory was at most \
-          \(exit.peakMemory) bytes\(exit.quotation)
+          \(exit.peakMemory) bytes\(deathDetails(outcome))\(exit.quotation)
           """, workerExit: exit)
     case WP_PASSED_CPU_TIME:
       let limit = Duration.nanoseconds(Int64(clamping: outcome.limit))
       self.init(
         code: .cpuTimeExceeded,
         message: """
-          \(label) used more than \(limit) of processor time; \(exit.ended) after \(exit.runDuration)\(exit.quotation)
+          \(label) used more than \(limit) of processor time; \(exit.ended) after \
+          \(exit.runDuration)\(deathDetails(outcome))\(exit.quotation)
           """, workerExit: exit)
     default:
-      self.init(code: .workerDied, message: exit.message(whileRunning: "\(label)"), workerExit: exit)
+      self.init(
+        code: .workerDied, message: exit.message(whileRunning: "\(label)", details: deathDetails(outcome)),
+        workerExit: exit)
     }
   }
 

@@ -106,8 +106,29 @@ final class ProcessPool: @unchecked Sendable {
 
   func cancelPending() { _ = wp_process_pool_discard_pending(handle) }
 
+  /// Asks all tasks that run to stop and returns how many were not asked before. None begins again.
+  func stopRunning() -> Int { wp_process_pool_stop_running(handle) }
+  func terminateRunning() { _ = wp_process_pool_terminate_running(handle) }
+  var taskCounts: wp_process_task_counts { wp_process_pool_task_counts(handle) }
+
   /// Blocks until a closed pool has ended; returns at once on the thread that this would wait for.
   func join() { _ = wp_process_pool_join(handle) }
+
+  enum JoinResult { case ended, timedOut, wouldDeadlock }
+
+  /// As ``join()``, for so long.
+  func join(until deadline: MonotonicInstant) -> JoinResult {
+    switch wp_process_pool_join_until(handle, deadline.nanoseconds) {
+    case WP_TIMED_OUT: .timedOut
+    case WP_WOULD_DEADLOCK: .wouldDeadlock
+    default: .ended
+    }
+  }
+
+  func terminate<Success>(_ future: Future<Success>) -> Bool {
+    guard !future.isDone, let task = future.source as? ProcessTask, task.pool === self else { return false }
+    return future.cancel() || wp_process_pool_terminate(handle, task.ticket)
+  }
 
   func cancel(_ ticket: UInt64) -> Bool { wp_process_pool_cancel(handle, ticket) }
   func isRunning(_ ticket: UInt64) -> Bool { wp_process_pool_is_running(handle, ticket) }

@@ -76,6 +76,10 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
       return try read(outcome)
     case WP_TASK_WORKER_DIED:
       throw WorkerPoolError(deathDuring: label, outcome)
+    case WP_TASK_TIMED_OUT:
+      throw WorkerPoolError.timedOut(label, outcome)
+    case WP_TASK_TERMINATED:
+      throw WorkerPoolError.terminated(label, outcome)
     case WP_TASK_REPLY_TOO_LARGE:
       throw WorkerPoolError(
         code: .tooLarge,
@@ -96,7 +100,12 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
     case ReplyCode.output:
       return try explaining(context) { try WireDecoder.read(Output.self, from: bytes) }
     case ReplyCode.error:
-      throw try explaining(context) { try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) } }
+      let error = try explaining(context) {
+        try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) }
+      }
+      let gaveUp = outcome.stop == WP_STOP_TIMED_OUT && error is CancellationError
+      if gaveUp { throw WorkerPoolError.timedOut(label, outcome) }
+      throw error
     case let code:
       throw WorkerPoolError(code: .coding, message: "\(context) carries the unknown code \(code)")
     }

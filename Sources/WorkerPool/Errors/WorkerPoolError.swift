@@ -64,6 +64,11 @@ public struct WorkerPoolError: Error, Sendable {
     /// The task used more processor time than ``WorkerLimits/cpuTime`` or ``TaskOptions/cpuTime``;
     /// ``WorkerPoolError/workerExit`` says how its worker ended.
     public static let cpuTimeExceeded = Code(.cpuTimeExceeded)
+    /// A task ran for longer than its ``TaskOptions/timeout``.
+    public static let taskTimedOut = Code(.taskTimedOut)
+    /// A running task was ended with its worker: by ``ProcessPoolExecutor/terminate(_:)``, or by a shutdown whose
+    /// deadline and grace period had passed.
+    public static let terminated = Code(.terminated)
 
     init(_ name: StaticName) { self.name = name }
 
@@ -71,6 +76,7 @@ public struct WorkerPoolError: Error, Sendable {
       case invalidArgument, shutDown, systemCall, timedOut, workerDied, brokenPool, unsupported
       case unresolvableType, coding, tooLarge, forked, wouldDeadlock, promiseDropped
       case memoryLimitExceeded, cpuTimeExceeded
+      case taskTimedOut, terminated
     }
   }
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WP_DEFAULT_PREFETCH 2u
@@ -204,7 +205,12 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->references = 1;
   pool->memory = pool->doorbell = pool->control = pool->template_pidfd = -1;
   pthread_mutex_init(&pool->lock, NULL);
-  pthread_cond_init(&pool->changed, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&pool->changed, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  wp_atomic_init(&pool->look_ns, UINT64_MAX);
   wp_task_table_init(&pool->tasks);
   return pool;
 }

@@ -29,7 +29,8 @@ void wp_dispatch_forget(wp_process_pool *pool, uint32_t index) {
 
 void wp_dispatch_place(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
-  uint32_t bucket = worker->state == WP_WORKER_LIVE ? load_of(worker) : WP_NO_WORKER;
+  bool usable = worker->state == WP_WORKER_LIVE && !worker->condemned;
+  uint32_t bucket = usable ? load_of(worker) : WP_NO_WORKER;
   if (bucket == worker->bucket) return;
   wp_dispatch_forget(pool, index);
   if (bucket == WP_NO_WORKER) return;
@@ -87,6 +88,7 @@ void wp_dispatch_send(wp_process_pool *pool, uint32_t index, uint32_t task_index
   wp_sent *sent = sent_at(pool, worker, position);
   sent->task = task_index;
   sent->state = WP_SENT_TASK;
+  wp_timers_sent(pool, sent);
   wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
   wp_atomic_store(&slot->state, wp_slot_word(position, WP_SLOT_READY), wp_release);  // edge "publish"
   signal_worker(worker, wakes);

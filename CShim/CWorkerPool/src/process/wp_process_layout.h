@@ -70,12 +70,17 @@ typedef struct wp_name_entry {
 
 // MARK: Host part of a channel
 
-/// Written by the host before it asks for a worker, constant while that worker lives.
+/// Written by the host before it asks for a worker, constant while that worker lives, all but `stop`.
 typedef struct wp_channel_head {
   WP_ALIGNED(WP_CACHE_LINE) uint32_t generation;
   /// CPU to pin to, -1 to float.
   int32_t cpu;
+  /// `wp_task_mark` of the task that the host asks to stop: no other takes it for itself. 0 for none.
+  wp_atomic_u32 stop;
 } wp_channel_head;
+
+/// Names the task at a position of one worker; never 0.
+static inline uint32_t wp_task_mark(uint32_t position) { return position << 1 | 1u; }
 
 /// One task on its way to the worker. Written by the host while the slot is free.
 typedef struct wp_request_slot {

@@ -23,6 +23,8 @@
 #include <unistd.h>
 
 #define WP_QUIT_TIMEOUT_MS 5000
+/// A worker that is stopped, or cannot write out what it has printed, does not hear the order to leave.
+#define WP_LEAVE_TIMEOUT_NS ((uint64_t)5 * 1000000000u)
 
 // MARK: Starting
 
@@ -86,6 +88,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   wp_channel_head *head = wp_channel_get_head(&worker->channel);
   head->generation = worker->generation;
   head->cpu = worker->cpu;
+  wp_atomic_store(&head->stop, 0u, wp_relaxed);
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
   wp_atomic_store(&status->sleeping, 0u, wp_relaxed);
   wp_atomic_store(&status->ready, 0u, wp_relaxed);
@@ -325,6 +328,7 @@ static bool all_live(const wp_process_pool *pool) {
 /// No task is left: each worker may go. One that is still starting finds the order when it begins.
 static void order_to_leave(wp_process_pool *pool, wp_wakes *wakes) {
   pool->phase = WP_POOL_LEAVING;
+  pool->leave_by = wp_clock_now() + WP_LEAVE_TIMEOUT_NS;
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
     wp_host_worker *worker = &pool->workers[i];
     if (worker->state != WP_WORKER_LIVE && worker->state != WP_WORKER_SPAWNING) continue;
@@ -362,6 +366,7 @@ void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes) {
 uint64_t wp_lifecycle_deadline(const wp_process_pool *pool) {
   uint64_t deadline = UINT64_MAX;
   if (pool->template_pidfd >= 0 && !pool->template_ready) deadline = pool->template_deadline;
+  if (pool->phase == WP_POOL_LEAVING && pool->leave_by < deadline) deadline = pool->leave_by;
   if (pool->phase != WP_POOL_RUNNING || !pool->template_ready) return deadline;
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
     const wp_host_worker *worker = &pool->workers[i];

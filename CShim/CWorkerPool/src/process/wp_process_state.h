@@ -42,6 +42,14 @@ typedef enum wp_sent_state { WP_SENT_TASK, WP_SENT_REVOKED } wp_sent_state;
 typedef struct wp_sent {
   uint32_t task;
   wp_sent_state state;
+  /// Why the task was asked to stop.
+  wp_stop_reason stop;
+  /// How the task ends if SIGKILL ends its worker: WP_TASK_WORKER_DIED, unless we are the ones who kill.
+  wp_task_end fate;
+  // Of a watched task, for the timers; nanoseconds on CLOCK_MONOTONIC, 0 when not known yet.
+  uint64_t sent_ns;
+  uint64_t started_ns;
+  uint64_t due_ns;
 } wp_sent;
 
 ///              SPAWN            ready word           EXITED, template lost
@@ -154,7 +162,23 @@ struct wp_process_pool {
   wp_completion *batch;  // WP_BATCH of them
   uint32_t batch_count;
   bool busy;  // some task is pending or with a worker
+
+  // Written under the lock; the collector reads it without before it sleeps. Nobody has to look at the timers earlier.
+  wp_atomic_u64 look_ns;
+  bool stopping;      // lock; no task begins again
+  size_t discarded;   // lock; tasks that ended so
+  size_t terminated;  // lock; tasks that ended so
+  uint64_t leave_by;  // collector; workers that were told to leave and have not by then are killed
 };
+
+/// Whether the host knows that the task has begun, whatever its worker says now.
+static inline bool wp_sent_begun(const wp_sent *sent) {
+  return sent->started_ns != 0 || sent->fate != WP_TASK_WORKER_DIED;
+}
+
+static inline wp_sent *wp_sent_at(const wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
+  return &worker->sent[position & (pool->geometry.slots - 1)];
+}
 
 // MARK: wp_process_dispatch.c, under the lock
 
@@ -181,6 +205,22 @@ bool wp_process_collect(wp_process_pool *pool);
 bool wp_process_has_news(const wp_process_pool *pool);
 /// Under the lock: ends a task that has no reply.
 void wp_process_lose(wp_process_pool *pool, uint32_t task, const wp_task_loss *loss);
+
+/// Under the lock: makes the task at a position that nobody has begun or will begin there the first of the pending.
+void wp_process_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t position);
+
+// MARK: wp_process_timers.c, under the lock
+
+/// Prepares a slot's record for the task that is about to be sent.
+void wp_timers_sent(wp_process_pool *pool, wp_sent *sent);
+/// With the collector role: asks and kills where it is due, and works out when to look again.
+void wp_timers_check(wp_process_pool *pool);
+/// Whether the task is being run, as far as its worker tells.
+bool wp_task_runs(const wp_process_pool *pool, const wp_task *task);
+/// Asks a task that runs to stop.
+void wp_task_ask(wp_process_pool *pool, const wp_task *task, wp_stop_reason reason);
+/// Without the lock: when to look next, UINT64_MAX for never. Part of the collector's prepare-recheck-sleep.
+uint64_t wp_timers_deadline(const wp_process_pool *pool);
 
 // MARK: wp_process_lifecycle.c, with the collector role
 

@@ -30,6 +30,7 @@ typedef struct wp_task_loss {
   struct wp_death *death;
   uint64_t run_ns;
   wp_task_end end;
+  wp_stop_reason stop;
   int32_t process;
   int32_t wait_status;
 } wp_task_loss;
@@ -53,6 +54,10 @@ typedef struct wp_task {
   uint32_t worker;
   uint32_t position;
   wp_task_state state;
+  /// How many workers have died while they ran it.
+  uint32_t workers_lost;
+  /// Whether the timers look at it: it has a timeout, or is to be ended.
+  bool watched;
 } wp_task;
 
 typedef struct wp_task_queue {
@@ -67,6 +72,8 @@ typedef struct wp_task_table {
   uint32_t used;
   uint32_t free;
   uint32_t serial;
+  /// How many tasks are watched.
+  uint32_t watched;
   wp_task_queue pending;
   wp_task_queue ended;
 } wp_task_table;
@@ -79,7 +86,9 @@ void wp_task_table_trim(wp_task_table *table);
 /// A new task in no queue, or WP_NO_TASK without memory.
 uint32_t wp_task_add(wp_task_table *table, uint32_t function, void *token);
 /// Copies what is asked for the task. False without memory.
-bool wp_task_set_options(wp_task *task, const wp_task_options *options);
+bool wp_task_set_options(wp_task_table *table, uint32_t index, const wp_task_options *options);
+/// Has the timers look at the task until it has ended.
+void wp_task_watch(wp_task_table *table, uint32_t index);
 /// Forgets the task and what it owns.
 void wp_task_remove(wp_task_table *table, uint32_t index);
 /// Copies a payload into the task. False without memory.

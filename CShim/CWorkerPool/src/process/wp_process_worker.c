@@ -49,8 +49,21 @@ typedef struct wp_process_worker {
 /// What the public worker functions see; set once, before the first task.
 static wp_pool_head *current_pool;
 static int32_t current_index = -1;
+static wp_channel_head *current_channel;
+
+/// The running task, for whichever thread of it asks.
+static wp_atomic_u32 current_task;
+static wp_atomic_u64 current_deadline;
 
 int32_t wp_process_worker_index(void) { return current_index; }
+
+uint32_t wp_process_current_task(void) { return wp_atomic_load(&current_task, wp_relaxed); }
+
+bool wp_process_stop_requested(uint32_t task) {
+  return task != 0 && current_channel != NULL && wp_atomic_load(&current_channel->stop, wp_relaxed) == task;
+}
+
+uint64_t wp_process_task_deadline(void) { return wp_atomic_load(&current_deadline, wp_relaxed); }
 
 const char *wp_process_worker_name(uint32_t index, size_t *length) {
   if (current_pool == NULL) return NULL;
@@ -104,6 +117,13 @@ static void hand_back(wp_process_worker *worker, wp_reply_slot *slot, uint32_t s
   if (!wp_event_ring(worker->doorbell)) _exit(WP_EXIT_BAD_CHANNEL);
 }
 
+/// When the task has to be over that has just begun.
+static uint64_t deadline_of(wp_process_worker *worker, const wp_request_slot *sent, const wp_reply_slot *slot) {
+  if (!sent->has_options) return UINT64_MAX;
+  uint64_t timeout = wp_channel_options(&worker->channel, &worker->geometry, worker->next)->timeout_ns;
+  return timeout == 0 ? UINT64_MAX : wp_atomic_load(&slot->started_ns, wp_relaxed) + timeout;
+}
+
 static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
   const wp_request_slot *sent = wp_channel_request(&worker->channel, &worker->geometry, worker->next);
   wp_process_request request;
@@ -123,7 +143,10 @@ static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
   const wp_task_options *options =
       sent->has_options ? wp_channel_options(&worker->channel, &worker->geometry, worker->next) : NULL;
   wp_limits_begin(&worker->limits, options == NULL ? 0 : options->cpu_ns, options == NULL ? 0 : options->memory);
+  wp_atomic_store(&current_deadline, deadline_of(worker, sent, slot), wp_relaxed);
+  wp_atomic_store(&current_task, wp_task_mark(worker->next), wp_relaxed);
   worker->handler(worker->context, &request, &reply);
+  wp_atomic_store(&current_task, 0u, wp_relaxed);
   wp_limits_end(&worker->limits);
   slot->code = reply.code;
   slot->length = reply.length;
@@ -235,13 +258,14 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   wp_name_format(name, worker.pool->prefix, suffix);
   wp_name_self(name);
   wp_raise_oom_score();
-  const wp_channel_head *head = wp_channel_get_head(&worker.channel);
+  wp_channel_head *head = wp_channel_get_head(&worker.channel);
   if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) fail(&worker, WP_CALL_SCHED_SETAFFINITY);
   wp_signals_reset_for_worker();
   failed = wp_limits_apply(&worker.limits, &worker.pool->limits, &parent->open_files, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
   current_pool = worker.pool;
   current_index = (int32_t)index;
+  current_channel = head;
   initialize(&worker);
   wp_atomic_store(&worker.status->ready, head->generation, wp_seq_cst);
   if (wp_atomic_load(&worker.pool->host_sleeping, wp_seq_cst) != 0) wp_event_ring(worker.doorbell);
