@@ -9,7 +9,8 @@ public struct TaskOptions: Hashable, Sendable {
   /// its worker is killed. The future then fails with ``WorkerPoolError/Code/taskTimedOut``, also if the task answers
   /// by throwing `CancellationError`. Any other result or error that it still comes to is its own.
   ///
-  /// Measured on the system's monotonic clock; a machine that is asleep does not count. Positive.
+  /// Measured on the system's monotonic clock; a machine that is asleep does not count. The pool acts on it between done
+  /// callbacks, so that one that blocks delays it. Positive.
   public var timeout: Duration?
 
   /// How long a task that was asked to stop by its ``timeout`` may take over it; zero kills at once. Not negative.
@@ -31,6 +32,8 @@ public struct TaskOptions: Hashable, Sendable {
   /// task's first allocation.
   public var memory: Int?
 
+  /// Options; a pool or a submission that is given values against the rules above throws
+  /// ``WorkerPoolError/Code/invalidArgument``.
   public init(
     timeout: Duration? = nil, gracePeriod: Duration = .milliseconds(100), retries: Int = 0, cpuTime: Duration? = nil,
     memory: Int? = nil

@@ -165,7 +165,7 @@ void wp_process_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t
     return;
   } else {
     loss.end = WP_TASK_POOL_BROKEN;
-    loss.reason = "no memory to queue the task again after its worker had died";
+    loss.reason = "no memory to queue the task again for another worker";
   }
   wp_process_lose(pool, index, &loss);
 }
