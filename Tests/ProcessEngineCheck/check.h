@@ -34,6 +34,11 @@ enum {
   DO_CLOSE_ALL,       // closes every descriptor, then returns
   DO_SIGNALS,         // -> uint64_t mask of ignored signals, int32_t 1 if stdin is empty
   DO_SPIN,            // uint64_t n -> busy for n ns, returns n
+  DO_SHARED_SUM,      // uint64_t ids[] -> uint64_t sum of the first bytes of these memories; code 404 for one not there
+  DO_SHARED_WRITE,    // uint64_t id, uint64_t value -> stores the value at the start of the memory
+  DO_SHARED_FORCE,    // uint64_t id -> uint64_t number of ways by which it got write access to the memory
+  DO_BLOCK,           // uint64_t n -> uint64_t offset of a block of n bytes, each n mod 251
+  DO_ROOM,            // uint64_t n -> n bytes of 0x5A, written before it is said how many
 };
 
 // ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
@@ -78,6 +83,8 @@ typedef struct ending {
   wp_task_outcome outcome;
   unsigned char head[16];
   uint64_t hash;
+  /// Of a lab that lends: the result area, kept.
+  wp_process_loan *loan;
 } ending;
 
 /// A pool and the endings of its tasks; a task's token is its index plus one.
@@ -90,6 +97,7 @@ typedef struct test_lab {
   size_t ended;
   int destroyed;
   bool release_in_callback;
+  bool lend;
 } test_lab;
 
 void handle_task(void *context, const wp_process_request *request, wp_process_reply *reply);
@@ -128,6 +136,8 @@ typedef struct leftovers {
   size_t threads;
 } leftovers;
 leftovers count_leftovers(void);
+/// Lines of a file that contain this.
+size_t count_in(const char *path, const char *part);
 void check_leftovers(leftovers before, const char *after);
 
 typedef void scenario(wp_start_method method);
@@ -135,5 +145,6 @@ scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, 
 scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive, stress;
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
 scenario bad_arguments, sigchld_ignored;
+scenario shared_memories, shared_limits, shared_ends, loans, large_arguments, out_of_descriptors;
 
 #endif

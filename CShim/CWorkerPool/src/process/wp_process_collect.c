@@ -1,36 +1,31 @@
 // Completing tasks: one round settles the last batch, gathers a new one under the lock, and calls back without it.
 //
-// A small result is copied out of its slot while gathering, so that the slot can be sent again at once; a large one
-// is used where it stands, and its slot is freed when the callback has returned. Slots are freed in order.
+// A small result is copied out of its slot while gathering; a large one is used where it stands, in an area that stays
+// busy until the callback has returned, or until a loan is given back. The slot can be sent again at once.
 #include "wp_process_state.h"
 
 #include "../platform/wp_clock.h"
 #include "../platform/wp_process.h"
-#include "../platform/wp_shared_memory.h"
 
 #include <signal.h>
 #include <string.h>
 
 void wp_process_lose(wp_process_pool *pool, uint32_t index, const wp_task_loss *loss) {
   wp_task *task = &pool->tasks.tasks[index];
-  if (task->state == WP_TASK_PENDING) wp_task_drop_bytes(task);
+  if (task->state == WP_TASK_PENDING) wp_payload_drop(pool, index);
   task->state = WP_TASK_ENDED;
   task->body.loss = *loss;
   wp_task_append(&pool->tasks, &pool->tasks.ended, index);
-}
-
-static void give_back(void *area, size_t touched) {
-  if (touched <= WP_KEEP_WARM) return;
-  size_t page = wp_page_size();
-  wp_memory_give_back((unsigned char *)area + WP_KEEP_WARM, (touched - WP_KEEP_WARM + page - 1) / page * page);
 }
 
 /// The next record of the batch, cleared.
 static wp_completion *new_completion(wp_process_pool *pool, uint32_t task) {
   wp_completion *record = &pool->batch[pool->batch_count++];
   memset(record, 0, offsetof(wp_completion, bytes));
+  record->pool = pool;
   record->token = pool->tasks.tasks[task].token;
   record->worker = WP_NO_WORKER;
+  record->argument_area = record->result_area = WP_NO_AREA;
   return record;
 }
 
@@ -49,44 +44,57 @@ static void gather_ended(wp_process_pool *pool) {
   }
 }
 
+static wp_sent *sent_at(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
+  return &worker->sent[position & (pool->geometry.slots - 1)];
+}
+
 /// Takes the result at `worker->collected`. Everything read from `slot` is hostile: read once, then checked.
 static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slot, uint32_t task) {
   wp_host_worker *worker = &pool->workers[index];
   uint32_t position = worker->collected++;
+  const wp_sent *sent = sent_at(pool, worker, position);
   wp_completion *record = new_completion(pool, task);
   wp_task_remove(&pool->tasks, task);
   uint64_t length = slot->length;
   uint64_t touched = slot->touched;
+  uint64_t offset = slot->offset;
   uint64_t started = wp_atomic_load(&slot->started_ns, wp_relaxed);
   uint64_t ended = slot->ended_ns;
   size_t limit = pool->geometry.max_payload;
   if (touched > limit) touched = limit;
+  if (offset > limit) offset = 0;
   record->outcome.end = length > limit ? WP_TASK_REPLY_TOO_LARGE : WP_TASK_REPLIED;
   record->outcome.reply_code = slot->code;
   record->outcome.length = length > SIZE_MAX ? SIZE_MAX : (size_t)length;
   record->outcome.limit = limit;
   record->outcome.worker_pid = worker->process;
   record->outcome.run_ns = ended > started ? ended - started : 0;
-  const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
-  bool large = length <= limit && length > WP_REPLY_INLINE;
-  if (large) {
-    record->outcome.bytes = wp_channel_results(&worker->channel, &pool->geometry, position);
-  } else if (length <= limit) {
+  unsigned char *area = (unsigned char *)wp_channel_results(&worker->channel, &pool->geometry, sent->result_area);
+  if (length <= WP_REPLY_INLINE) {
     memcpy(record->bytes, slot->bytes, (size_t)length);
     record->outcome.bytes = record->bytes;
+  } else if (length <= limit) {
+    if (length > limit - offset) offset = 0;
+    record->outcome.bytes = area + offset;
   }
-  if (large || touched > WP_KEEP_WARM || request->length > WP_KEEP_WARM) {
-    record->worker = index;
-    record->position = position;
-    record->touched_arguments = request->length > WP_REQUEST_INLINE ? (size_t)request->length : 0;
-    record->touched_results = (size_t)touched;
-  } else if (worker->freed == position) {
-    worker->freed++;  // else an earlier slot is still in use, and settling frees both
+  if (touched > 0) {
+    record->outcome.area = area;
+    record->outcome.area_length = (size_t)touched;
+    record->outcome.lender = record;
   }
+  record->worker = index;
+  record->argument_area = sent->argument_area;
+  record->result_area = sent->result_area;
+  record->touched_results = (size_t)touched;
+  if (sent->argument_area == WP_NO_AREA) return;
+  record->touched_arguments = (size_t)wp_channel_request(&worker->channel, &pool->geometry, position)->length;
 }
 
-static wp_sent *sent_at(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
-  return &worker->sent[position & (pool->geometry.slots - 1)];
+/// Frees the areas of a slot that was taken back, or whose worker is dead.
+static void free_areas(wp_host_worker *worker, wp_sent *sent) {
+  wp_area_free(&worker->arguments, sent->argument_area);
+  wp_area_free(&worker->results, sent->result_area);
+  sent->argument_area = sent->result_area = WP_NO_AREA;
 }
 
 /// Fails the task that a dead worker had begun; all of its tasks when the pool is broken.
@@ -115,18 +123,23 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
   }
 }
 
-/// Queues what it had not begun in front of everything else, in the old order: newest first, each to the front.
-static void queue_again(wp_process_pool *pool, wp_host_worker *worker) {
+/// Queues what it had not begun in front of everything else, in the old order: newest first, each to the front. Long
+/// arguments stay where they are, in areas of the dead worker.
+static void queue_again(wp_process_pool *pool, uint32_t index) {
+  wp_host_worker *worker = &pool->workers[index];
   for (uint32_t position = worker->published; position-- != worker->collected;) {
-    const wp_sent *sent = sent_at(pool, worker, position);
+    wp_sent *sent = sent_at(pool, worker, position);
     if (sent->state == WP_SENT_REVOKED) continue;
     wp_task *task = &pool->tasks.tasks[sent->task];
-    const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
-    const void *bytes = request->bytes;
-    if (request->length > WP_REQUEST_INLINE) {
-      bytes = wp_channel_arguments(&worker->channel, &pool->geometry, position);
+    wp_payload payload = wp_payload_of_sent(pool, index, position);
+    bool kept = payload.area != WP_NO_AREA;
+    if (kept) {
+      task->area = payload.area;
+      task->worker = index;
+      task->length = payload.length;
+      sent->argument_area = WP_NO_AREA;
     }
-    if (wp_task_set_bytes(task, bytes, (size_t)request->length)) {
+    if (kept || wp_task_set_bytes(task, payload.bytes, payload.length)) {
       task->state = WP_TASK_PENDING;
       wp_task_prepend(&pool->tasks, &pool->tasks.pending, sent->task);
       continue;
@@ -139,16 +152,16 @@ static void queue_again(wp_process_pool *pool, wp_host_worker *worker) {
   }
 }
 
-/// Settles what a dead worker leaves. Its published results were all taken, and their slots freed.
+/// Settles what a dead worker leaves. Its published results were all taken, and their callbacks have returned.
 static void bury(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   lose_begun(pool, worker);
-  queue_again(pool, worker);
-  for (uint32_t i = 0; i < pool->geometry.slots; i++) {
-    give_back(wp_channel_arguments(&worker->channel, &pool->geometry, i), pool->geometry.area);
-    give_back(wp_channel_results(&worker->channel, &pool->geometry, i), pool->geometry.area);
+  queue_again(pool, index);
+  for (uint32_t position = worker->collected; position != worker->published; position++) {
+    free_areas(worker, sent_at(pool, worker, position));
   }
-  worker->published = worker->collected = worker->freed = 0;
+  wp_areas_bury(pool, index);
+  worker->published = worker->collected = 0;
   worker->process = 0;
   worker->state = WP_WORKER_ABSENT;
 }
@@ -171,20 +184,18 @@ static bool plausible(uint32_t word, uint32_t position, wp_sent_state sent) {
 static void gather_worker(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   bool sound = true;
+  uint32_t before = pool->batch_count;
   while (pool->batch_count < WP_BATCH && worker->collected != worker->published) {
     uint32_t position = worker->collected;
-    const wp_sent *sent = sent_at(pool, worker, position);
+    wp_sent *sent = sent_at(pool, worker, position);
     wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
     uint32_t word = wp_atomic_load(&slot->state, wp_acquire);  // edge "reply"
     if (sent->state == WP_SENT_TASK && word == wp_slot_word(position, WP_SLOT_DONE)) {
       take_reply(pool, index, slot, sent->task);
     } else if (sent->state == WP_SENT_REVOKED && word == wp_slot_word(position, WP_SLOT_SKIPPED)) {
-      const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
-      if (request->length > WP_REQUEST_INLINE) {
-        give_back(wp_channel_arguments(&worker->channel, &pool->geometry, position), (size_t)request->length);
-      }
+      pool->warm = pool->warm || sent->argument_area != WP_NO_AREA;
+      free_areas(worker, sent);
       worker->collected++;
-      if (worker->freed == position) worker->freed++;
     } else {
       sound = plausible(word, position, sent->state);
       break;
@@ -193,7 +204,8 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
   if (worker->collected == worker->published) sound = !shows_result(pool, worker);  // of a task it was never sent
   if (pool->batch_count == WP_BATCH) return;
   if (worker->state == WP_WORKER_ENDED) {
-    if (worker->freed == worker->collected) bury(pool, index);
+    // Not while its last results are being read: the worker that follows may write there.
+    if (pool->batch_count == before) bury(pool, index);
     return;
   }
   if (!sound && !worker->condemned && worker->pidfd >= 0) {
@@ -216,13 +228,15 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
   wp_dispatch_place(pool, index);
 }
 
-/// Frees the slots that the last batch's callbacks used.
+/// Frees the areas that the last batch's callbacks used.
 static void settle(wp_process_pool *pool) {
   for (uint32_t i = 0; i < pool->batch_count; i++) {
-    uint32_t index = pool->batch[i].worker;
-    if (index == WP_NO_WORKER) continue;
-    pool->workers[index].freed = pool->workers[index].collected;
-    wp_dispatch_place(pool, index);
+    const wp_completion *record = &pool->batch[i];
+    if (record->worker == WP_NO_WORKER) continue;
+    wp_host_worker *worker = &pool->workers[record->worker];
+    wp_area_free(&worker->arguments, record->argument_area);
+    wp_area_free(&worker->results, record->result_area);
+    pool->warm = pool->warm || record->touched_results > 0 || record->argument_area != WP_NO_AREA;
   }
   pool->live -= pool->batch_count;
   pool->batch_count = 0;
@@ -233,9 +247,13 @@ static void call_back(wp_process_pool *pool) {
     wp_completion *record = &pool->batch[i];
     if (pool->hooks.completed != NULL) pool->hooks.completed(pool->hooks.context, record->token, &record->outcome);
     if (record->worker == WP_NO_WORKER) continue;
-    wp_channel *channel = &pool->workers[record->worker].channel;
-    give_back(wp_channel_arguments(channel, &pool->geometry, record->position), record->touched_arguments);
-    give_back(wp_channel_results(channel, &pool->geometry, record->position), record->touched_results);
+    const wp_channel *channel = &pool->workers[record->worker].channel;
+    if (record->argument_area != WP_NO_AREA) {
+      wp_area_trim(wp_channel_arguments(channel, &pool->geometry, record->argument_area), record->touched_arguments);
+    }
+    if (record->result_area != WP_NO_AREA) {
+      wp_area_trim(wp_channel_results(channel, &pool->geometry, record->result_area), record->touched_results);
+    }
   }
 }
 
@@ -255,8 +273,10 @@ bool wp_process_collect(wp_process_pool *pool) {
   wp_dispatch_pending(pool, &wakes);
   pool->busy = pool->live > pool->batch_count;
   if (pool->live == 0) wp_task_table_trim(&pool->tasks);
+  bool tidy = wp_areas_are_due(pool);
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
+  if (tidy) wp_areas_tidy(pool);
   call_back(pool);
   return settled || pool->batch_count > 0;
 }
