@@ -8,6 +8,7 @@ import WorkerPoolFoundation
 package enum Scenario: String, CaseIterable, Sendable {
   case jobs, maps, errors, deaths, refusals, cancel, cancelPending, killFromOutside, lateResult, dropped, tooLarge
   case functions, leftovers
+  case sharedArrays, sharedArrayEnds, sharedResults, largeData, outOfDescriptors
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -24,11 +25,18 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .tooLarge: try runTooLarge(method)
     case .functions: try runFunctions(method)
     case .leftovers: try runLeftovers(method)
+    case .sharedArrays: try runSharedArrays(method)
+    case .sharedArrayEnds: try runSharedArrayEnds(method)
+    case .sharedResults: try runSharedResults(method)
+    case .largeData: try runLargeData(method)
+    case .outOfDescriptors: try runOutOfDescriptors(method)
     }
   }
 
   /// Whether other pools and files of the same process would disturb it.
-  package var needsOwnProcess: Bool { self == .leftovers }
+  package var needsOwnProcess: Bool {
+    [.leftovers, .sharedArrayEnds, .sharedResults, .outOfDescriptors].contains(self)
+  }
 }
 
 private func runJobs(_ method: ProcessPoolExecutor.StartMethod) throws {
@@ -293,7 +301,7 @@ private func runLeftovers(_ method: ProcessPoolExecutor.StartMethod) throws {
 }
 
 /// What a process holds: children (zombies as well), descriptors, shared mappings.
-private struct Traces: Equatable {
+struct Traces: Equatable {
   var children: [String]
   var descriptors: [String]
   var sharedMappings: Int
@@ -314,7 +322,7 @@ private struct Traces: Equatable {
 }
 
 /// All of a file of /proc, which comes in pieces: Foundation takes the first short one for the end.
-private func contents(of path: String) throws -> String {
+func contents(of path: String) throws -> String {
   let file = open(path, O_RDONLY | O_CLOEXEC)
   guard file >= 0 else { throw Unmet("open \(path): \(errno)") }
   defer { close(file) }

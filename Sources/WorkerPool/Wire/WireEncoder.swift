@@ -102,10 +102,8 @@ public struct WireEncoder: ~Copyable {
   /// Makes room for `count` more bytes and returns where they go.
   private mutating func reserve(_ count: Int) -> UnsafeMutableRawPointer {
     let needed = byteCount + count
-    if needed > storage.count || storage.baseAddress == nil {
-      if needed > Self.roomThreshold { moveToRoom(for: needed) }
-      if needed > storage.count { grow(to: max(needed, storage.count * 2, 128)) }
-    }
+    if needed > storage.count, needed > Self.roomThreshold { moveToRoom(for: needed) }
+    if needed > storage.count || storage.baseAddress == nil { grow(to: max(needed, storage.count * 2, 128)) }
     // Never empty after the lines above.
     return storage.baseAddress.unsafelyUnwrapped + byteCount
   }
