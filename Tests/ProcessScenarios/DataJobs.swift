@@ -27,7 +27,9 @@ package struct UseArray: Job {
       for array in arrays { array.withUnsafeMutableBufferPointer { for index in $0.indices { $0[index] *= 2 } } }
     case .overwrite:
       // Past the check that the array makes.
-      for array in arrays { array.withUnsafeBufferPointer { UnsafeMutablePointer(mutating: $0.baseAddress)?.pointee = 0 } }
+      for array in arrays {
+        array.withUnsafeBufferPointer { UnsafeMutablePointer(mutating: $0.baseAddress)?.pointee = 0 }
+      }
     case .give: return try [SharedArray(repeating: 1, count: 1)]
     case .force:
       let forced = arrays.count { array in

@@ -110,7 +110,9 @@ func runLargeData(_ method: ProcessPoolExecutor.StartMethod) throws {
   for index in futures.indices where !cancelled.contains(index) {
     try expect(try futures[index].result() == jobs[index].bytes, "job \(index)")
   }
-  try expectError(.tooLarge, saying: "the pool's limit is \(80 << 20)") { try pool.submit(Blob(count: 81 << 20)).result() }
+  try expectError(.tooLarge, saying: "the pool's limit is \(80 << 20)") {
+    try pool.submit(Blob(count: 81 << 20)).result()
+  }
   try expectError(.tooLarge, saying: "the pool's limit is \(80 << 20)") {
     try pool.submit(Ramp(count: 11 << 20)).result()
   }

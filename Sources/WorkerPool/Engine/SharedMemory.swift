@@ -102,9 +102,9 @@ final class SharedMemory: @unchecked Sendable {
       guard error != 0 else {
         throw WorkerPoolError(code: .coding, message: "shared array number \(id) was not given to this process")
       }
+      let reason = String(cString: strerror(error))
       throw WorkerPoolError(
-        code: .systemCall,
-        message: "a shared array could not be passed to its worker and mapped there: \(String(cString: strerror(error)))",
+        code: .systemCall, message: "a shared array could not be passed to its worker and mapped there: \(reason)",
         systemCall: WorkerPoolError.SystemCall(name: "mmap", errno: error))
     }
     let isWritable = wp_shared_view_is_writable(view)

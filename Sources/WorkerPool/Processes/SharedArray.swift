@@ -74,7 +74,9 @@ public struct SharedArray<Element: BitwiseCopyable>: Sendable {
   public var isWritable: Bool { memory.isWritable }
 
   /// Lends the elements for reading. The pointer is valid inside `body` only.
-  public func withUnsafeBufferPointer<Result>(_ body: (UnsafeBufferPointer<Element>) throws -> Result) rethrows -> Result {
+  public func withUnsafeBufferPointer<Result>(
+    _ body: (UnsafeBufferPointer<Element>) throws -> Result
+  ) rethrows -> Result {
     try withExtendedLifetime(memory) { memory in
       try body(UnsafeBufferPointer(start: memory.address.assumingMemoryBound(to: Element.self), count: count))
     }

@@ -43,11 +43,14 @@ public struct SharedResult<Element: BitwiseCopyable>: Sendable {
     precondition(!overflow, "\(count) elements of \(Element.self) exceed the address space")
     self.count = count
     memory = SharedMemory.forResult(byteCount: byteCount, alignment: MemoryLayout<Element>.alignment)
-    try initialize(UnsafeMutableBufferPointer(start: memory.address.assumingMemoryBound(to: Element.self), count: count))
+    let start = memory.address.assumingMemoryBound(to: Element.self)
+    try initialize(UnsafeMutableBufferPointer(start: start, count: count))
   }
 
   /// Lends the elements. The pointer is valid inside `body` only.
-  public func withUnsafeBufferPointer<Result>(_ body: (UnsafeBufferPointer<Element>) throws -> Result) rethrows -> Result {
+  public func withUnsafeBufferPointer<Result>(
+    _ body: (UnsafeBufferPointer<Element>) throws -> Result
+  ) rethrows -> Result {
     precondition(memory.isCurrent, "a SharedResult belongs to the task that made it")
     return try withExtendedLifetime(memory) { memory in
       try body(UnsafeBufferPointer(start: memory.address.assumingMemoryBound(to: Element.self), count: count))

@@ -48,11 +48,18 @@ static wp_sent *sent_at(wp_process_pool *pool, wp_host_worker *worker, uint32_t 
   return &worker->sent[position & (pool->geometry.slots - 1)];
 }
 
+/// Frees the areas of a slot that was taken back, or whose worker is dead.
+static void free_areas(wp_host_worker *worker, wp_sent *sent) {
+  wp_area_free(&worker->arguments, sent->argument_area);
+  wp_area_free(&worker->results, sent->result_area);
+  sent->argument_area = sent->result_area = WP_NO_AREA;
+}
+
 /// Takes the result at `worker->collected`. Everything read from `slot` is hostile: read once, then checked.
 static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slot, uint32_t task) {
   wp_host_worker *worker = &pool->workers[index];
   uint32_t position = worker->collected++;
-  const wp_sent *sent = sent_at(pool, worker, position);
+  wp_sent *sent = sent_at(pool, worker, position);
   wp_completion *record = new_completion(pool, task);
   wp_task_remove(&pool->tasks, task);
   uint64_t length = slot->length;
@@ -62,7 +69,6 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
   uint64_t ended = slot->ended_ns;
   size_t limit = pool->geometry.max_payload;
   if (touched > limit) touched = limit;
-  if (offset > limit) offset = 0;
   record->outcome.end = length > limit ? WP_TASK_REPLY_TOO_LARGE : WP_TASK_REPLIED;
   record->outcome.reply_code = slot->code;
   record->outcome.length = length > SIZE_MAX ? SIZE_MAX : (size_t)length;
@@ -74,27 +80,26 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
     memcpy(record->bytes, slot->bytes, (size_t)length);
     record->outcome.bytes = record->bytes;
   } else if (length <= limit) {
-    if (length > limit - offset) offset = 0;
+    if (offset > limit - length) offset = 0;
     record->outcome.bytes = area + offset;
+    if (touched < offset + length) touched = offset + length;  // whatever it says: the area is in use
   }
   if (touched > 0) {
     record->outcome.area = area;
     record->outcome.area_length = (size_t)touched;
     record->outcome.lender = record;
   }
+  size_t arguments = (size_t)wp_channel_request(&worker->channel, &pool->geometry, position)->length;
+  pool->warm = pool->warm || touched > 0 || sent->argument_area != WP_NO_AREA;
+  if (touched == 0 && arguments <= WP_KEEP_WARM) {
+    free_areas(worker, sent);
+    return;
+  }
   record->worker = index;
   record->argument_area = sent->argument_area;
   record->result_area = sent->result_area;
+  record->touched_arguments = arguments;
   record->touched_results = (size_t)touched;
-  if (sent->argument_area == WP_NO_AREA) return;
-  record->touched_arguments = (size_t)wp_channel_request(&worker->channel, &pool->geometry, position)->length;
-}
-
-/// Frees the areas of a slot that was taken back, or whose worker is dead.
-static void free_areas(wp_host_worker *worker, wp_sent *sent) {
-  wp_area_free(&worker->arguments, sent->argument_area);
-  wp_area_free(&worker->results, sent->result_area);
-  sent->argument_area = sent->result_area = WP_NO_AREA;
 }
 
 /// Fails the task that a dead worker had begun; all of its tasks when the pool is broken.
@@ -228,32 +233,32 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
   wp_dispatch_place(pool, index);
 }
 
-/// Frees the areas that the last batch's callbacks used.
 static void settle(wp_process_pool *pool) {
-  for (uint32_t i = 0; i < pool->batch_count; i++) {
-    const wp_completion *record = &pool->batch[i];
-    if (record->worker == WP_NO_WORKER) continue;
-    wp_host_worker *worker = &pool->workers[record->worker];
-    wp_area_free(&worker->arguments, record->argument_area);
-    wp_area_free(&worker->results, record->result_area);
-    pool->warm = pool->warm || record->touched_results > 0 || record->argument_area != WP_NO_AREA;
-  }
   pool->live -= pool->batch_count;
   pool->batch_count = 0;
+}
+
+/// Frees the areas that a callback used, at once: the next task gets the same, which is warm in the caches.
+static void let_go(wp_process_pool *pool, const wp_completion *record) {
+  wp_host_worker *worker = &pool->workers[record->worker];
+  if (record->argument_area != WP_NO_AREA) {
+    wp_area_trim(wp_channel_arguments(&worker->channel, &pool->geometry, record->argument_area),
+                 record->touched_arguments);
+  }
+  if (record->result_area != WP_NO_AREA) {
+    wp_area_trim(wp_channel_results(&worker->channel, &pool->geometry, record->result_area), record->touched_results);
+  }
+  pthread_mutex_lock(&pool->lock);
+  wp_area_free(&worker->arguments, record->argument_area);
+  wp_area_free(&worker->results, record->result_area);
+  pthread_mutex_unlock(&pool->lock);
 }
 
 static void call_back(wp_process_pool *pool) {
   for (uint32_t i = 0; i < pool->batch_count; i++) {
     wp_completion *record = &pool->batch[i];
     if (pool->hooks.completed != NULL) pool->hooks.completed(pool->hooks.context, record->token, &record->outcome);
-    if (record->worker == WP_NO_WORKER) continue;
-    const wp_channel *channel = &pool->workers[record->worker].channel;
-    if (record->argument_area != WP_NO_AREA) {
-      wp_area_trim(wp_channel_arguments(channel, &pool->geometry, record->argument_area), record->touched_arguments);
-    }
-    if (record->result_area != WP_NO_AREA) {
-      wp_area_trim(wp_channel_results(channel, &pool->geometry, record->result_area), record->touched_results);
-    }
+    if (record->worker != WP_NO_WORKER) let_go(pool, record);
   }
 }
 
