@@ -22,6 +22,7 @@ static void completed(void *context, void *token, const wp_task_outcome *outcome
   test_lab *self = (test_lab *)context;
   size_t task = (size_t)(uintptr_t)token - 1;
   uint64_t hash = outcome->end == WP_TASK_REPLIED ? hash_bytes(outcome->bytes, outcome->length) : 0;
+  wp_process_loan *loan = self->lend ? wp_process_pool_lend(outcome) : NULL;
   pthread_mutex_lock(&self->lock);
   ending *end = &self->endings[task];
   end->times++;
@@ -29,6 +30,7 @@ static void completed(void *context, void *token, const wp_task_outcome *outcome
   end->hash = hash;
   size_t head = outcome->length < sizeof end->head ? outcome->length : sizeof end->head;
   if (outcome->bytes != NULL) memcpy(end->head, outcome->bytes, head);
+  if (loan != NULL) end->loan = loan;
   self->ended++;
   wp_process_pool *given_up = self->release_in_callback ? self->pool : NULL;
   if (given_up != NULL) self->pool = NULL;
@@ -69,6 +71,7 @@ void lab_open_with(test_lab *self, const wp_process_pool_config *config, size_t 
   self->ended = 0;
   self->destroyed = 0;
   self->release_in_callback = false;
+  self->lend = false;
   if (wp_process_pool_create(config, &self->pool, &error) == WP_OK) return;
   fprintf(stderr, "create: %s, %s: %s (%s)\n", wp_status_name(error.status), error.call == NULL ? "-" : error.call,
           strerror(error.system_errno), error.rule == NULL ? "-" : error.rule);
@@ -164,7 +167,7 @@ static size_t count_entries(const char *path) {
 }
 
 /// Words of a file, or its lines that contain `part`.
-static size_t count_in(const char *path, const char *part) {
+size_t count_in(const char *path, const char *part) {
   FILE *file = fopen(path, "r");
   if (file == NULL) return 0;
   char line[4096];
@@ -240,6 +243,12 @@ static const struct {
     {"retries", retries},
     {"stopped-workers", stopped_workers},
     {"bounded-end", bounded_end},
+    {"shared-memories", shared_memories},
+    {"shared-limits", shared_limits},
+    {"shared-ends", shared_ends},
+    {"loans", loans},
+    {"large-arguments", large_arguments},
+    {"out-of-descriptors", out_of_descriptors},
 };
 
 int main(int count, char **arguments) {

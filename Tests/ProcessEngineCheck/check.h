@@ -41,6 +41,11 @@ enum {
   DO_AWAIT_STOP,      // returns once it is asked to stop
   DO_TELL_STOP,       // -> uint64_t 1 if it is asked to stop, uint64_t ns until its deadline
   DO_KILL_WORKERS,    // path of a folder, ending in a digit n: ends its worker n times, then returns
+  DO_SHARED_SUM,      // uint64_t ids[] -> uint64_t sum of the first bytes of these memories; code 404 for one not there
+  DO_SHARED_WRITE,    // uint64_t id, uint64_t value -> stores the value at the start of the memory
+  DO_SHARED_FORCE,    // uint64_t id -> uint64_t number of ways by which it got write access to the memory
+  DO_BLOCK,           // uint64_t n -> uint64_t offset of a block of n bytes, each n mod 251
+  DO_ROOM,            // uint64_t n -> n bytes of 0x5A, written before it is said how many
 };
 
 // ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
@@ -85,6 +90,8 @@ typedef struct ending {
   wp_task_outcome outcome;
   unsigned char head[16];
   uint64_t hash;
+  /// Of a lab that lends: the result area, kept.
+  wp_process_loan *loan;
 } ending;
 
 /// A pool and the endings of its tasks; a task's token is its index plus one.
@@ -97,6 +104,7 @@ typedef struct test_lab {
   size_t ended;
   int destroyed;
   bool release_in_callback;
+  bool lend;
 } test_lab;
 
 void handle_task(void *context, const wp_process_request *request, wp_process_reply *reply);
@@ -138,6 +146,8 @@ typedef struct leftovers {
   size_t threads;
 } leftovers;
 leftovers count_leftovers(void);
+/// Lines of a file that contain this.
+size_t count_in(const char *path, const char *part);
 void check_leftovers(leftovers before, const char *after);
 
 typedef void scenario(wp_start_method method);
@@ -147,5 +157,6 @@ scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host
 scenario bad_arguments, sigchld_ignored;
 scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
+scenario shared_memories, shared_limits, shared_ends, loans, large_arguments, out_of_descriptors;
 
 #endif

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,6 +129,68 @@ static void die(uint32_t function, const wp_process_request *request) {
   }
 }
 
+static void shared_sum(const wp_process_request *request, wp_process_reply *reply) {
+  const uint64_t *ids = (const uint64_t *)request->bytes;
+  uint64_t sum = 0;
+  for (size_t i = 0; i < request->length / sizeof *ids; i++) {
+    int32_t error = 0;
+    wp_shared_view *view = wp_process_worker_view(ids[i], &error);
+    if (view == NULL) {
+      sum = (uint64_t)error;
+      wp_process_reply_set_code(reply, 404);
+      break;
+    }
+    sum += *(const unsigned char *)wp_shared_view_address(view);
+    wp_shared_view_release(view);
+  }
+  answer(reply, &sum, sizeof sum);
+}
+
+/// The memory that the request names first, which stays mapped.
+static void *shared_address(const wp_process_request *request, size_t *length) {
+  int32_t error = 0;
+  wp_shared_view *view = wp_process_worker_view(number_in(request), &error);
+  if (view == NULL) _exit(99);
+  *length = wp_shared_view_length(view);
+  return wp_shared_view_address(view);
+}
+
+static void shared_write(const wp_process_request *request) {
+  size_t length;
+  uint64_t *target = (uint64_t *)shared_address(request, &length);
+  memcpy(target, (const uint64_t *)request->bytes + 1, sizeof *target);
+}
+
+static void shared_force(const wp_process_request *request, wp_process_reply *reply) {
+  size_t length;
+  void *address = shared_address(request, &length);
+  uint64_t ways = mprotect(address, length, PROT_READ | PROT_WRITE) == 0;
+  // Remapping with a size of zero makes a second mapping of the same shared pages.
+  void *second = mremap(address, 0, length, MREMAP_MAYMOVE);
+  ways += second != MAP_FAILED && mprotect(second, length, PROT_READ | PROT_WRITE) == 0;
+  answer(reply, &ways, sizeof ways);
+}
+
+static void make_block(const wp_process_request *request, wp_process_reply *reply) {
+  uint64_t length = number_in(request);
+  size_t offset = 0;
+  void *block = wp_process_worker_block((size_t)length, &offset);
+  if (block == NULL) wp_process_reply_set_code(reply, 507);
+  else memset(block, (int)(length % 251), (size_t)length);
+  uint64_t found = offset;
+  answer(reply, &found, sizeof found);
+}
+
+static void use_room(const wp_process_request *request, wp_process_reply *reply) {
+  uint64_t length = number_in(request);
+  size_t capacity = 0;
+  void *room = wp_process_reply_room(reply, &capacity);
+  if (length <= capacity) memset(room, 0x5A, (size_t)length);
+  void *target = wp_process_reply_reserve(reply, (size_t)length);
+  if (target != NULL && length > WP_PROCESS_SMALL_REPLY && target != room) wp_process_reply_set_code(reply, 500);
+  if (target != NULL && length <= WP_PROCESS_SMALL_REPLY) memset(target, 0x5A, (size_t)length);
+}
+
 void handle_task(void *context, const wp_process_request *request, wp_process_reply *reply) {
   (void)context;
   switch (request->function) {
@@ -167,6 +230,11 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
   case DO_AWAIT_STOP: await_stop(); break;
   case DO_TELL_STOP: tell_stop(reply); break;
   case DO_KILL_WORKERS: kill_workers(request); break;
+  case DO_SHARED_SUM: shared_sum(request, reply); break;
+  case DO_SHARED_WRITE: shared_write(request); break;
+  case DO_SHARED_FORCE: shared_force(request, reply); break;
+  case DO_BLOCK: make_block(request, reply); break;
+  case DO_ROOM: use_room(request, reply); break;
   default: die(request->function, request);
   }
 }

@@ -11,6 +11,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   case containment, promptness, limits, memoryLimit
   case output, recycling, initializer, initializerFunction, initializerFailures
   case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
+  case sharedArrays, sharedArrayEnds, sharedResults, largeData, outOfDescriptors
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -44,11 +45,18 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .shutdownDeadline: try runShutdownDeadline(method)
     case .stoppedWorker: try runStoppedWorker(method)
     case .templateLost: try runTemplateLost(method)
+    case .sharedArrays: try runSharedArrays(method)
+    case .sharedArrayEnds: try runSharedArrayEnds(method)
+    case .sharedResults: try runSharedResults(method)
+    case .largeData: try runLargeData(method)
+    case .outOfDescriptors: try runOutOfDescriptors(method)
     }
   }
 
   /// Whether other pools and files of the same process would disturb it.
-  package var needsOwnProcess: Bool { self == .leftovers }
+  package var needsOwnProcess: Bool {
+    [.leftovers, .sharedArrayEnds, .sharedResults, .outOfDescriptors].contains(self)
+  }
 }
 
 private func runJobs(_ method: ProcessPoolExecutor.StartMethod) throws {
@@ -314,7 +322,7 @@ private func runLeftovers(_ method: ProcessPoolExecutor.StartMethod) throws {
 }
 
 /// What a process holds: children (zombies as well), descriptors, shared mappings.
-private struct Traces: Equatable {
+struct Traces: Equatable {
   var children: [String]
   var descriptors: [String]
   var sharedMappings: Int

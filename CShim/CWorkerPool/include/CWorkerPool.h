@@ -12,6 +12,7 @@
 #include "wp_fork_join.h"
 #include "wp_memory.h"
 #include "wp_process_settings.h"
+#include "wp_process_data.h"
 #include "wp_process_pool.h"
 
 #endif

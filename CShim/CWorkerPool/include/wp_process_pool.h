@@ -7,13 +7,12 @@
 #define WP_PROCESS_POOL_H
 
 #include "wp_base.h"
+#include "wp_process_data.h"
 #include "wp_process_settings.h"
 #include "wp_topology.h"
 
 WP_BEGIN_DECLS
 WP_NONNULL_BEGIN
-
-typedef struct wp_process_pool wp_process_pool;
 
 // MARK: In the worker
 
@@ -29,9 +28,14 @@ typedef struct wp_process_request {
 typedef struct wp_process_reply wp_process_reply;
 
 /// Reserves `length` bytes for the result in shared memory and returns where to write them, aligned to 16 bytes; a
-/// later call replaces an earlier one. NULL when `length` is over the pool's limit: the task then fails with
-/// `WP_TASK_REPLY_TOO_LARGE`, which names both sizes. O(1); pages appear when touched.
+/// later call replaces an earlier one. NULL when `length` (with the task's blocks, wp_process_data.h) is over the pool's
+/// limit: the task then fails with `WP_TASK_REPLY_TOO_LARGE`, which names both sizes. O(1); pages appear when touched.
 void *WP_NULLABLE wp_process_reply_reserve(wp_process_reply *reply, size_t length);
+/// Where a result of unknown length can be written: `*capacity` bytes. Once it is known, reserving more than
+/// `WP_PROCESS_SMALL_REPLY` of them leaves them in place. Ends the time of `wp_process_worker_block`.
+void *wp_process_reply_room(wp_process_reply *reply, size_t *capacity);
+/// Results up to this size travel apart from the others, and are copied.
+#define WP_PROCESS_SMALL_REPLY 80u
 /// Sets the code that the host sees in `wp_task_outcome.reply_code`; 0 until set.
 void wp_process_reply_set_code(wp_process_reply *reply, uint32_t code);
 
@@ -99,7 +103,7 @@ typedef enum wp_stop_reason {
 } wp_stop_reason;
 
 /// The outcome of one task. All pointers are valid during the callback only.
-typedef struct wp_task_outcome {
+struct wp_task_outcome {
   wp_task_end end;
   uint32_t reply_code;
   const void *WP_NULLABLE bytes;
@@ -128,7 +132,12 @@ typedef struct wp_task_outcome {
   uint64_t timeout_ns;
   /// How many workers have died while they ran it: more than one for a task with retries.
   uint32_t workers_lost;
-} wp_task_outcome;
+  /// What the worker has touched of its result area, where its blocks stand (wp_process_data.h).
+  const void *WP_NULLABLE area;
+  size_t area_length;
+  /// The engine's.
+  void *WP_NULLABLE lender;
+};
 
 /// Callbacks of a pool, all in the host.
 typedef struct wp_process_pool_hooks {
@@ -226,14 +235,21 @@ typedef struct wp_process_submission {
   /// The argument; copied.
   const void *WP_NULLABLE bytes;
   size_t length;
+  /// `bytes` came from malloc and is the pool's to free once the task is accepted: a large argument that has to wait is
+  /// then not copied twice.
+  bool adopt;
+  /// Memories that the task carries, at most `WP_PROCESS_MAX_SHARED`, none twice; the array is copied. They must last until
+  /// the token is back. The worker that runs the task finds them by `wp_process_worker_view`.
+  wp_shared_memory *WP_NULLABLE const *WP_NULLABLE shared;
+  size_t shared_count;
   /// Comes back in `hooks.completed`.
   void *WP_NULLABLE token;
   /// Copied; NULL for none.
   const wp_task_options *WP_NULLABLE options;
 } wp_process_submission;
 
-/// Accepts a task. `*ticket` names it for `wp_process_pool_cancel`. Errors: `WP_SHUT_DOWN`, `WP_BROKEN`, `WP_FORKED`, `WP_TOO_LARGE`,
-/// `WP_SYSTEM_CALL_FAILED` (memory). O(1) whatever is pending.
+/// Accepts a task. `*ticket` names it for `wp_process_pool_cancel`. Errors: `WP_SHUT_DOWN`, `WP_BROKEN`, `WP_FORKED`,
+/// `WP_TOO_LARGE`, `WP_INVALID_ARGUMENT` (`shared_count`), `WP_SYSTEM_CALL_FAILED` (memory). O(length) whatever is pending.
 wp_status wp_process_pool_submit(wp_process_pool *pool, const wp_process_submission *submission,
                                  uint64_t *WP_NULLABLE ticket);
 

@@ -163,7 +163,7 @@ final class ProcessPool: @unchecked Sendable {
     let options = try options.map { try $0.engineValue() } ?? taskOptions
     var encoder = WireEncoder()
     try explaining("the input of \(label)") { try encoder.encode(input) }
-    let task = TypedProcessTask<Output>(pool: self, label: label)
+    let task = TypedProcessTask<Output>(pool: self, label: label, attachments: encoder.attachments)
     let future = Future<Output>.make(source: task)
     task.future = future
     var ticket: UInt64 = 0
@@ -171,14 +171,22 @@ final class ProcessPool: @unchecked Sendable {
     var submission = wp_process_submission()
     submission.function = code.rawValue
     submission.token = token.toOpaque()
+    // A large argument that has to wait stays where it was encoded.
+    submission.adopt = encoder.byteCount > WireEncoder.roomThreshold
+    let shared = encoder.attachments.map(\.handle)
     let status = encoder.withUnsafeBytes { bytes in
       submission.bytes = bytes.baseAddress
       submission.length = bytes.count
-      return withPointer(to: options) { pointer in
-        submission.options = pointer
-        return wp_process_pool_submit(handle, &submission, &ticket)
+      return shared.withUnsafeBufferPointer { shared in
+        submission.shared = shared.baseAddress
+        submission.shared_count = shared.count
+        return withPointer(to: options) { pointer in
+          submission.options = pointer
+          return wp_process_pool_submit(handle, &submission, &ticket)
+        }
       }
     }
+    if status == WP_OK, submission.adopt { encoder.disown() }
     guard status == WP_OK else {
       task.abandon()
       token.release()

@@ -8,15 +8,18 @@ import CWorkerPool
 /// Abstract, because a token cannot say of which type it is.
 class ProcessTask: FutureSource, @unchecked Sendable {
   // SAFETY: `pool` and `label` are constant. `ticket` is written by the submitting thread before it hands out the
-  // future that alone leads here. A subclass's `future` is written before `wp_process_pool_submit` and afterwards
+  // future that alone leads here. `attachments` and a subclass's `future` are written before `wp_process_pool_submit` and afterwards
   // touched by the one thread that the engine returns the token to.
   let pool: ProcessPool
   let label: TaskLabel
   var ticket: UInt64 = 0
+  /// Memories that the task carries. The engine needs them until it gives the token back; whoever gets it lets them go.
+  var attachments: [SharedMemory]
 
-  init(pool: ProcessPool, label: TaskLabel) {
+  init(pool: ProcessPool, label: TaskLabel, attachments: [SharedMemory]) {
     self.pool = pool
     self.label = label
+    self.attachments = attachments
   }
 
   /// Settles the future. Called with the outcome that came with the token.
@@ -58,22 +61,26 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
   // SAFETY: see the base class.
   var future: Future<Output>?
 
-  override func abandon() { future = nil }
+  override func abandon() {
+    future = nil
+    attachments = []
+  }
 
   override func finish(_ outcome: wp_task_outcome) {
     guard let future else { return }
+    let attachments = attachments
     abandon()
     if outcome.end == WP_TASK_DISCARDED {
       _ = future.completeCancelled()
     } else {
-      _ = future.complete(with: Result { try output(of: outcome) })
+      _ = future.complete(with: Result { try output(of: outcome, attachments) })
     }
   }
 
-  private func output(of outcome: wp_task_outcome) throws -> Output {
+  private func output(of outcome: wp_task_outcome, _ attachments: [SharedMemory]) throws -> Output {
     switch outcome.end {
     case WP_TASK_REPLIED:
-      return try read(outcome)
+      return try read(outcome, attachments)
     case WP_TASK_WORKER_DIED:
       throw WorkerPoolError(deathDuring: label, outcome)
     case WP_TASK_TIMED_OUT:
@@ -93,12 +100,14 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
     }
   }
 
-  private func read(_ outcome: wp_task_outcome) throws -> Output {
+  private func read(_ outcome: wp_task_outcome, _ attachments: [SharedMemory]) throws -> Output {
     let bytes = UnsafeRawBufferPointer(start: outcome.bytes, count: outcome.bytes == nil ? 0 : outcome.length)
     let context = "the result of \(label) from worker \(outcome.worker_pid)"
     switch outcome.reply_code {
     case ReplyCode.output:
-      return try explaining(context) { try WireDecoder.read(Output.self, from: bytes) }
+      let refersToMemory = outcome.area != nil || !attachments.isEmpty
+      let memory = refersToMemory ? ReplyMemory(outcome, attachments) : nil
+      return try explaining(context) { try WireDecoder.read(Output.self, from: bytes, memory: memory) }
     case ReplyCode.error:
       let error = try explaining(context) {
         try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) }

@@ -14,12 +14,17 @@ enum ReplyCode {
 enum ProcessWorker {
   // SAFETY: touched by `handle` alone, which runs on the one thread of a worker process.
   nonisolated(unsafe) private static var jobTypes: [(any Job.Type)?] = []
+  // SAFETY: as above. Kept, because every task needs them.
+  nonisolated(unsafe) private static let room = ReplyRoom()
+  nonisolated(unsafe) private static let memory = GivenMemory()
 
   /// Runs one task. Passed to the engine as the pool's handler.
   static func handle(_ request: wp_process_request, _ reply: OpaquePointer) {
-    var encoder = WireEncoder()
+    room.reply = reply
+    var encoder = WireEncoder(room: room)
     do {
       try run(request, &encoder)
+      try checkResult(encoder)
       wp_process_reply_set_code(reply, ReplyCode.output)
     } catch {
       encoder.reset()
@@ -29,7 +34,16 @@ enum ProcessWorker {
     encoder.withUnsafeBytes { bytes in
       // No room: the engine has noted it, and the host hears of both sizes.
       guard let target = wp_process_reply_reserve(reply, bytes.count), let source = bytes.baseAddress else { return }
-      target.copyMemory(from: source, byteCount: bytes.count)
+      // Equal when the encoder has gone on in the reply's room.
+      if target != source { target.copyMemory(from: source, byteCount: bytes.count) }
+    }
+  }
+
+  private static func checkResult(_ encoder: borrowing WireEncoder) throws {
+    guard encoder.attachments.isEmpty else {
+      throw WorkerPoolError(
+        code: .unsupported,
+        message: "a worker cannot return a SharedArray that it made itself; a SharedResult is made for that")
     }
   }
 
@@ -39,13 +53,14 @@ enum ProcessWorker {
     switch code.kind {
     case .job:
       let type = try jobType(code.index)
-      try WorkerTask(bytes: bytes, name: "\(type)").run(type, isChunk: code.isChunk, &encoder)
+      try WorkerTask(bytes: bytes, memory: memory, name: "\(type)").run(type, isChunk: code.isChunk, &encoder)
     case .function:
       guard let entry = FunctionTable.entry(at: Int(code.index)) else {
         throw WorkerPoolError(
           code: .unsupported, message: "the worker has no function handle number \(code.index)")
       }
-      try entry(WorkerTask(bytes: bytes, name: "function handle \(code.index)"), code.isChunk, &encoder)
+      let task = WorkerTask(bytes: bytes, memory: memory, name: "function handle \(code.index)")
+      try entry(task, code.isChunk, &encoder)
     }
   }
 
@@ -65,6 +80,18 @@ enum ProcessWorker {
     while jobTypes.count <= index { jobTypes.append(nil) }
     jobTypes[index] = type
     return type
+  }
+}
+
+/// The part of a task's result area that its blocks leave.
+private final class ReplyRoom: WireRoom {
+  var reply: OpaquePointer?
+
+  func open() -> UnsafeMutableRawBufferPointer {
+    guard let reply else { return UnsafeMutableRawBufferPointer(start: nil, count: 0) }
+    var capacity = 0
+    let start = wp_process_reply_room(reply, &capacity)
+    return UnsafeMutableRawBufferPointer(start: start, count: capacity)
   }
 }
 

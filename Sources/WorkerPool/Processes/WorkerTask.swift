@@ -29,6 +29,8 @@ struct TaskCode {
 /// A task in its worker: bytes in, bytes out.
 struct WorkerTask: ~Copyable {
   let bytes: UnsafeRawBufferPointer
+  /// Finds what the bytes refer to.
+  let memory: any WireMemory
   /// What the task is called in errors.
   let name: String
 
@@ -36,7 +38,7 @@ struct WorkerTask: ~Copyable {
   func run<Input: WireCodable, Output: WireCodable>(
     _ type: Input.Type, _ encoder: inout WireEncoder, _ body: (Input) throws -> Output
   ) throws {
-    let input = try explaining("the input of \(name)") { try WireDecoder.read(type, from: bytes) }
+    let input = try explaining("the input of \(name)") { try WireDecoder.read(type, from: bytes, memory: memory) }
     let output = try body(input)
     try explaining("the result of \(name)") { try encoder.encode(output) }
   }

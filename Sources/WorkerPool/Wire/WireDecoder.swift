@@ -8,22 +8,33 @@ public struct WireDecoder: ~Copyable {
   /// Bytes read so far.
   public private(set) var offset: Int = 0
   private var depth = 0
+  /// Finds what the bytes refer to.
+  let memory: (any WireMemory)?
 
-  private init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+  private init(_ bytes: UnsafeRawBufferPointer, _ memory: (any WireMemory)?) {
+    self.bytes = bytes
+    self.memory = memory
+  }
 
   /// Bytes that are left.
   public var remaining: Int { bytes.count - offset }
 
   /// Reads one value, which has to take up all of `bytes`.
   public static func read<Value: WireCodable>(_ type: Value.Type, from bytes: UnsafeRawBufferPointer) throws -> Value {
-    try reading(from: bytes) { decoder in try decoder.decode(type) }
+    try read(type, from: bytes, memory: nil)
+  }
+
+  static func read<Value: WireCodable>(
+    _ type: Value.Type, from bytes: UnsafeRawBufferPointer, memory: (any WireMemory)?
+  ) throws -> Value {
+    try reading(from: bytes, memory: memory) { decoder in try decoder.decode(type) }
   }
 
   /// Lends a decoder over `bytes` to `body`, which has to read all of them.
   static func reading<Result>(
-    from bytes: UnsafeRawBufferPointer, _ body: (inout WireDecoder) throws -> Result
+    from bytes: UnsafeRawBufferPointer, memory: (any WireMemory)? = nil, _ body: (inout WireDecoder) throws -> Result
   ) throws -> Result {
-    var decoder = WireDecoder(bytes)
+    var decoder = WireDecoder(bytes, memory)
     let result = try body(&decoder)
     guard decoder.remaining == 0 else { throw decoder.invalid("\(decoder.remaining) bytes are left over") }
     return result

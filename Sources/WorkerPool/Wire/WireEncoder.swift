@@ -1,3 +1,5 @@
+import Glibc
+
 /// A growing buffer of bytes that values append themselves to.
 ///
 /// Appending is amortised O(bytes). Not thread-safe: one owner, which is why it cannot be copied.
@@ -6,6 +8,15 @@ public struct WireEncoder: ~Copyable {
   /// Bytes written so far.
   public private(set) var byteCount: Int = 0
   private var depth = 0
+  /// Whether the storage came from malloc and is ours to free.
+  private var ownsStorage = true
+  /// Where to go on once there is more than `roomThreshold`.
+  private var room: (any WireRoom)?
+  /// Memories that what was written refers to.
+  var attachments: [SharedMemory] = []
+
+  /// How many bytes are worth being written where they are read.
+  static let roomThreshold = 4096
 
   /// How deep values may nest in each other, for reading and for writing: a chain of a million links would
   /// otherwise end the process by overflowing its stack.
@@ -13,7 +24,11 @@ public struct WireEncoder: ~Copyable {
 
   public init() {}
 
-  deinit { storage.deallocate() }
+  init(room: any WireRoom) { self.room = room }
+
+  deinit {
+    if ownsStorage { free(storage.baseAddress) }
+  }
 
   /// Appends a value.
   ///
@@ -62,10 +77,14 @@ public struct WireEncoder: ~Copyable {
   mutating func reset(keeping limit: Int = 1 << 20) {
     byteCount = 0
     depth = 0
-    guard storage.count > limit else { return }
-    storage.deallocate()
+    attachments = []
+    guard ownsStorage, storage.count > limit else { return }
+    free(storage.baseAddress)
     storage = UnsafeMutableRawBufferPointer(start: nil, count: 0)
   }
+
+  /// Leaves what was written to whoever frees it.
+  mutating func disown() { ownsStorage = false }
 
   private mutating func nested<Value>(
     _ type: Value.Type, _ body: (inout WireEncoder) throws -> Void
@@ -83,14 +102,31 @@ public struct WireEncoder: ~Copyable {
   /// Makes room for `count` more bytes and returns where they go.
   private mutating func reserve(_ count: Int) -> UnsafeMutableRawPointer {
     let needed = byteCount + count
-    if needed > storage.count || storage.baseAddress == nil {
-      let grown = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: max(needed, storage.count * 2, 128), alignment: MemoryLayout<UInt64>.alignment)
-      grown.copyMemory(from: UnsafeRawBufferPointer(rebasing: storage[..<byteCount]))
-      storage.deallocate()
-      storage = grown
-    }
+    if needed > storage.count, needed > Self.roomThreshold { moveToRoom(for: needed) }
+    if needed > storage.count || storage.baseAddress == nil { grow(to: max(needed, storage.count * 2, 128)) }
     // Never empty after the lines above.
     return storage.baseAddress.unsafelyUnwrapped + byteCount
+  }
+
+  /// Goes on in the room if there is one and it is large enough.
+  private mutating func moveToRoom(for needed: Int) {
+    guard let opened = room?.open() else { return }
+    room = nil
+    guard needed <= opened.count else { return }
+    opened.copyMemory(from: UnsafeRawBufferPointer(rebasing: storage[..<byteCount]))
+    free(storage.baseAddress)
+    storage = opened
+    ownsStorage = false
+  }
+
+  private mutating func grow(to capacity: Int) {
+    // From malloc and not from Swift's allocator: the engine may be left to free it.
+    guard let grown = realloc(ownsStorage ? storage.baseAddress : nil, capacity) else {
+      fatalError("no memory for \(capacity) bytes of encoded values")
+    }
+    let storage = UnsafeMutableRawBufferPointer(start: grown, count: capacity)
+    if !ownsStorage { storage.copyMemory(from: UnsafeRawBufferPointer(rebasing: self.storage[..<byteCount])) }
+    self.storage = storage
+    ownsStorage = true
   }
 }

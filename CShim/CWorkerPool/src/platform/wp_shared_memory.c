@@ -17,7 +17,7 @@ static int fail(int descriptor, const char **call, const char *name) {
   return -1;
 }
 
-int wp_memory_file_create(const char *name, uint64_t size, const char **call) {
+static int create(const char *name, uint64_t size, const char **call) {
   // Past this limit ftruncate would raise SIGXFSZ, which ends a process that does not expect it.
   struct rlimit limit;
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur) {
@@ -29,10 +29,32 @@ int wp_memory_file_create(const char *name, uint64_t size, const char **call) {
   descriptor = wp_above_stdio(descriptor);
   if (descriptor < 0) return fail(-1, call, "fcntl");
   if (ftruncate(descriptor, (off_t)size) != 0) return fail(descriptor, call, "ftruncate");
-  if (fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    return fail(descriptor, call, "fcntl");
-  }
   return descriptor;
+}
+
+static int seal(int descriptor, int seals, const char **call) {
+  if (descriptor < 0) return descriptor;
+  if (fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | seals) == 0) return descriptor;
+  return fail(descriptor, call, "fcntl");
+}
+
+int wp_memory_file_create(const char *name, uint64_t size, const char **call) {
+  return seal(create(name, size, call), 0, call);
+}
+
+int wp_memory_share(size_t size, bool sealed, void **address, const char **call) {
+  int descriptor = create("shared-array", size, call);
+  if (descriptor < 0) return descriptor;
+  *address = wp_memory_map(descriptor, 0, size, true);
+  if (*address == NULL) return fail(descriptor, call, "mmap");
+  // After the mapping, which alone stays writable.
+  int shared = seal(descriptor, sealed ? F_SEAL_FUTURE_WRITE : 0, call);
+  if (shared < 0) {
+    int saved = errno;
+    munmap(*address, size);
+    errno = saved;
+  }
+  return shared;
 }
 
 void *wp_memory_map(int descriptor, uint64_t offset, size_t length, bool writable) {

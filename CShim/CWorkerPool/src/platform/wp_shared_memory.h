@@ -14,6 +14,10 @@ extern "C" {
 /// another process's mapping into SIGBUS. Returns its descriptor, or -1 with `errno` set and `*call` naming the call.
 int wp_memory_file_create(const char *name, uint64_t size, const char **call);
 
+/// Creates such a file and maps it writable at `*address`. With `sealed` nobody can map or write it for writing any more
+/// but through this one mapping, whatever rights he has. -1 as above.
+int wp_memory_share(size_t size, bool sealed, void **address, const char **call);
+
 /// Maps `[offset, offset + length)` of the file. Left out of core dumps and of children made by `fork`, so that no
 /// process but the one that asked writes there. NULL with `errno` set on failure ("mmap").
 void *wp_memory_map(int descriptor, uint64_t offset, size_t length, bool writable);

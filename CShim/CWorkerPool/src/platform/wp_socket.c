@@ -89,6 +89,8 @@ ssize_t wp_socket_receive(int socket, void *bytes, size_t capacity, int *descrip
   return received;
 }
 
+void wp_socket_only_send(int socket) { shutdown(socket, SHUT_RD); }
+
 pid_t wp_socket_peer(int socket) {
   int type = 0;
   socklen_t length = sizeof type;

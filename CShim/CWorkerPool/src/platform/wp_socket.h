@@ -1,4 +1,4 @@
-// The control socket between host and template: whole messages (SOCK_SEQPACKET) that may carry descriptors.
+// The sockets between host, template and workers: whole messages (SOCK_SEQPACKET) that may carry descriptors.
 #ifndef WP_SOCKET_H
 #define WP_SOCKET_H
 
@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-#define WP_SOCKET_MAX_DESCRIPTORS 2
+#define WP_SOCKET_MAX_DESCRIPTORS 64
 
 /// Makes a connected pair, close-on-exec, blocking. False with `errno` set ("socketpair").
 bool wp_socket_pair(int ends[2]);
@@ -22,6 +22,9 @@ bool wp_socket_send(int socket, const void *bytes, size_t length, const int *des
 /// Receives one message. Descriptors that come with it are close-on-exec; missing ones are -1. Returns its length,
 /// 0 at the end of the stream, -1 with `errno` set (EAGAIN when `wait` is false and nothing is there).
 ssize_t wp_socket_receive(int socket, void *bytes, size_t capacity, int *descriptors, size_t count, bool wait);
+
+/// Ends receiving: what the other end sends fails there, and does not pile up here.
+void wp_socket_only_send(int socket);
 
 /// Process at the other end of a SOCK_SEQPACKET pair, as the kernel recorded it; -1 when it is no such socket.
 pid_t wp_socket_peer(int socket);

@@ -1,12 +1,11 @@
 // Completing tasks: one round settles the last batch, gathers a new one under the lock, and calls back without it.
 //
-// A small result is copied out of its slot while gathering, so that the slot can be sent again at once; a large one
-// is used where it stands, and its slot is freed when the callback has returned. Slots are freed in order.
+// A small result is copied out of its slot while gathering; a large one is used where it stands, in an area that stays
+// busy until the callback has returned, or until a loan is given back. The slot can be sent again at once.
 #include "wp_process_state.h"
 
 #include "../platform/wp_clock.h"
 #include "../platform/wp_process.h"
-#include "../platform/wp_shared_memory.h"
 #include "wp_process_death.h"
 
 #include <signal.h>
@@ -16,28 +15,24 @@
 
 void wp_process_lose(wp_process_pool *pool, uint32_t index, const wp_task_loss *loss) {
   wp_task *task = &pool->tasks.tasks[index];
-  if (task->state == WP_TASK_PENDING) wp_task_drop_bytes(task);
+  if (task->state == WP_TASK_PENDING) wp_payload_drop(pool, index);
   task->state = WP_TASK_ENDED;
   task->body.loss = *loss;
   wp_task_append(&pool->tasks, &pool->tasks.ended, index);
-}
-
-static void give_back(void *area, size_t touched) {
-  if (touched <= WP_KEEP_WARM) return;
-  size_t page = wp_page_size();
-  wp_memory_give_back((unsigned char *)area + WP_KEEP_WARM, (touched - WP_KEEP_WARM + page - 1) / page * page);
 }
 
 /// The next record of the batch, cleared.
 static wp_completion *new_completion(wp_process_pool *pool, uint32_t task) {
   wp_completion *record = &pool->batch[pool->batch_count++];
   memset(record, 0, offsetof(wp_completion, bytes));
+  record->pool = pool;
   const wp_task *ended = &pool->tasks.tasks[task];
   record->token = ended->token;
   record->outcome.function = ended->function;
   record->outcome.timeout_ns = ended->options == NULL ? 0 : ended->options->timeout_ns;
   record->outcome.workers_lost = ended->workers_lost;
   record->worker = WP_NO_WORKER;
+  record->argument_area = record->result_area = WP_NO_AREA;
   return record;
 }
 
@@ -61,15 +56,24 @@ static void gather_ended(wp_process_pool *pool) {
   }
 }
 
+/// Frees the areas of a slot that was taken back, or whose worker is dead.
+static void free_areas(wp_host_worker *worker, wp_sent *sent) {
+  wp_area_free(&worker->arguments, sent->argument_area);
+  wp_area_free(&worker->results, sent->result_area);
+  sent->argument_area = sent->result_area = WP_NO_AREA;
+}
+
 /// Takes the result at `worker->collected`. Everything read from `slot` is hostile: read once, then checked.
 static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slot, uint32_t task) {
   wp_host_worker *worker = &pool->workers[index];
   uint32_t position = worker->collected++;
+  wp_sent *sent = wp_sent_at(pool, worker, position);
   wp_completion *record = new_completion(pool, task);
-  record->outcome.stop = wp_sent_at(pool, worker, position)->stop;
+  record->outcome.stop = sent->stop;
   wp_task_remove(&pool->tasks, task);
   uint64_t length = slot->length;
   uint64_t touched = slot->touched;
+  uint64_t offset = slot->offset;
   uint64_t started = wp_atomic_load(&slot->started_ns, wp_relaxed);
   uint64_t ended = slot->ended_ns;
   size_t limit = pool->geometry.max_payload;
@@ -80,26 +84,31 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
   record->outcome.limit = limit;
   record->outcome.worker_pid = worker->process;
   record->outcome.run_ns = ended > started ? ended - started : 0;
-  const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
-  bool large = length <= limit && length > WP_REPLY_INLINE;
-  if (large) {
-    record->outcome.bytes = wp_channel_results(&worker->channel, &pool->geometry, position);
-  } else if (length <= limit) {
+  unsigned char *area = (unsigned char *)wp_channel_results(&worker->channel, &pool->geometry, sent->result_area);
+  if (length <= WP_REPLY_INLINE) {
     memcpy(record->bytes, slot->bytes, (size_t)length);
     record->outcome.bytes = record->bytes;
+  } else if (length <= limit) {
+    if (offset > limit - length) offset = 0;
+    record->outcome.bytes = area + offset;
+    if (touched < offset + length) touched = offset + length;  // whatever it says: the area is in use
   }
-  if (large || touched > WP_KEEP_WARM || request->length > WP_KEEP_WARM) {
-    record->worker = index;
-    record->position = position;
-    record->touched_arguments = request->length > WP_REQUEST_INLINE ? (size_t)request->length : 0;
-    record->touched_results = (size_t)touched;
-  } else if (worker->freed == position) {
-    worker->freed++;  // else an earlier slot is still in use, and settling frees both
+  if (touched > 0) {
+    record->outcome.area = area;
+    record->outcome.area_length = (size_t)touched;
+    record->outcome.lender = record;
   }
-}
-
-static wp_sent *sent_at(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
-  return &worker->sent[position & (pool->geometry.slots - 1)];
+  size_t arguments = (size_t)wp_channel_request(&worker->channel, &pool->geometry, position)->length;
+  pool->warm = pool->warm || touched > 0 || sent->argument_area != WP_NO_AREA;
+  if (touched == 0 && arguments <= WP_KEEP_WARM) {
+    free_areas(worker, sent);
+    return;
+  }
+  record->worker = index;
+  record->argument_area = sent->argument_area;
+  record->result_area = sent->result_area;
+  record->touched_arguments = arguments;
+  record->touched_results = (size_t)touched;
 }
 
 /// Whether a task whose worker died may be begun again.
@@ -119,7 +128,7 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
   bool broken = pool->phase == WP_POOL_BROKEN;
   uint64_t now = wp_clock_now();
   for (uint32_t position = worker->collected; position != worker->published; position++) {
-    wp_sent *sent = sent_at(pool, worker, position);
+    wp_sent *sent = wp_sent_at(pool, worker, position);
     if (sent->state == WP_SENT_REVOKED) continue;
     wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
     uint32_t word = wp_atomic_load(&slot->state, wp_acquire);
@@ -146,28 +155,33 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
   }
 }
 
+/// Queues a task again that the worker at this position had not begun, or may begin again. A long argument stays where it
+/// is, in an area of that worker.
 void wp_process_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
-  uint32_t index = wp_sent_at(pool, worker, position)->task;
-  wp_task *task = &pool->tasks.tasks[index];
-  // The host wrote this request and no worker can: it is still what the host knows it to be.
-  const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
-  const void *bytes = request->bytes;
-  if (request->length > WP_REQUEST_INLINE) {
-    bytes = wp_channel_arguments(&worker->channel, &pool->geometry, position);
-  }
+  wp_sent *sent = wp_sent_at(pool, worker, position);
+  wp_task *task = &pool->tasks.tasks[sent->task];
+  uint32_t owner = (uint32_t)(worker - pool->workers);
   wp_task_loss loss;
   memset(&loss, 0, sizeof loss);
-  if (pool->stopping) {
-    loss.end = WP_TASK_DISCARDED;
-  } else if (wp_task_set_bytes(task, bytes, (size_t)request->length)) {
-    task->state = WP_TASK_PENDING;
-    wp_task_prepend(&pool->tasks, &pool->tasks.pending, index);
-    return;
-  } else {
+  loss.end = WP_TASK_DISCARDED;
+  if (!pool->stopping) {
+    wp_payload payload = wp_payload_of_sent(pool, owner, position);
+    bool kept = payload.area != WP_NO_AREA;
+    if (kept) {
+      task->area = payload.area;
+      task->worker = owner;
+      task->length = payload.length;
+      sent->argument_area = WP_NO_AREA;
+    }
+    if (kept || wp_task_set_bytes(task, payload.bytes, payload.length)) {
+      task->state = WP_TASK_PENDING;
+      wp_task_prepend(&pool->tasks, &pool->tasks.pending, sent->task);
+      return;
+    }
     loss.end = WP_TASK_POOL_BROKEN;
     loss.reason = "no memory to queue the task again for another worker";
   }
-  wp_process_lose(pool, index, &loss);
+  wp_process_lose(pool, sent->task, &loss);
 }
 
 /// Queues what it had not begun in front of everything else, in the old order: newest first, each to the front.
@@ -177,16 +191,16 @@ static void queue_again(wp_process_pool *pool, wp_host_worker *worker) {
   }
 }
 
-/// Settles what a dead worker leaves. Its published results were all taken, and their slots freed.
+/// Settles what a dead worker leaves. Its published results were all taken, and their callbacks have returned.
 static void bury(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   lose_begun(pool, worker);
   queue_again(pool, worker);
-  for (uint32_t i = 0; i < pool->geometry.slots; i++) {
-    give_back(wp_channel_arguments(&worker->channel, &pool->geometry, i), pool->geometry.area);
-    give_back(wp_channel_results(&worker->channel, &pool->geometry, i), pool->geometry.area);
+  for (uint32_t position = worker->collected; position != worker->published; position++) {
+    free_areas(worker, wp_sent_at(pool, worker, position));
   }
-  worker->published = worker->collected = worker->freed = 0;
+  wp_areas_bury(pool, index);
+  worker->published = worker->collected = 0;
   worker->process = 0;
   worker->state = WP_WORKER_ABSENT;
 }
@@ -209,20 +223,18 @@ static bool plausible(uint32_t word, uint32_t position, wp_sent_state sent) {
 static void gather_worker(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   bool sound = true;
+  uint32_t before = pool->batch_count;
   while (pool->batch_count < WP_BATCH && worker->collected != worker->published) {
     uint32_t position = worker->collected;
-    const wp_sent *sent = sent_at(pool, worker, position);
+    wp_sent *sent = wp_sent_at(pool, worker, position);
     wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
     uint32_t word = wp_atomic_load(&slot->state, wp_acquire);  // edge "reply"
     if (sent->state == WP_SENT_TASK && word == wp_slot_word(position, WP_SLOT_DONE)) {
       take_reply(pool, index, slot, sent->task);
     } else if (sent->state == WP_SENT_REVOKED && word == wp_slot_word(position, WP_SLOT_SKIPPED)) {
-      const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
-      if (request->length > WP_REQUEST_INLINE) {
-        give_back(wp_channel_arguments(&worker->channel, &pool->geometry, position), (size_t)request->length);
-      }
+      pool->warm = pool->warm || sent->argument_area != WP_NO_AREA;
+      free_areas(worker, sent);
       worker->collected++;
-      if (worker->freed == position) worker->freed++;
     } else {
       sound = plausible(word, position, sent->state);
       break;
@@ -231,7 +243,8 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
   if (worker->collected == worker->published) sound = !shows_result(pool, worker);  // of a task it was never sent
   if (pool->batch_count == WP_BATCH) return;
   if (worker->state == WP_WORKER_ENDED) {
-    if (worker->freed == worker->collected) bury(pool, index);
+    // Not while its last results are being read: the worker that follows may write there.
+    if (pool->batch_count == before) bury(pool, index);
     return;
   }
   if (!sound && !worker->condemned && worker->pidfd >= 0) {
@@ -254,16 +267,25 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
   wp_dispatch_place(pool, index);
 }
 
-/// Frees the slots that the last batch's callbacks used.
 static void settle(wp_process_pool *pool) {
-  for (uint32_t i = 0; i < pool->batch_count; i++) {
-    uint32_t index = pool->batch[i].worker;
-    if (index == WP_NO_WORKER) continue;
-    pool->workers[index].freed = pool->workers[index].collected;
-    wp_dispatch_place(pool, index);
-  }
   pool->live -= pool->batch_count;
   pool->batch_count = 0;
+}
+
+/// Frees the areas that a callback used, at once: the next task gets the same, which is warm in the caches.
+static void let_go(wp_process_pool *pool, const wp_completion *record) {
+  wp_host_worker *worker = &pool->workers[record->worker];
+  if (record->argument_area != WP_NO_AREA) {
+    wp_area_trim(wp_channel_arguments(&worker->channel, &pool->geometry, record->argument_area),
+                 record->touched_arguments);
+  }
+  if (record->result_area != WP_NO_AREA) {
+    wp_area_trim(wp_channel_results(&worker->channel, &pool->geometry, record->result_area), record->touched_results);
+  }
+  pthread_mutex_lock(&pool->lock);
+  wp_area_free(&worker->arguments, record->argument_area);
+  wp_area_free(&worker->results, record->result_area);
+  pthread_mutex_unlock(&pool->lock);
 }
 
 static void call_back(wp_process_pool *pool) {
@@ -272,10 +294,7 @@ static void call_back(wp_process_pool *pool) {
     if (pool->hooks.completed != NULL) pool->hooks.completed(pool->hooks.context, record->token, &record->outcome);
     free(record->death);
     record->death = NULL;
-    if (record->worker == WP_NO_WORKER) continue;
-    wp_channel *channel = &pool->workers[record->worker].channel;
-    give_back(wp_channel_arguments(channel, &pool->geometry, record->position), record->touched_arguments);
-    give_back(wp_channel_results(channel, &pool->geometry, record->position), record->touched_results);
+    if (record->worker != WP_NO_WORKER) let_go(pool, record);
   }
 }
 
@@ -296,8 +315,10 @@ bool wp_process_collect(wp_process_pool *pool) {
   wp_dispatch_pending(pool, &wakes);
   pool->busy = pool->live > pool->batch_count;
   if (pool->live == 0) wp_task_table_trim(&pool->tasks);
+  bool tidy = wp_areas_are_due(pool);
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
+  if (tidy) wp_areas_tidy(pool);
   call_back(pool);
   return settled || pool->batch_count > 0;
 }

@@ -110,10 +110,12 @@ void wp_pool_tear_down(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   wp_pool_head *head = pool->head;
   int doorbell = pool->doorbell;
+  bool lent = wp_areas_keep_lent(pool);
+  pool->lent_memory = lent ? head : NULL;
   pool->head = NULL;
   pool->doorbell = -1;
   pthread_mutex_unlock(&pool->lock);
-  wp_memory_unmap(head, (size_t)pool->geometry.total);
+  if (!lent) wp_memory_unmap(head, (size_t)pool->geometry.total);
   if (doorbell >= 0) close(doorbell);
   if (pool->memory >= 0) close(pool->memory);
   pool->memory = -1;

@@ -10,6 +10,7 @@
 #include "wp_process_death.h"
 #include "wp_process_reexec.h"
 #include "wp_process_settings_check.h"
+#include "wp_process_share.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -85,11 +86,15 @@ static wp_status allocate(wp_process_pool *pool, const wp_placement *placements,
   uint32_t count = pool->geometry.worker_count;
   pool->workers = (wp_host_worker *)calloc(count, sizeof *pool->workers);
   pool->batch = (wp_completion *)aligned_alloc(alignof(wp_completion), WP_BATCH * sizeof *pool->batch);
-  if (pool->workers == NULL || pool->batch == NULL) {
+  pool->cell_uses = (uint32_t *)calloc((size_t)count * pool->geometry.cells, sizeof *pool->cell_uses);
+  if (pool->workers == NULL || pool->batch == NULL || pool->cell_uses == NULL) {
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL);
   }
   for (uint32_t i = 0; i < count; i++) {
-    pool->workers[i].pidfd = -1;
+    pool->workers[i].pidfd = pool->workers[i].share = -1;
+    pool->workers[i].arguments.count = pool->geometry.argument_areas;
+    pool->workers[i].results.count = pool->geometry.result_areas;
+    pool->workers[i].cell_uses = pool->cell_uses + (size_t)i * pool->geometry.cells;
     pool->workers[i].bucket = WP_NO_WORKER;
     pool->workers[i].cpu = placements == NULL ? -1 : placements[i].cpu;
   }
@@ -121,12 +126,14 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
 }
 
 static void destroy(wp_process_pool *pool) {
+  wp_share_leave(pool);
   void (*hook)(void *) = pool->hooks.destroy;
   void *context = pool->hooks.context;
   wp_task_table_destroy(&pool->tasks);
   wp_breakage_destroy(pool);
   free(pool->workers);
   free(pool->batch);
+  free(pool->cell_uses);
   pthread_cond_destroy(&pool->changed);
   pthread_mutex_destroy(&pool->lock);
   free(pool);
@@ -231,6 +238,7 @@ wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_proces
                         : build(pool, config, placements, error);
   free(placements);
   if (status == WP_OK) {
+    wp_share_join(pool);
     *result = pool;
   } else if (pool != NULL) {
     pool->hooks.destroy = NULL;  // a call that fails leaves the context to its caller

@@ -7,14 +7,15 @@
 #include "wp_process_state.h"
 
 #include "../platform/wp_futex.h"
+#include "wp_process_share.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static uint32_t load_of(const wp_host_worker *worker) { return worker->published - worker->freed; }
+/// A worker that begins a task just as it is to be taken from it wins; others may be found instead.
+#define WP_TAKE_OVER_ATTEMPTS 8u
 
-static wp_sent *sent_at(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
-  return &worker->sent[position & (pool->geometry.slots - 1)];
-}
+static uint32_t load_of(const wp_host_worker *worker) { return worker->published - worker->collected; }
 
 void wp_dispatch_forget(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
@@ -56,10 +57,10 @@ void wp_wake_all(wp_wakes *wakes) {
   wakes->count = 0;
 }
 
-/// Tells the worker how far tasks were published. Dekker with its store to `sleeping` and its load of the word.
-static void signal_worker(wp_host_worker *worker, wp_wakes *wakes) {
+void wp_dispatch_signal(wp_host_worker *worker, wp_wakes *wakes) {
   wp_atomic_u32 *word = &wp_channel_get_signal(&worker->channel)->word;
-  wp_atomic_store(word, wp_signal_of(worker->published, false), wp_seq_cst);
+  // Dekker with the worker's store to `sleeping` and its load of the word.
+  wp_atomic_store(word, wp_signal_of(worker->published, worker->cell_calls, false), wp_seq_cst);
   if (wp_atomic_load(&wp_channel_get_status(&worker->channel)->sleeping, wp_seq_cst) == 0) return;
   if (wakes->count == WP_BATCH) wp_wake_all(wakes);
   for (uint32_t i = 0; i < wakes->count; i++) {
@@ -68,30 +69,47 @@ static void signal_worker(wp_host_worker *worker, wp_wakes *wakes) {
   wakes->words[wakes->count++] = word;
 }
 
-void wp_dispatch_send(wp_process_pool *pool, uint32_t index, uint32_t task_index, const void *bytes, size_t length,
+/// Writes the request and its argument where the worker will find them.
+static void write_request(wp_process_pool *pool, uint32_t index, uint32_t position, const wp_task *task,
+                          const wp_payload *payload) {
+  wp_host_worker *worker = &pool->workers[index];
+  wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
+  request->function = task->function;
+  request->length = payload->length;
+  request->has_options = task->options != NULL;
+  if (task->options != NULL) *wp_channel_options(&worker->channel, &pool->geometry, position) = *task->options;
+  request->argument_area = payload->area;
+  request->result_area = wp_area_take(&worker->results);
+  WP_ASSERT(request->result_area != WP_NO_AREA);
+  wp_share_deliver(pool, index, position, task);
+  if (payload->in_place || payload->length == 0) return;
+  void *target = request->bytes;
+  if (payload->length > WP_REQUEST_INLINE) {
+    target = wp_channel_arguments(&worker->channel, &pool->geometry, payload->area);
+  }
+  memcpy(target, payload->bytes, payload->length);
+}
+
+void wp_dispatch_send(wp_process_pool *pool, uint32_t index, uint32_t task_index, const wp_payload *payload,
                       wp_wakes *wakes) {
   wp_host_worker *worker = &pool->workers[index];
   wp_task *task = &pool->tasks.tasks[task_index];
   uint32_t position = worker->published++;
-  wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
-  request->function = task->function;
-  request->length = length;
-  request->has_options = task->options != NULL;
-  if (task->options != NULL) *wp_channel_options(&worker->channel, &pool->geometry, position) = *task->options;
-  void *target = request->bytes;
-  if (length > WP_REQUEST_INLINE) target = wp_channel_arguments(&worker->channel, &pool->geometry, position);
-  if (length > 0) memcpy(target, bytes, length);
-  if (task->state == WP_TASK_PENDING) wp_task_drop_bytes(task);
+  write_request(pool, index, position, task, payload);
+  const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
+  if (task->state == WP_TASK_PENDING) wp_payload_drop(pool, task_index);
   task->state = WP_TASK_SENT;
   task->worker = index;
   task->position = position;
-  wp_sent *sent = sent_at(pool, worker, position);
+  wp_sent *sent = wp_sent_at(pool, worker, position);
   sent->task = task_index;
   sent->state = WP_SENT_TASK;
   wp_timers_sent(pool, sent);
+  sent->argument_area = payload->area;
+  sent->result_area = request->result_area;
   wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
   wp_atomic_store(&slot->state, wp_slot_word(position, WP_SLOT_READY), wp_release);  // edge "publish"
-  signal_worker(worker, wakes);
+  wp_dispatch_signal(worker, wakes);
   wp_dispatch_place(pool, index);
 }
 
@@ -105,45 +123,126 @@ bool wp_dispatch_revoke(wp_process_pool *pool, uint32_t task_index) {
                             wp_relaxed)) {
     return false;
   }
-  sent_at(pool, worker, task->position)->state = WP_SENT_REVOKED;
+  wp_sent_at(pool, worker, task->position)->state = WP_SENT_REVOKED;
   return true;
 }
 
-/// Finds a task that stands behind another in some worker's slots and takes it back. WP_NO_TASK when there is none.
-static uint32_t take_over(wp_process_pool *pool) {
+// MARK: What waits
+
+/// Copies what the first pending task carries, without the lock. False when the task has gone meanwhile.
+static bool copy_pending(wp_process_pool *pool, uint32_t target, const wp_payload *source, uint8_t area,
+                         wp_wakes *wakes) {
+  const wp_task *task = &pool->tasks.tasks[pool->tasks.pending.first];
+  uint32_t owner = task->worker;
+  pool->tasks.pinned = source->bytes;
+  wp_payload_copy(pool, target, source, area, wakes);
+  bool there = pool->tasks.pinned != NULL;
+  pool->tasks.pinned = NULL;
+  if (there) return true;
+  // Whoever dropped the argument has left it to us.
+  if (source->area == WP_NO_AREA) free((void *)(uintptr_t)source->bytes);
+  else wp_area_free(&pool->workers[owner].arguments, source->area);
+  return false;
+}
+
+/// Sends a task whose large argument was copied, and frees what it was copied from without the lock.
+static void send_copied(wp_process_pool *pool, uint32_t worker, uint32_t index, const wp_payload *payload,
+                        wp_wakes *wakes) {
+  wp_task *task = &pool->tasks.tasks[index];
+  void *memory = NULL;
+  if (task->area == WP_NO_AREA) {
+    memory = task->body.memory;
+    task->length = 0;
+  }
+  wp_dispatch_send(pool, worker, index, payload, wakes);
+  pthread_mutex_unlock(&pool->lock);
+  wp_wake_all(wakes);
+  free(memory);
+  pthread_mutex_lock(&pool->lock);
+}
+
+/// Sends the first pending task. False when it has to wait.
+static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
+  uint32_t worker = wp_dispatch_pick(pool);
+  if (pool->tasks.pending.count == 0 || worker == WP_NO_WORKER) return false;
+  uint32_t index = pool->tasks.pending.first;
+  wp_task *task = &pool->tasks.tasks[index];
+  wp_payload payload = wp_payload_of_pending(pool, task);
+  payload.in_place = task->area != WP_NO_AREA && task->worker == worker;
+  if (payload.in_place) {
+    task->area = WP_NO_AREA;  // the slot's from here on
+    task->length = 0;
+  } else {
+    uint8_t area;
+    if (!wp_payload_reserve(pool, worker, payload.length, &area)) return false;
+    if (wp_payload_is_large(payload.length)) {
+      uint32_t generation = pool->workers[worker].generation;
+      payload.in_place = copy_pending(pool, worker, &payload, area, wakes);
+      if (!payload.in_place || !wp_payload_arrives(pool, worker, generation)) {
+        wp_area_free(&pool->workers[worker].arguments, area);
+        return true;
+      }
+    }
+    payload.area = area;
+  }
+  wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
+  if (wp_payload_is_large(payload.length)) send_copied(pool, worker, index, &payload, wakes);
+  else wp_dispatch_send(pool, worker, index, &payload, wakes);
+  return true;
+}
+
+// MARK: What stands behind another
+
+/// Finds a task that stands behind another in some worker's slots and has not begun. WP_NO_TASK when there is none.
+static uint32_t find_waiting(wp_process_pool *pool) {
   for (uint32_t load = pool->geometry.prefetch; load >= 2; load--) {
     for (uint32_t i = pool->buckets[load].first; i != WP_NO_WORKER; i = pool->workers[i].bucket_next) {
       wp_host_worker *worker = &pool->workers[i];
       if (worker->published == worker->collected) continue;
       for (uint32_t position = worker->collected + 1; position != worker->published; position++) {
-        const wp_sent *sent = sent_at(pool, worker, position);
-        if (sent->state == WP_SENT_TASK && wp_dispatch_revoke(pool, sent->task)) return sent->task;
+        const wp_sent *sent = wp_sent_at(pool, worker, position);
+        wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
+        uint32_t word = wp_atomic_load(&slot->state, wp_relaxed);
+        if (sent->state == WP_SENT_TASK && word == wp_slot_word(position, WP_SLOT_READY)) return sent->task;
       }
     }
   }
   return WP_NO_TASK;
 }
 
+/// Sends a task to an idle worker that waits in another's slot: first its argument is copied (without the lock, if it
+/// is large; nobody but us, the collector, can free the slot that it stands in), then the task is taken back.
+/// False when there is none.
+static bool take_over(wp_process_pool *pool, uint32_t *failures, wp_wakes *wakes) {
+  uint32_t worker = pool->buckets[0].first;
+  uint32_t index = worker == WP_NO_WORKER ? WP_NO_TASK : find_waiting(pool);
+  if (index == WP_NO_TASK) return false;
+  uint64_t ticket = wp_task_ticket(&pool->tasks, index);
+  uint32_t from = pool->tasks.tasks[index].worker;
+  uint32_t position = pool->tasks.tasks[index].position;
+  wp_payload payload = wp_payload_of_sent(pool, from, position);
+  uint8_t area;
+  if (!wp_payload_reserve(pool, worker, payload.length, &area)) return false;
+  payload.area = area;
+  bool possible = true;
+  if (wp_payload_is_large(payload.length)) {
+    uint32_t generation = pool->workers[worker].generation;
+    wp_payload_copy(pool, worker, &payload, area, wakes);
+    payload.in_place = true;
+    possible = wp_payload_arrives(pool, worker, generation) && wp_task_find(&pool->tasks, ticket) == index;
+  }
+  if (possible && wp_dispatch_revoke(pool, index)) {
+    wp_dispatch_send(pool, worker, index, &payload, wakes);
+  } else {
+    wp_area_free(&pool->workers[worker].arguments, area);
+    ++*failures;
+  }
+  return true;
+}
+
 void wp_dispatch_pending(wp_process_pool *pool, wp_wakes *wakes) {
-  while (pool->tasks.pending.count > 0) {
-    uint32_t worker = wp_dispatch_pick(pool);
-    if (worker == WP_NO_WORKER) return;
-    uint32_t index = pool->tasks.pending.first;
-    wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
-    const wp_task *task = &pool->tasks.tasks[index];
-    wp_dispatch_send(pool, worker, index, wp_task_bytes(task), task->length, wakes);
-  }
-  while (pool->buckets[0].first != WP_NO_WORKER) {
-    uint32_t task = take_over(pool);
-    if (task == WP_NO_TASK) return;
-    const wp_task *taken = &pool->tasks.tasks[task];
-    wp_channel *from = &pool->workers[taken->worker].channel;
-    // The host wrote this request and no worker can: it is still what the host knows it to be.
-    const wp_request_slot *request = wp_channel_request(from, &pool->geometry, taken->position);
-    const void *bytes = request->bytes;
-    if (request->length > WP_REQUEST_INLINE) {
-      bytes = wp_channel_arguments(from, &pool->geometry, taken->position);
-    }
-    wp_dispatch_send(pool, pool->buckets[0].first, task, bytes, (size_t)request->length, wakes);
-  }
+  while (send_pending(pool, wakes)) continue;
+  if (pool->tasks.pending.count > 0) return;
+  uint32_t failures = 0;
+  while (failures < WP_TAKE_OVER_ATTEMPTS && take_over(pool, &failures, wakes)) continue;
 }

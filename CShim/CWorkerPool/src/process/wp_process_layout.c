@@ -24,12 +24,17 @@ wp_geometry wp_geometry_of(uint32_t worker_count, uint32_t prefetch, size_t max_
   while (geometry.slots < prefetch) geometry.slots *= 2;
   geometry.max_payload = max_payload;
   geometry.area = round_up(max_payload, page);
-  geometry.host_fixed = round_up(
-      sizeof(wp_channel_head) + geometry.slots * (sizeof(wp_request_slot) + sizeof(wp_task_options)), page);
+  geometry.argument_areas = 2 * geometry.slots;
+  geometry.result_areas = 2 * geometry.slots + WP_PROCESS_MAX_LOANS;
+  geometry.cells = WP_CELLS_PER_SLOT * geometry.slots;
+  geometry.host_fixed = round_up(sizeof(wp_channel_head) +
+                                     geometry.slots * (sizeof(wp_request_slot) + sizeof(wp_task_options)) +
+                                     geometry.cells * sizeof(wp_atomic_u64),
+                                 page);
   geometry.worker_fixed =
       round_up(sizeof(wp_channel_signal) + sizeof(wp_channel_status) + geometry.slots * sizeof(wp_reply_slot), page);
-  geometry.host_part = geometry.host_fixed + geometry.slots * geometry.area;
-  geometry.worker_part = geometry.worker_fixed + geometry.slots * geometry.area;
+  geometry.host_part = geometry.host_fixed + geometry.argument_areas * geometry.area;
+  geometry.worker_part = geometry.worker_fixed + geometry.result_areas * geometry.area;
   geometry.total = wp_channel_offset(&geometry, worker_count);
   return geometry;
 }
@@ -70,8 +75,14 @@ wp_task_options *wp_channel_options(const wp_channel *channel, const wp_geometry
   return options + (position & (geometry->slots - 1));
 }
 
-void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t position) {
-  return channel->host_part + geometry->host_fixed + (position & (geometry->slots - 1)) * geometry->area;
+wp_atomic_u64 *wp_channel_cells(const wp_channel *channel, const wp_geometry *geometry) {
+  size_t offset = sizeof(wp_channel_head) + geometry->slots * (sizeof(wp_request_slot) + sizeof(wp_task_options));
+  return (wp_atomic_u64 *)(void *)(channel->host_part + offset);
+}
+
+void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t area) {
+  WP_ASSERT(area < geometry->argument_areas);
+  return channel->host_part + geometry->host_fixed + area * geometry->area;
 }
 
 wp_channel_signal *wp_channel_get_signal(const wp_channel *channel) {
@@ -88,8 +99,9 @@ wp_reply_slot *wp_channel_reply(const wp_channel *channel, const wp_geometry *ge
   return slots + (position & (geometry->slots - 1));
 }
 
-void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry, uint32_t position) {
-  return channel->worker_part + geometry->worker_fixed + (position & (geometry->slots - 1)) * geometry->area;
+void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry, uint32_t area) {
+  WP_ASSERT(area < geometry->result_areas);
+  return channel->worker_part + geometry->worker_fixed + area * geometry->area;
 }
 
 wp_name_entry *wp_pool_names(wp_pool_head *head) {

@@ -3,7 +3,7 @@
 // One sparse memory file per pool, mapped whole by the host and in parts by each worker:
 //
 //     pool part      head, table of interned names         worker maps it read-only
-//     channel 0      host part:   head, requests, options, arguments … read-only
+//     channel 0      host part:   head, requests, options, cells, arguments … read-only
 //                    worker part: signal, status, slots, results    … read-write
 //     channel 1      …                                     other workers' channels are not mapped at all
 //     output part    what workers printed                  not mapped (wp_process_output.h)
@@ -27,6 +27,7 @@
 
 #include "../base/wp_assert.h"
 #include "../base/wp_atomic.h"
+#include "wp_process_data.h"
 #include "wp_process_pool.h"
 
 #ifdef __cplusplus
@@ -38,9 +39,14 @@ extern "C" {
 #define WP_PROCESS_PREFIX_BYTES 48
 /// Payloads up to these sizes travel in the cache lines of their slot.
 #define WP_REQUEST_INLINE 112u
-#define WP_REPLY_INLINE 80u
-/// Bytes of each payload area that stay warm between tasks: touching fresh pages costs eight times a copy.
-#define WP_KEEP_WARM ((size_t)1 << 20)
+#define WP_REPLY_INLINE WP_PROCESS_SMALL_REPLY
+/// Bytes of each payload area that stay warm between tasks: touching fresh pages costs eight times a copy. An idle pool
+/// gives them back as well (wp_process_areas.h).
+#define WP_KEEP_WARM ((size_t)4 << 20)
+/// How many shared arrays a task may carry, and how many a worker keeps mapped for each of its slots.
+#define WP_CELLS_PER_SLOT WP_PROCESS_MAX_SHARED
+/// No payload area.
+#define WP_NO_AREA UINT8_MAX
 /// Largest `max_payload`: keeps every offset below far from overflow.
 #define WP_PROCESS_PAYLOAD_CEILING ((size_t)1 << 40)
 
@@ -77,6 +83,9 @@ typedef struct wp_channel_head {
   int32_t cpu;
   /// `wp_task_mark` of the task that the host asks to stop: no other takes it for itself. 0 for none.
   wp_atomic_u32 stop;
+  /// Counts the changes of the worker's cells (wp_process_shared.h), which the host makes at any time. Edge "cells":
+  /// release here, acquire by the worker.
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 cells_revision;
 } wp_channel_head;
 
 /// Names the task at a position of one worker; never 0.
@@ -86,20 +95,32 @@ static inline uint32_t wp_task_mark(uint32_t position) { return position << 1 | 
 typedef struct wp_request_slot {
   WP_ALIGNED(WP_CACHE_LINE) uint64_t length;
   uint32_t function;
-  /// 1 when `wp_channel_options` says what the task may do and use.
-  uint32_t has_options;
+  /// Where an argument stands that is too long for `bytes`, and where the result may go.
+  uint8_t argument_area;
+  uint8_t result_area;
+  /// Shared arrays that come with this request over the worker's socket, in one message; at most
+  /// `WP_PROCESS_MAX_SHARED`.
+  uint8_t deliveries : 7;
+  /// Whether `wp_channel_options` says what the task may do and use.
+  uint8_t has_options : 1;
+  /// Why some did not come: an `errno`, else 0.
+  uint8_t delivery_errno;
   unsigned char bytes[WP_REQUEST_INLINE];
 } wp_request_slot;
 
 // MARK: Worker part of a channel
 
-/// The word a worker sleeps on. Written by the host: positions published so far, and `WP_SIGNAL_EXIT` in bit 0.
+/// The word a worker sleeps on. Written by the host: `WP_SIGNAL_EXIT` in bit 0, in bits 1...3 a count of the times that
+/// a sleeping worker was asked to look at its cells, and above them the positions published so far.
 typedef struct wp_channel_signal {
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 word;
 } wp_channel_signal;
 
 #define WP_SIGNAL_EXIT 1u
-static inline uint32_t wp_signal_of(uint32_t published, bool leave) { return (published << 1) | (leave ? 1u : 0u); }
+#define WP_SIGNAL_CELLS 0xEu
+static inline uint32_t wp_signal_of(uint32_t published, uint32_t cells, bool leave) {
+  return published << 4 | (cells << 1 & WP_SIGNAL_CELLS) | (leave ? WP_SIGNAL_EXIT : 0u);
+}
 
 /// Written by the worker.
 typedef struct wp_channel_status {
@@ -141,10 +162,12 @@ typedef struct wp_reply_slot {
   uint64_t ended_ns;
   /// Bytes of the result area that may have been touched.
   uint64_t touched;
-  uint64_t reserved;
+  /// Where in its area a result stands that is too long for `bytes`. Before it: blocks (wp_process_data.h).
+  uint64_t offset;
   unsigned char bytes[WP_REPLY_INLINE];
 } wp_reply_slot;
 
+WP_STATIC_ASSERT(2 * WP_PROCESS_MAX_PREFETCH + WP_PROCESS_MAX_LOANS <= 64, "areas in use are bits of one word");
 WP_STATIC_ASSERT(sizeof(wp_request_slot) == WP_CACHE_LINE, "a request is one cache line");
 WP_STATIC_ASSERT(sizeof(wp_reply_slot) == WP_CACHE_LINE, "a reply is one cache line");
 WP_STATIC_ASSERT(offsetof(wp_request_slot, bytes) % 16 == 0, "inline payloads are aligned for any scalar");
@@ -163,8 +186,13 @@ typedef struct wp_geometry {
   /// `prefetch` rounded up to a power of two, so that positions may wrap; slots never used cost address space only.
   uint32_t slots;
   size_t max_payload;
-  /// Bytes reserved for one payload.
+  /// Bytes reserved for one payload, and how many such areas a channel has. Twice the slots: a slot is free again when
+  /// its result was found, the areas when it was used. Results have `WP_PROCESS_MAX_LOANS` more.
   size_t area;
+  uint32_t argument_areas;
+  uint32_t result_areas;
+  /// How many shared arrays a worker may have mapped.
+  uint32_t cells;
   size_t host_part;
   size_t worker_part;
   /// Fixed parts, before the payload areas.
@@ -198,11 +226,13 @@ wp_channel_head *wp_channel_get_head(const wp_channel *channel);
 wp_request_slot *wp_channel_request(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
 /// Beside the requests, so that a task without options costs no more than its cache line.
 wp_task_options *wp_channel_options(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
-void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
+/// Ids of the shared arrays that the worker may have, 0 for none. The host writes, the worker reads.
+wp_atomic_u64 *wp_channel_cells(const wp_channel *channel, const wp_geometry *geometry);
+void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t area);
 wp_channel_signal *wp_channel_get_signal(const wp_channel *channel);
 wp_channel_status *wp_channel_get_status(const wp_channel *channel);
 wp_reply_slot *wp_channel_reply(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
-void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
+void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry, uint32_t area);
 
 // MARK: Interned names
 

@@ -13,6 +13,7 @@
 #include "../base/wp_error.h"
 #include "wp_process_death.h"
 #include "wp_process_reexec.h"
+#include "wp_process_share.h"
 #include "wp_process_template.h"
 
 #include <errno.h>
@@ -101,6 +102,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
     wp_atomic_store(&wp_channel_reply(&worker->channel, &pool->geometry, i)->state, 0u, wp_relaxed);
   }
   wp_atomic_store(&wp_channel_get_signal(&worker->channel)->word, 0u, wp_relaxed);
+  wp_share_reset(pool, index);
   // The new worker is forked after the template has received this message: that orders all the stores above.
   wp_message message;
   memset(&message, 0, sizeof message);
@@ -173,7 +175,8 @@ void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, con
   worker->loss = loss;
   worker->retry_at = 0;
   if (worker->pidfd >= 0) close(worker->pidfd);
-  worker->pidfd = -1;
+  if (worker->share >= 0) close(worker->share);
+  worker->pidfd = worker->share = -1;
   wp_dispatch_forget(pool, index);
 }
 
@@ -192,7 +195,7 @@ static void hear_exit(wp_process_pool *pool, const wp_message *message) {
 }
 
 /// One report about a worker. Under the lock.
-static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int *descriptor) {
+static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int descriptors[2]) {
   if (message->worker >= pool->geometry.worker_count) return;
   wp_host_worker *worker = &pool->workers[message->worker];
   if (worker->state != WP_WORKER_SPAWNING && worker->state != WP_WORKER_LIVE) return;
@@ -200,10 +203,11 @@ static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int
   switch (message->kind) {
   case WP_MESSAGE_SPAWNED:
     worker->process = message->process;
-    worker->pidfd = *descriptor;
-    *descriptor = -1;
+    worker->pidfd = descriptors[0];
+    worker->share = descriptors[1];
+    descriptors[0] = descriptors[1] = -1;
     // The kernel drops a descriptor that finds no room in our table.
-    if (worker->pidfd < 0) fail_start(pool, WP_SYSTEM_CALL_FAILED, EMFILE, "recvmsg", NULL);
+    if (worker->pidfd < 0 || worker->share < 0) fail_start(pool, WP_SYSTEM_CALL_FAILED, EMFILE, "recvmsg", NULL);
     break;
   case WP_MESSAGE_SPAWN_FAILED:
     wp_worker_ended(pool, message->worker, 0, NULL);
@@ -241,16 +245,17 @@ static void hear_hello(wp_process_pool *pool, const wp_message *message) {
 void wp_template_listen(wp_process_pool *pool) {
   while (pool->control >= 0) {
     wp_message message;
-    int descriptor = -1;
-    ssize_t length = wp_socket_receive(pool->control, &message, sizeof message, &descriptor, 1, false);
+    int descriptors[2];
+    ssize_t length = wp_socket_receive(pool->control, &message, sizeof message, descriptors, 2, false);
     if (length == (ssize_t)sizeof message) {
       pthread_mutex_lock(&pool->lock);
       if (message.kind == WP_MESSAGE_HELLO) hear_hello(pool, &message);
       else if (message.kind == WP_MESSAGE_FAILED) hear_failure(pool, &message);
-      else hear_of_worker(pool, &message, &descriptor);
+      else hear_of_worker(pool, &message, descriptors);
       pthread_mutex_unlock(&pool->lock);
     }
-    if (descriptor >= 0) close(descriptor);
+    if (descriptors[0] >= 0) close(descriptors[0]);
+    if (descriptors[1] >= 0) close(descriptors[1]);
     if (length < 0) return;
     if (length == 0) {
       wp_template_lost(pool);
@@ -333,7 +338,7 @@ static void order_to_leave(wp_process_pool *pool, wp_wakes *wakes) {
     wp_host_worker *worker = &pool->workers[i];
     if (worker->state != WP_WORKER_LIVE && worker->state != WP_WORKER_SPAWNING) continue;
     wp_atomic_u32 *word = &wp_channel_get_signal(&worker->channel)->word;
-    wp_atomic_store(word, wp_signal_of(worker->published, true), wp_seq_cst);
+    wp_atomic_store(word, wp_signal_of(worker->published, worker->cell_calls, true), wp_seq_cst);
     if (wakes->count == WP_BATCH) wp_wake_all(wakes);
     wakes->words[wakes->count++] = word;
   }
@@ -368,6 +373,8 @@ uint64_t wp_lifecycle_deadline(const wp_process_pool *pool) {
   if (pool->template_pidfd >= 0 && !pool->template_ready) deadline = pool->template_deadline;
   if (pool->phase == WP_POOL_LEAVING && pool->leave_by < deadline) deadline = pool->leave_by;
   if (pool->phase != WP_POOL_RUNNING || !pool->template_ready) return deadline;
+  uint64_t tidying = wp_areas_deadline(pool);
+  if (tidying < deadline) deadline = tidying;
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->state == WP_WORKER_ABSENT && worker->retry_at < deadline) deadline = worker->retry_at;

@@ -1,7 +1,7 @@
 // What host and template say to each other over the control socket, and how a failed call travels between processes.
 //
 //     host ──▶ template   START (memory file, doorbell)   SPAWN   QUIT
-//     template ──▶ host   HELLO | FAILED                  SPAWNED (pidfd) | SPAWN_FAILED   EXITED
+//     template ──▶ host   HELLO | FAILED                  SPAWNED (pidfd, socket) | SPAWN_FAILED   EXITED
 //
 // For each worker the host asks for the next one only after EXITED or SPAWN_FAILED of the last, so at most two reports
 // per worker are ever on their way.
@@ -24,6 +24,7 @@ typedef enum wp_call {
   WP_CALL_RECVMSG,
   WP_CALL_CALLOC,
   WP_CALL_SCHED_SETAFFINITY,
+  WP_CALL_SOCKETPAIR,
   /// `wp_process_reexec_handler` is missing or returned nothing.
   WP_CALL_HANDLER,
   WP_CALL_PIPE,

@@ -12,12 +12,14 @@
 // What must hold, whatever workers do:
 //   1. A task is completed once. It leaves `tasks` in the same critical section in which its end becomes certain, and
 //      what a worker writes can only end the task that the host itself recorded for that slot.
-//   2. A slot is sent again only after its former task's result was used and `freed` passed it.
+//   2. A slot is sent again only after `collected` has passed it; a payload area only after the callback that reads it
+//      has returned and, when it was lent, the loan was given back.
 //   3. A channel is used again only after its worker is known dead and the collector has drained and buried it.
 //   4. `live` counts tasks whose callback has not returned; a closed pool ends when it is zero.
 #ifndef WP_PROCESS_STATE_H
 #define WP_PROCESS_STATE_H
 
+#include "wp_process_areas.h"
 #include "wp_process_layout.h"
 #include "wp_process_message.h"
 #include "wp_process_tasks.h"
@@ -31,6 +33,8 @@ extern "C" {
 
 #define WP_NO_WORKER UINT32_MAX
 #define WP_BATCH 32
+/// Arguments over this size are copied without the lock.
+#define WP_COPY_UNLOCKED ((size_t)32 << 10)
 #define WP_START_ATTEMPTS 3
 #define WP_HELLO_TIMEOUT_NS ((uint64_t)60 * 1000000000u)
 
@@ -50,6 +54,8 @@ typedef struct wp_sent {
   uint64_t sent_ns;
   uint64_t started_ns;
   uint64_t due_ns;
+  uint8_t argument_area;
+  uint8_t result_area;
 } wp_sent;
 
 ///              SPAWN            ready word           EXITED, template lost
@@ -69,6 +75,7 @@ typedef struct wp_host_worker {
   uint32_t generation;       // collector
   pid_t process;             // collector
   int pidfd;                 // collector; -1 when there is none
+  int share;                 // lock; socket for shared memories, -1 when there is none
   int wait_status;           // collector
   uint64_t peak_memory;      // collector; bytes, 0 when nobody could tell
   const char *loss;          // collector; why it ended, when no wait status tells
@@ -77,13 +84,24 @@ typedef struct wp_host_worker {
   uint64_t retry_at;         // collector; no earlier start
   int cpu;                   // constant
   uint32_t published;        // lock; next position to send
-  uint32_t collected;        // collector; next position to take a result from
-  uint32_t freed;            // collector; positions below may be sent again
+  uint32_t collected;        // collector; next position to take a result from; those below may be sent again
+  wp_areas arguments;        // lock
+  wp_areas results;          // lock
+  uint32_t *cell_uses;       // lock; by cell, the last position that uses it
+  uint32_t cell_calls;       // lock; times it was asked to look at its cells while it slept
   uint32_t bucket;           // lock; list it is in, or WP_NO_WORKER
   uint32_t bucket_next;      // lock
   uint32_t bucket_previous;  // lock
   wp_sent sent[WP_PROCESS_MAX_PREFETCH];  // lock; by position modulo slots
 } wp_host_worker;
+
+/// An argument: where its bytes are, and the area of the worker it is sent to, once it has one.
+typedef struct wp_payload {
+  const void *bytes;
+  size_t length;
+  uint8_t area;
+  bool in_place;  // the bytes are in that area already
+} wp_payload;
 
 typedef struct wp_worker_list {
   uint32_t first;
@@ -98,11 +116,13 @@ typedef struct wp_wakes {
 
 /// One ended task between its removal and its callback.
 typedef struct wp_completion {
+  wp_process_pool *pool;
   void *token;
   wp_task_outcome outcome;
-  /// WP_NO_WORKER, or the worker whose slot at `position` stays occupied until the callback has returned.
+  /// WP_NO_WORKER, or the worker whose areas stay busy until the callback has returned.
   uint32_t worker;
-  uint32_t position;
+  uint8_t argument_area;
+  uint8_t result_area;  // WP_NO_AREA also once it is lent
   size_t touched_arguments;
   size_t touched_results;
   wp_death *death;  // owned; what the outcome's texts point into
@@ -136,7 +156,8 @@ struct wp_process_pool {
   // Lock.
   wp_task_table tasks;
   wp_worker_list buckets[WP_PROCESS_MAX_PREFETCH + 1];  // live workers by how many slots they occupy
-  size_t live;
+  size_t live;  // and arguments that are being copied
+  size_t loans;
   bool closed;
   bool finished;  // the collector has let go: no process, descriptor or mapping is left
   uint32_t references;
@@ -148,9 +169,11 @@ struct wp_process_pool {
   // Collector writes under the lock.
   wp_pool_phase phase;
   wp_pool_head *head;  // the whole file; NULL once unmapped
+  wp_pool_head *lent_memory;  // the same when its processes are gone and loans are left
   int memory;
   int doorbell;
   wp_host_worker *workers;
+  uint32_t *cell_uses;  // of all workers
   pid_t template_process;  // 0 when there is none
 
   // Collector only.
@@ -169,6 +192,12 @@ struct wp_process_pool {
   size_t discarded;   // lock; tasks that ended so
   size_t terminated;  // lock; tasks that ended so
   uint64_t leave_by;  // collector; workers that were told to leave and have not by then are killed
+  bool warm;            // some area was used since the last tidying; under the lock
+  uint64_t idle_since;  // on the clock, 0 while it is not idle or has nothing to tidy
+
+  // In a list of all pools, whose lock protects these (wp_process_shared.c).
+  wp_process_pool *next_pool;
+  wp_process_pool *previous_pool;
 };
 
 /// Whether the host knows that the task has begun, whatever its worker says now.
@@ -187,15 +216,37 @@ void wp_dispatch_place(wp_process_pool *pool, uint32_t worker);
 void wp_dispatch_forget(wp_process_pool *pool, uint32_t worker);
 /// The least loaded worker that may hold one more task, or WP_NO_WORKER.
 uint32_t wp_dispatch_pick(const wp_process_pool *pool);
-/// Copies a payload into the worker's next slot and publishes it.
-void wp_dispatch_send(wp_process_pool *pool, uint32_t worker, uint32_t task, const void *bytes, size_t length,
+/// Puts a task into the worker's next slot and publishes it. The argument is in `payload->area` already, or is copied
+/// into it now.
+void wp_dispatch_send(wp_process_pool *pool, uint32_t worker, uint32_t task, const wp_payload *payload,
                       wp_wakes *wakes);
-/// Sends pending tasks as far as workers take them, then lets idle workers take over what others have not begun.
+/// Makes the worker look: at tasks that were published, or at its cells.
+void wp_dispatch_signal(wp_host_worker *worker, wp_wakes *wakes);
+/// Sends pending tasks as far as workers take them, then lets idle workers take over what others have not begun. With the
+/// collector role: releases the lock while it copies large arguments.
 void wp_dispatch_pending(wp_process_pool *pool, wp_wakes *wakes);
 /// Takes a sent task back if its worker has not begun it. Its slot stays occupied until the worker steps over it.
 bool wp_dispatch_revoke(wp_process_pool *pool, uint32_t task);
 /// After the lock was released.
 void wp_wake_all(wp_wakes *wakes);
+
+// MARK: wp_process_payload.c, under the lock
+
+/// Whether an argument is copied without the lock.
+static inline bool wp_payload_is_large(size_t length) { return length > WP_COPY_UNLOCKED; }
+/// Takes an area of the worker for an argument of this length, WP_NO_AREA for one that needs none. False when all are in
+/// use, which passes.
+bool wp_payload_reserve(wp_process_pool *pool, uint32_t worker, size_t length, uint8_t *area);
+/// Where the argument of a PENDING task stands.
+wp_payload wp_payload_of_pending(const wp_process_pool *pool, const wp_task *task);
+/// Where the argument of a task in a slot stands.
+wp_payload wp_payload_of_sent(const wp_process_pool *pool, uint32_t worker, uint32_t position);
+/// A PENDING task lets go of its argument.
+void wp_payload_drop(wp_process_pool *pool, uint32_t task);
+/// Copies a large argument into the reserved area without the lock.
+void wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *payload, uint8_t area, wp_wakes *wakes);
+/// Whether the worker is still the one for which an area was filled, and has a free slot.
+bool wp_payload_arrives(const wp_process_pool *pool, uint32_t worker, uint32_t generation);
 
 // MARK: wp_process_collect.c, with the collector role
 
@@ -252,6 +303,11 @@ void wp_pool_poke(wp_process_pool *pool);
 void wp_pool_tear_down(wp_process_pool *pool);
 /// The pool whose callbacks the calling thread may be in, or NULL.
 extern __thread const wp_process_pool *wp_calling_back;
+
+// MARK: wp_process_pool.c
+
+/// Whether the caller is in a child of a fork, where neither the collector nor, perhaps, a free lock exists.
+bool wp_forked_from(const wp_process_pool *pool);
 
 // MARK: wp_process_create.c
 

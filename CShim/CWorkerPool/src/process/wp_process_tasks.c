@@ -51,6 +51,7 @@ uint32_t wp_task_add(wp_task_table *table, uint32_t function, void *token) {
   task->serial = table->serial;
   task->next = task->previous = WP_NO_TASK;
   task->state = WP_TASK_PENDING;
+  task->area = UINT8_MAX;
   return index;
 }
 
@@ -71,7 +72,8 @@ void wp_task_watch(wp_task_table *table, uint32_t index) {
 
 void wp_task_remove(wp_task_table *table, uint32_t index) {
   wp_task *task = &table->tasks[index];
-  if (task->state == WP_TASK_PENDING) wp_task_drop_bytes(task);
+  if (task->state == WP_TASK_PENDING) wp_task_drop_bytes(table, task);
+  free(task->shared);
   if (task->options != NULL) free(task->options);
   task->options = NULL;
   if (task->watched) table->watched--;
@@ -94,13 +96,30 @@ bool wp_task_set_bytes(wp_task *task, const void *bytes, size_t length) {
   return true;
 }
 
+void wp_task_adopt_bytes(wp_task *task, void *bytes, size_t length) {
+  task->body.memory = bytes;
+  task->length = length;
+}
+
 const void *wp_task_bytes(const wp_task *task) {
   return task->length > WP_TASK_INLINE ? task->body.memory : task->body.bytes;
 }
 
-void wp_task_drop_bytes(wp_task *task) {
-  if (task->length > WP_TASK_INLINE) free(task->body.memory);
+void wp_task_drop_bytes(wp_task_table *table, wp_task *task) {
+  if (task->length > WP_TASK_INLINE && task->area == UINT8_MAX) {
+    if (task->body.memory == table->pinned) table->pinned = NULL;
+    else free(task->body.memory);
+  }
   task->length = 0;
+}
+
+bool wp_task_set_shared(wp_task *task, wp_shared_memory *const *shared, size_t count) {
+  if (count == 0) return true;
+  task->shared = (wp_shared_memory **)malloc(count * sizeof *shared);
+  if (task->shared == NULL) return false;
+  memcpy(task->shared, shared, count * sizeof *shared);
+  task->shared_count = (uint8_t)count;
+  return true;
 }
 
 uint64_t wp_task_ticket(const wp_task_table *table, uint32_t index) {

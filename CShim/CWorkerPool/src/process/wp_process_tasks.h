@@ -11,6 +11,7 @@
 #ifndef WP_PROCESS_TASKS_H
 #define WP_PROCESS_TASKS_H
 
+#include "wp_process_data.h"
 #include "wp_process_pool.h"
 
 #ifdef __cplusplus
@@ -40,7 +41,7 @@ typedef struct wp_task {
   size_t length;
   union {
     unsigned char bytes[WP_TASK_INLINE];  // PENDING, length <= WP_TASK_INLINE
-    void *memory;                         // PENDING, otherwise; owned
+    void *memory;                         // PENDING, otherwise, unless `area` says where; owned, from malloc
     wp_task_loss loss;                    // ENDED
   } body;
   /// What was asked for it, NULL for nothing; owned.
@@ -50,7 +51,7 @@ typedef struct wp_task {
   uint32_t serial;
   uint32_t next;
   uint32_t previous;
-  /// SENT: where it is.
+  /// SENT: where it is. PENDING: whose `area` holds its argument.
   uint32_t worker;
   uint32_t position;
   wp_task_state state;
@@ -58,6 +59,11 @@ typedef struct wp_task {
   uint32_t workers_lost;
   /// Whether the timers look at it: it has a timeout, or is to be ended.
   bool watched;
+  /// PENDING: 255, or the argument area in which a worker that died, or got full, has left the argument.
+  uint8_t area;
+  /// Memories that it carries; owned array of `shared_count`.
+  uint8_t shared_count;
+  wp_shared_memory **shared;
 } wp_task;
 
 typedef struct wp_task_queue {
@@ -76,6 +82,8 @@ typedef struct wp_task_table {
   uint32_t watched;
   wp_task_queue pending;
   wp_task_queue ended;
+  /// What the collector copies without the lock. Whoever would free it sets this to NULL instead.
+  const void *pinned;
 } wp_task_table;
 
 void wp_task_table_init(wp_task_table *table);
@@ -93,8 +101,12 @@ void wp_task_watch(wp_task_table *table, uint32_t index);
 void wp_task_remove(wp_task_table *table, uint32_t index);
 /// Copies a payload into the task. False without memory.
 bool wp_task_set_bytes(wp_task *task, const void *bytes, size_t length);
+/// Gives the task a payload from malloc, longer than WP_TASK_INLINE.
+void wp_task_adopt_bytes(wp_task *task, void *bytes, size_t length);
 const void *wp_task_bytes(const wp_task *task);
-void wp_task_drop_bytes(wp_task *task);
+void wp_task_drop_bytes(wp_task_table *table, wp_task *task);
+/// Copies the list of memories that the task carries. False without memory.
+bool wp_task_set_shared(wp_task *task, wp_shared_memory *const *shared, size_t count);
 
 uint64_t wp_task_ticket(const wp_task_table *table, uint32_t index);
 /// The task a ticket names, WP_NO_TASK when it has gone.

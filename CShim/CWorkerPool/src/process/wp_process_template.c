@@ -36,6 +36,8 @@ typedef struct wp_child {
   uint32_t generation;
   unsigned owed;
   int pidfd;
+  /// The host's end of the worker's socket for shared memories.
+  int share;
   /// Of the child that `owed` speaks of, which may have been reaped.
   pid_t reported;
   /// Wait status, or `errno`.
@@ -57,8 +59,9 @@ static bool send_report(wp_template *self, uint32_t index, unsigned report, bool
   message.kind = report == WP_OWES_SPAWNED   ? WP_MESSAGE_SPAWNED
                  : report == WP_OWES_EXITED ? WP_MESSAGE_EXITED
                                             : WP_MESSAGE_SPAWN_FAILED;
-  size_t descriptors = report == WP_OWES_SPAWNED ? 1 : 0;
-  return wp_socket_send(self->control, &message, sizeof message, &child->pidfd, descriptors, wait);
+  int descriptors[2] = {child->pidfd, child->share};
+  size_t count = report == WP_OWES_SPAWNED ? 2 : 0;
+  return wp_socket_send(self->control, &message, sizeof message, descriptors, count, wait);
 }
 
 /// Sends what is owed, as far as the socket takes it. Never blocks: the host may be busy in a callback, and a template
@@ -77,7 +80,8 @@ static void send_reports(wp_template *self) {
       child->owed &= ~order[j];
       if (order[j] != WP_OWES_SPAWNED) continue;
       close(child->pidfd);
-      child->pidfd = -1;
+      close(child->share);
+      child->pidfd = child->share = -1;
     }
   }
 }
@@ -114,34 +118,57 @@ static WP_NORETURN void leave(wp_template *self) {
   _exit(0);
 }
 
+static void spawn_failed(wp_child *child, wp_call call) {
+  child->value = errno;
+  child->call = call;
+  child->reported = 0;
+  child->owed = WP_OWES_SPAWN_FAILED;
+}
+
+static void take_pipes_back(wp_template *self, uint32_t worker) {
+  wp_capture_forked(&self->capture);
+  wp_capture_end(&self->capture, worker);
+}
+
 static void spawn(wp_template *self, const wp_message *request) {
   if (request->worker >= self->geometry.worker_count) return;
   wp_child *child = &self->children[request->worker];
   child->generation = request->generation;
   child->value = 0;
   child->call = WP_CALL_NONE;
-  bool piped = wp_capture_begin(&self->capture, request->worker);
-  pid_t process = piped ? fork() : -1;
-  if (process == 0) wp_process_worker_main(self, request->worker);
+  if (!wp_capture_begin(&self->capture, request->worker)) {
+    spawn_failed(child, WP_CALL_PIPE);
+    return;
+  }
+  int ends[2];
+  if (!wp_socket_pair(ends)) {
+    spawn_failed(child, WP_CALL_SOCKETPAIR);
+    take_pipes_back(self, request->worker);
+    return;
+  }
+  pid_t process = fork();
+  if (process == 0) wp_process_worker_main(self, request->worker, ends[1]);
+  int error = errno;
+  close(ends[1]);
+  errno = error;
   if (process > 0) child->pidfd = wp_pidfd_open(process);  // our child, not reaped: the number is still its own
   if (process > 0 && child->pidfd >= 0) {
     wp_capture_forked(&self->capture);
+    child->share = ends[0];
+    wp_socket_only_send(child->share);  // the host only sends; nothing that a worker sends piles up there
     child->process = process;
     child->reported = process;
     child->owed = WP_OWES_SPAWNED;
     return;
   }
-  child->value = errno;
-  child->call = !piped ? WP_CALL_PIPE : process < 0 ? WP_CALL_FORK : WP_CALL_PIDFD_OPEN;
-  child->reported = 0;
-  child->owed = WP_OWES_SPAWN_FAILED;
+  spawn_failed(child, process < 0 ? WP_CALL_FORK : WP_CALL_PIDFD_OPEN);
+  close(ends[0]);
   if (process > 0) {
     int status;
     kill(process, SIGKILL);
     while (waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
   }
-  if (piped) wp_capture_forked(&self->capture);
-  wp_capture_end(&self->capture, request->worker);
+  take_pipes_back(self, request->worker);
 }
 
 static void obey(wp_template *self) {
@@ -215,7 +242,7 @@ static void read_settings(wp_template *self) {
   wp_memory_unmap(head, wp_pool_part_size());
   self->children = (wp_child *)calloc(self->geometry.worker_count, sizeof *self->children);
   if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);
-  for (uint32_t i = 0; i < self->geometry.worker_count; i++) self->children[i].pidfd = -1;
+  for (uint32_t i = 0; i < self->geometry.worker_count; i++) self->children[i].pidfd = self->children[i].share = -1;
 }
 
 WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context) {

@@ -38,8 +38,9 @@ typedef struct wp_template {
 /// Becomes a template on `control`, whose other end the host holds. Never returns. `handler` NULL reports that.
 WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context);
 
-/// Becomes worker `index` in a child just forked by the template. Never returns.
-WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index);
+/// Becomes worker `index` in a child just forked by the template, which receives shared memories over `share`. Never
+/// returns.
+WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index, int share);
 
 /// Exit statuses of workers that end for the engine's own reasons, beyond those that shells and programs use.
 enum { WP_EXIT_NOT_SET_UP = 113, WP_EXIT_ORPHAN = 114, WP_EXIT_BAD_CHANNEL = 115, WP_EXIT_RECYCLED = 116 };

@@ -14,18 +14,27 @@
 #include "../platform/wp_signals.h"
 #include "wp_process_limits.h"
 #include "wp_process_message.h"
+#include "wp_process_share.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+/// The result area of a task, from its start: blocks, then the result if it is too long for its slot.
 struct wp_process_reply {
   wp_reply_slot *slot;
-  void *area;
+  unsigned char *area;
   size_t limit;
   size_t length;
   size_t touched;
+  /// Bytes taken by blocks; SIZE_MAX when there can be no more of them.
+  wp_atomic_u64 blocks;
+  /// Where a result in the area begins.
+  size_t offset;
+  /// Whether a caller writes there without having said how much.
+  bool room;
+  uint64_t task;
   uint32_t code;
 };
 
@@ -42,6 +51,7 @@ typedef struct wp_process_worker {
   wp_worker_limits limits;
   /// The initializer's argument.
   void *initializer;
+  int share;
   /// Position of the next task.
   uint32_t next;
 } wp_process_worker;
@@ -54,6 +64,7 @@ static wp_channel_head *current_channel;
 /// The running task, for whichever thread of it asks.
 static wp_atomic_u32 current_task;
 static wp_atomic_u64 current_deadline;
+static wp_atomic_uptr current_reply;
 
 int32_t wp_process_worker_index(void) { return current_index; }
 
@@ -73,38 +84,83 @@ const char *wp_process_worker_name(uint32_t index, size_t *length) {
   return wp_pool_name_bytes(current_pool) + entry.offset;
 }
 
+/// Ends the time of blocks: what follows them is the result's.
+static void close_blocks(wp_process_reply *reply) {
+  uint64_t blocks = wp_atomic_exchange(&reply->blocks, UINT64_MAX, wp_acq_rel);
+  if (blocks == UINT64_MAX) return;
+  reply->offset = (size_t)blocks;
+  reply->touched = (size_t)blocks;
+}
+
 void *wp_process_reply_reserve(wp_process_reply *reply, size_t length) {
+  close_blocks(reply);
   reply->length = length;
-  if (length <= WP_REPLY_INLINE && length <= reply->limit) return reply->slot->bytes;
-  if (length > reply->limit) return NULL;
-  if (length > reply->touched) reply->touched = length;
-  return reply->area;
+  if (length > reply->limit - reply->offset) {
+    reply->length = length > SIZE_MAX - reply->offset ? SIZE_MAX : length + reply->offset;
+    return NULL;
+  }
+  if (length <= WP_REPLY_INLINE) return reply->slot->bytes;
+  size_t end = reply->offset + length;
+  if (reply->room || end > reply->touched) reply->touched = end;
+  return reply->area + reply->offset;
+}
+
+void *wp_process_reply_room(wp_process_reply *reply, size_t *capacity) {
+  close_blocks(reply);
+  *capacity = reply->limit - reply->offset;
+  reply->touched = reply->limit;  // until the length is known
+  reply->room = true;
+  return reply->area + reply->offset;
+}
+
+void *wp_process_worker_block(size_t length, size_t *offset) {
+  wp_process_reply *reply = (wp_process_reply *)wp_atomic_load(&current_reply, wp_acquire);
+  if (reply == NULL || length > reply->limit) return NULL;
+  size_t size = (length + WP_PROCESS_ALIGNMENT - 1) / WP_PROCESS_ALIGNMENT * WP_PROCESS_ALIGNMENT;
+  uint64_t start = wp_atomic_load(&reply->blocks, wp_relaxed);
+  do {
+    if (start > reply->limit || size > reply->limit - start) return NULL;
+  } while (!wp_atomic_cas_weak(&reply->blocks, &start, start + size, wp_relaxed, wp_relaxed));
+  *offset = (size_t)start;
+  return reply->area + start;
+}
+
+uint64_t wp_process_worker_task(void) {
+  const wp_process_reply *reply = (const wp_process_reply *)wp_atomic_load(&current_reply, wp_acquire);
+  return reply == NULL ? 0 : reply->task;
 }
 
 void wp_process_reply_set_code(wp_process_reply *reply, uint32_t code) { reply->code = code; }
 
 // MARK: The loop
 
+/// Whether a signal word says no more than the worker knows.
+static bool is_idle(const wp_process_worker *worker, uint32_t word) {
+  return (word & ~WP_SIGNAL_CELLS) == wp_signal_of(worker->next, 0, false);
+}
+
 /// The signal word once it says more than the worker has taken, or to leave. Spins, then sleeps.
 static uint32_t await_signal(wp_process_worker *worker) {
   wp_atomic_u32 *word = &worker->signal->word;
-  uint32_t idle = wp_signal_of(worker->next, false);
   uint32_t seen = wp_atomic_load(word, wp_acquire);
-  if (seen != idle) return seen;
+  if (!is_idle(worker, seen)) return seen;
   if (worker->spin_ns != 0) {
     uint64_t end = wp_clock_now() + worker->spin_ns;
     do {
       for (int i = 0; i < 32; i++) {
         wp_cpu_relax();
         seen = wp_atomic_load(word, wp_acquire);
-        if (seen != idle) return seen;
+        if (!is_idle(worker, seen)) return seen;
       }
     } while (wp_clock_now() < end);
   }
   // Prepare, recheck, commit. Dekker with the host's store to `word` and its load of `sleeping`, all seq_cst: either
   // we see the new word or the host sees us asleep. A word that changes in between makes the futex return at once.
   wp_atomic_store(&worker->status->sleeping, 1u, wp_seq_cst);
-  while ((seen = wp_atomic_load(word, wp_seq_cst)) == idle) wp_futex_wait(word, idle, UINT64_MAX, WP_FUTEX_SHARED);
+  while (is_idle(worker, seen = wp_atomic_load(word, wp_seq_cst))) {
+    wp_views_follow(&worker->channel, &worker->geometry);
+    wp_futex_wait(word, seen, UINT64_MAX, WP_FUTEX_SHARED);
+  }
   wp_atomic_store(&worker->status->sleeping, 0u, wp_relaxed);
   return seen;
 }
@@ -131,24 +187,32 @@ static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
   request.length = (size_t)sent->length;
   request.bytes = sent->bytes;
   if (request.length > WP_REQUEST_INLINE) {
-    request.bytes = wp_channel_arguments(&worker->channel, &worker->geometry, worker->next);
+    request.bytes = wp_channel_arguments(&worker->channel, &worker->geometry, sent->argument_area);
   }
   wp_process_reply reply;
   reply.slot = slot;
-  reply.area = wp_channel_results(&worker->channel, &worker->geometry, worker->next);
+  reply.area = (unsigned char *)wp_channel_results(&worker->channel, &worker->geometry, sent->result_area);
   reply.limit = worker->geometry.max_payload;
   reply.length = 0;
   reply.touched = 0;
+  reply.offset = 0;
+  reply.room = false;
   reply.code = 0;
   const wp_task_options *options =
       sent->has_options ? wp_channel_options(&worker->channel, &worker->geometry, worker->next) : NULL;
   wp_limits_begin(&worker->limits, options == NULL ? 0 : options->cpu_ns, options == NULL ? 0 : options->memory);
+  reply.task = (uint64_t)worker->next + 1;
+  wp_atomic_init(&reply.blocks, 0u);
+  wp_atomic_store(&current_reply, (uintptr_t)&reply, wp_release);
   wp_atomic_store(&current_deadline, deadline_of(worker, sent, slot), wp_relaxed);
   wp_atomic_store(&current_task, wp_task_mark(worker->next), wp_relaxed);
   worker->handler(worker->context, &request, &reply);
   wp_atomic_store(&current_task, 0u, wp_relaxed);
+  wp_atomic_store(&current_reply, (uintptr_t)0, wp_release);
   wp_limits_end(&worker->limits);
+  close_blocks(&reply);
   slot->code = reply.code;
+  slot->offset = reply.offset;
   slot->length = reply.length;
   slot->touched = reply.touched;
   slot->ended_ns = wp_clock_now();
@@ -158,6 +222,10 @@ static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
 /// Takes the slot at `worker->next`: runs it, or steps over a task that the host took back.
 static void take_next(wp_process_worker *worker) {
   wp_reply_slot *slot = wp_channel_reply(&worker->channel, &worker->geometry, worker->next);
+  // The slot was published before the signal word, so its request is there whatever became of it since.
+  wp_views_follow(&worker->channel, &worker->geometry);
+  wp_views_receive(worker->share, &worker->geometry,
+                   wp_channel_request(&worker->channel, &worker->geometry, worker->next));
   uint32_t found = wp_slot_word(worker->next, WP_SLOT_READY);
   wp_atomic_store(&slot->started_ns, wp_clock_now(), wp_relaxed);  // before the CAS, for a host that asks how long
   if (wp_atomic_cas_strong(&slot->state, &found, wp_slot_word(worker->next, WP_SLOT_STARTED), wp_acq_rel,
@@ -225,7 +293,7 @@ static void initialize(wp_process_worker *worker) {
   wp_process_reply reply;
   memset(&reply, 0, sizeof reply);
   reply.slot = slot;
-  reply.area = wp_channel_results(&worker->channel, &worker->geometry, 0);
+  reply.area = (unsigned char *)wp_channel_results(&worker->channel, &worker->geometry, 0);
   reply.limit = worker->geometry.max_payload;
   wp_atomic_store(&worker->status->initializing, 1u, wp_release);
   worker->handler(worker->context, &request, &reply);
@@ -239,19 +307,20 @@ static void initialize(wp_process_worker *worker) {
   }
 }
 
-WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index) {
+WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index, int share) {
   if (!wp_die_with_parent(parent->process)) _exit(WP_EXIT_ORPHAN);
   wp_process_worker worker;
   worker.handler = parent->handler;
   worker.context = parent->context;
   worker.doorbell = parent->doorbell;
+  worker.share = share;
   worker.next = 0;
   map_channel(&worker, parent, index);
   worker.spin_ns = worker.pool->spin_ns;
   wp_call failed = wp_capture_attach(&parent->capture);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
-  int keep[1] = {worker.doorbell};
-  wp_close_all_except(keep, 1);
+  int keep[2] = {worker.doorbell, worker.share};
+  wp_close_all_except(keep, 2);
   char suffix[WP_NAME_BYTES];
   char name[WP_NAME_BYTES];
   wp_name_number(suffix, index);
