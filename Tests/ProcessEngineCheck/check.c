@@ -217,6 +217,7 @@ static const struct {
     {"sigchld-ignored", sigchld_ignored},
     {"pinned", pinned},
     {"stress", stress},
+    {"waiting-threads", waiting_threads},
 };
 
 int main(int count, char **arguments) {

@@ -8,6 +8,8 @@ final class ProcessPool: @unchecked Sendable {
   private let maxPayload: Int
   /// How many function handles there were when the template forked; workers know no others.
   private let inheritedFunctions: Int
+  /// Callbacks and continuations of futures that a waiting thread has completed, for the collector's thread.
+  let untold = UntoldWaiters()
   /// Indices of job types in the engine's name table.
   private let jobIndices = Locked<[ObjectIdentifier: UInt32]>([:])
 
@@ -29,6 +31,15 @@ final class ProcessPool: @unchecked Sendable {
       guard let token else { return }
       Unmanaged<ProcessTask>.fromOpaque(token).takeRetainedValue().finish(outcome.pointee)
     }
+    // Freed by `destroy`, or below when nobody will call that.
+    let untold = Unmanaged.passRetained(self.untold)
+    config.hooks.context = untold.toOpaque()
+    config.hooks.called = { context in
+      if let context { Unmanaged<UntoldWaiters>.fromOpaque(context).takeUnretainedValue().tellAll() }
+    }
+    config.hooks.destroy = { context in
+      if let context { Unmanaged<UntoldWaiters>.fromOpaque(context).release() }
+    }
     maxPayload = config.max_payload
     // Before the fork: touching the table makes it exist in the workers, and what is in it now is in them.
     let functions = FunctionTable.count
@@ -42,7 +53,10 @@ final class ProcessPool: @unchecked Sendable {
         return wp_process_pool_create(&config, &pool, &error)
       }
     }
-    guard status == WP_OK, let pool else { throw WorkerPoolError(error, settings.affinity) }
+    guard status == WP_OK, let pool else {
+      untold.release()
+      throw WorkerPoolError(error, settings.affinity)
+    }
     handle = pool
     inheritedFunctions = wp_process_pool_start_method(pool) == WP_START_FORK ? functions : 0
   }
@@ -69,6 +83,21 @@ final class ProcessPool: @unchecked Sendable {
 
   func cancel(_ ticket: UInt64) -> Bool { wp_process_pool_cancel(handle, ticket) }
   func isRunning(_ ticket: UInt64) -> Bool { wp_process_pool_is_running(handle, ticket) }
+
+  // MARK: - Waiting
+
+  func spin(on word: UnsafeRawPointer, until mask: UInt32) { wp_process_pool_spin(handle, word, mask) }
+
+  func sleep(on word: UnsafeRawPointer, until mask: UInt32, deadline: MonotonicInstant) {
+    wp_process_pool_sleep(handle, word, mask, deadline.nanoseconds)
+  }
+
+  func wakeSleepers() { wp_process_pool_wake(handle) }
+
+  /// Has the collector's thread tell those in ``untold``.
+  func haveUntoldTold() {
+    if !untold.isEmpty { wp_process_pool_call(handle) }
+  }
 
   // MARK: - Submitting
 

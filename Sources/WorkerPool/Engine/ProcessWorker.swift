@@ -39,13 +39,13 @@ enum ProcessWorker {
     switch code.kind {
     case .job:
       let type = try jobType(code.index)
-      try WorkerTask(bytes: bytes, name: "\(type)").run(type, isChunk: code.isChunk, &encoder)
+      try WorkerTask(bytes: bytes, name: .job(type)).run(type, isChunk: code.isChunk, &encoder)
     case .function:
       guard let entry = FunctionTable.entry(at: Int(code.index)) else {
         throw WorkerPoolError(
           code: .unsupported, message: "the worker has no function handle number \(code.index)")
       }
-      try entry(WorkerTask(bytes: bytes, name: "function handle \(code.index)"), code.isChunk, &encoder)
+      try entry(WorkerTask(bytes: bytes, name: .function("handle \(code.index)")), code.isChunk, &encoder)
     }
   }
 

@@ -30,7 +30,7 @@ struct TaskCode {
 struct WorkerTask: ~Copyable {
   let bytes: UnsafeRawBufferPointer
   /// What the task is called in errors.
-  let name: String
+  let name: TaskLabel
 
   /// Reads the input, runs `body` on it and appends the output.
   func run<Input: WireCodable, Output: WireCodable>(

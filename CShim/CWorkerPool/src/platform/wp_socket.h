@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-#define WP_SOCKET_MAX_DESCRIPTORS 2
+#define WP_SOCKET_MAX_DESCRIPTORS 3
 
 /// Makes a connected pair, close-on-exec, blocking. False with `errno` set ("socketpair").
 bool wp_socket_pair(int ends[2]);

@@ -20,10 +20,12 @@
 __thread const wp_process_pool *wp_calling_back;
 
 void wp_pool_poke(wp_process_pool *pool) {
-  if (pool->doorbell >= 0) wp_event_ring(pool->doorbell);
+  if (pool->doorbell < 0) return;
+  wp_atomic_store(&pool->attention, 1u, wp_release);
+  wp_event_ring(pool->doorbell);
 }
 
-static bool spin(const wp_process_pool *pool) {
+static bool spin(wp_process_pool *pool) {
   if (!pool->busy || pool->spin_ns == 0) return false;
   uint64_t end = wp_clock_now() + pool->spin_ns;
   do {
@@ -31,15 +33,33 @@ static bool spin(const wp_process_pool *pool) {
       wp_cpu_relax();
       if (wp_process_has_news(pool)) return true;
     }
+    if (wp_atomic_exchange(&pool->driver_waits, 0u, wp_relaxed) != 0) return false;
   } while (wp_clock_now() < end);
   return false;
 }
 
-static int poll_timeout(const wp_process_pool *pool) {
-  uint64_t deadline = wp_lifecycle_deadline(pool);
+/// Milliseconds for poll until `deadline`.
+static int timeout_until(uint64_t deadline) {
   if (deadline == UINT64_MAX) return -1;
   uint64_t now = wp_clock_now();
   return deadline <= now ? 0 : (int)((deadline - now) / 1000000u) + 1;
+}
+
+/// Sleeps in poll without the role, until there is something for this thread to do. Returns with the role.
+static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
+  uint64_t deadline = wp_lifecycle_deadline(pool);
+  wp_role_give_up(pool);
+  for (;;) {
+    int ready = poll(events, 3, timeout_until(deadline));
+    if (ready == 0) break;  // something is due
+    if (ready < 0) continue;
+    if (events[0].revents != 0) wp_event_clear(pool->doorbell);
+    if (wp_atomic_exchange(&pool->attention, 0u, wp_acquire) != 0) break;
+    if (events[1].revents != 0 || events[2].revents != 0) break;
+    // A worker rang: for us, unless a driver has taken over.
+    if (wp_atomic_load(&pool->head->host_sleeping, wp_seq_cst) == WP_COLLECTOR_SLEEPS) break;
+  }
+  wp_role_take_back(pool);
 }
 
 /// Looks at the descriptors, waiting for them when there is nothing else to do.
@@ -52,18 +72,24 @@ static void look(wp_process_pool *pool, bool may_sleep) {
     events[i].events = POLLIN;
     events[i].revents = 0;
   }
-  int timeout = 0;
+  bool sleeps = false;
   if (may_sleep) {
     // Prepare, recheck, commit. Dekker with a worker's store of DONE and its load of `host_sleeping`, all seq_cst.
-    wp_atomic_store(&pool->head->host_sleeping, 1u, wp_seq_cst);
-    if (!wp_process_has_news(pool)) timeout = poll_timeout(pool);
+    wp_atomic_store(&pool->head->host_sleeping, (uint32_t)WP_COLLECTOR_SLEEPS, wp_seq_cst);
+    sleeps = !wp_process_has_news(pool);
   }
-  int ready = poll(events, 3, timeout);
-  if (may_sleep) wp_atomic_store(&pool->head->host_sleeping, 0u, wp_relaxed);
-  if (ready <= 0) return;
-  if (events[0].revents != 0) wp_event_clear(pool->doorbell);
+  if (sleeps) sleep_until_wanted(pool, events);
+  else if (poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->doorbell);
+  if (may_sleep) wp_atomic_store(&pool->head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_relaxed);
   if (events[1].revents != 0 || events[2].revents != 0) wp_template_listen(pool);
   if (events[2].revents != 0) wp_template_lost(pool);  // a no-op when the end of the stream told already
+}
+
+/// Runs what drivers left to this thread.
+static void call_if_wanted(wp_process_pool *pool) {
+  if (wp_atomic_load(&pool->call_wanted, wp_relaxed) == 0) return;
+  wp_atomic_store(&pool->call_wanted, 0u, wp_relaxed);  // before the call, which sees what was left by then
+  if (pool->hooks.called != NULL) pool->hooks.called(pool->hooks.context);
 }
 
 static bool nothing_live(wp_process_pool *pool) {
@@ -102,17 +128,20 @@ static bool follow_phase(wp_process_pool *pool) {
 void wp_pool_tear_down(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   wp_pool_head *head = pool->head;
-  int doorbell = pool->doorbell;
+  int bells[2] = {pool->doorbell, pool->driver_bell};
   pool->head = NULL;
-  pool->doorbell = -1;
+  pool->doorbell = pool->driver_bell = -1;
   pthread_mutex_unlock(&pool->lock);
   wp_memory_unmap(head, (size_t)pool->geometry.total);
-  if (doorbell >= 0) close(doorbell);
+  for (int i = 0; i < 2; i++) {
+    if (bells[i] >= 0) close(bells[i]);
+  }
   if (pool->memory >= 0) close(pool->memory);
   pool->memory = -1;
 }
 
 static void finish(wp_process_pool *pool) {
+  call_if_wanted(pool);
   wp_pool_tear_down(pool);
   pthread_mutex_lock(&pool->lock);
   while (pool->phase == WP_POOL_BROKEN && !pool->closed) pthread_cond_wait(&pool->changed, &pool->lock);
@@ -133,6 +162,7 @@ void *wp_collector_main(void *argument) {
   uint32_t rounds = 0;
   for (;;) {
     bool progress = wp_process_collect(pool);
+    call_if_wanted(pool);
     if (follow_phase(pool)) break;
     if (progress && ++rounds % WP_ROUNDS_BETWEEN_POLLS != 0) continue;
     look(pool, !progress && !spin(pool));

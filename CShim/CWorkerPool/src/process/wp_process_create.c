@@ -14,8 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WP_DEFAULT_PREFETCH 2u
-
 // MARK: Settings
 
 static wp_status check(const wp_process_pool_config *config, wp_error *error) {
@@ -98,8 +96,9 @@ static wp_status share_memory(wp_process_pool *pool, const char *prefix, wp_erro
   const char *call = NULL;
   pool->memory = wp_memory_file_create("worker-pool", pool->geometry.total, &call);
   if (pool->memory < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
-  pool->doorbell = wp_event_create();
-  if (pool->doorbell < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "eventfd", NULL);
+  pool->doorbell = wp_event_create(false);
+  pool->driver_bell = wp_event_create(true);
+  if (pool->doorbell < 0 || pool->driver_bell < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "eventfd", NULL);
   void *memory = wp_memory_map(pool->memory, 0, (size_t)pool->geometry.total, true);
   if (memory == NULL) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
   pool->head = (wp_pool_head *)memory;
@@ -181,9 +180,11 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
 static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t count, wp_start_method method) {
   wp_process_pool *pool = (wp_process_pool *)calloc(1, sizeof *pool);
   if (pool == NULL) return NULL;
-  uint32_t prefetch = config->prefetch == 0 ? WP_DEFAULT_PREFETCH : config->prefetch;
+  uint32_t prefetch = config->prefetch == 0 ? WP_PROCESS_MAX_PREFETCH : config->prefetch;
   size_t max_payload = config->max_payload == 0 ? WP_PROCESS_DEFAULT_MAX_PAYLOAD : config->max_payload;
   pool->geometry = wp_geometry_of(count, prefetch, max_payload);
+  pool->ahead_follows_tasks = config->prefetch == 0;
+  pool->ahead = config->prefetch == 0 ? WP_LEAST_AHEAD : prefetch;
   pool->method = method;
   pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;
   if (config->spin_ns == WP_SPIN_NEVER) pool->spin_ns = 0;
@@ -192,8 +193,13 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->hooks = config->hooks;
   pool->fork_generation = wp_fork_generation();
   pool->references = 1;
-  pool->memory = pool->doorbell = pool->control = pool->template_pidfd = -1;
-  pthread_mutex_init(&pool->lock, NULL);
+  wp_atomic_init(&pool->role, WP_ROLE_HELD);  // ours until the collector runs, then its own
+  pool->memory = pool->doorbell = pool->driver_bell = pool->control = pool->template_pidfd = -1;
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);  // held for a microsecond at most: spin first
+  pthread_mutex_init(&pool->lock, &attributes);
+  pthread_mutexattr_destroy(&attributes);
   pthread_cond_init(&pool->changed, NULL);
   wp_task_table_init(&pool->tasks);
   return pool;

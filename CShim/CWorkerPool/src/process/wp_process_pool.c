@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/// Whether the caller is in a child of a fork, where neither the collector nor, perhaps, a free lock exists.
-static bool forked(const wp_process_pool *pool) { return pool->fork_generation != wp_fork_generation(); }
+bool wp_forked_from(const wp_process_pool *pool) { return pool->fork_generation != wp_fork_generation(); }
 
 // MARK: What it is
 
@@ -18,7 +17,7 @@ uint32_t wp_process_pool_worker_count(const wp_process_pool *pool) { return pool
 wp_start_method wp_process_pool_start_method(const wp_process_pool *pool) { return pool->method; }
 
 size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *pids, size_t capacity) {
-  if (forked(pool)) return 0;
+  if (wp_forked_from(pool)) return 0;
   size_t count = 0;
   pthread_mutex_lock(&pool->lock);
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
@@ -32,7 +31,7 @@ size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *pids, size_t 
 }
 
 int32_t wp_process_pool_template_pid(wp_process_pool *pool) {
-  if (forked(pool)) return 0;
+  if (wp_forked_from(pool)) return 0;
   pthread_mutex_lock(&pool->lock);
   pid_t process = pool->template_process;
   pthread_mutex_unlock(&pool->lock);
@@ -40,7 +39,7 @@ int32_t wp_process_pool_template_pid(wp_process_pool *pool) {
 }
 
 wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t length, uint32_t *index) {
-  if (forked(pool)) return WP_FORKED;
+  if (wp_forked_from(pool)) return WP_FORKED;
   pthread_mutex_lock(&pool->lock);
   wp_status status = WP_OK;
   if (pool->head == NULL) status = pool->phase == WP_POOL_BROKEN ? WP_BROKEN : WP_SHUT_DOWN;
@@ -74,7 +73,7 @@ static wp_status accept(wp_process_pool *pool, const wp_process_submission *subm
 }
 
 wp_status wp_process_pool_submit(wp_process_pool *pool, const wp_process_submission *submission, uint64_t *ticket) {
-  if (forked(pool)) return WP_FORKED;
+  if (wp_forked_from(pool)) return WP_FORKED;
   if (submission->length > pool->geometry.max_payload) return WP_TOO_LARGE;
   wp_wakes wakes;
   wakes.count = 0;
@@ -93,7 +92,7 @@ static void retire(wp_process_pool *pool, size_t count) {
 }
 
 bool wp_process_pool_cancel(wp_process_pool *pool, uint64_t ticket) {
-  if (forked(pool)) return false;
+  if (wp_forked_from(pool)) return false;
   pthread_mutex_lock(&pool->lock);
   uint32_t index = wp_task_find(&pool->tasks, ticket);
   bool taken = false;
@@ -111,7 +110,7 @@ bool wp_process_pool_cancel(wp_process_pool *pool, uint64_t ticket) {
 }
 
 bool wp_process_pool_is_running(wp_process_pool *pool, uint64_t ticket) {
-  if (forked(pool)) return false;
+  if (wp_forked_from(pool)) return false;
   pthread_mutex_lock(&pool->lock);
   uint32_t index = wp_task_find(&pool->tasks, ticket);
   bool running = false;
@@ -149,7 +148,7 @@ static size_t take_unbegun(wp_process_pool *pool, void **tokens, size_t capacity
 }
 
 size_t wp_process_pool_discard_pending(wp_process_pool *pool) {
-  if (forked(pool)) return 0;
+  if (wp_forked_from(pool)) return 0;
   wp_task_outcome outcome;
   memset(&outcome, 0, sizeof outcome);
   outcome.end = WP_TASK_DISCARDED;
@@ -173,13 +172,14 @@ size_t wp_process_pool_discard_pending(wp_process_pool *pool) {
     total += count;
     retire(pool, count);
   }
+  if (pool->head != NULL) wp_driver_wake(pool);  // it may wait for one of these
   pthread_mutex_unlock(&pool->lock);
   wp_pool_drop(pool);
   return total;
 }
 
 void wp_process_pool_close(wp_process_pool *pool) {
-  if (forked(pool)) return;
+  if (wp_forked_from(pool)) return;
   pthread_mutex_lock(&pool->lock);
   if (!pool->closed) {
     pool->closed = true;
@@ -190,7 +190,7 @@ void wp_process_pool_close(wp_process_pool *pool) {
 }
 
 wp_status wp_process_pool_join(wp_process_pool *pool) {
-  if (forked(pool)) return WP_FORKED;
+  if (wp_forked_from(pool)) return WP_FORKED;
   if (wp_calling_back == pool) return WP_WOULD_DEADLOCK;
   pthread_mutex_lock(&pool->lock);
   if (!pool->closed) {
@@ -205,7 +205,7 @@ wp_status wp_process_pool_join(wp_process_pool *pool) {
 }
 
 void wp_process_pool_release(wp_process_pool *pool) {
-  if (pool == NULL || forked(pool)) return;  // in a child: processes and threads are the parent's
+  if (pool == NULL || wp_forked_from(pool)) return;  // in a child: processes and threads are the parent's
   wp_process_pool_close(pool);
   wp_pool_drop(pool);
 }

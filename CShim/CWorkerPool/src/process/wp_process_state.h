@@ -6,7 +6,7 @@
 //                lifecycle ◀── control socket ◀── template ◀── SIGCHLD
 //
 // One mutex covers tasks and dispatch. It is never held across a callback, a wait or a process start. One thread at a
-// time has the *collector role* (today: the pool's own thread): only it completes tasks, talks to the template, and
+// time has the *collector role*, its own thread or one that waits (wp_process_drive.c): only it completes tasks and
 // writes the fields marked "collector", which it may therefore read without the lock; others read them under it.
 //
 // What must hold, whatever workers do:
@@ -31,6 +31,10 @@ extern "C" {
 
 #define WP_NO_WORKER UINT32_MAX
 #define WP_BATCH 32
+/// Tasks that a worker holds, the running one included, when nobody has said how many: enough to last for the time that
+/// it may take until the collector sends more, and at least the next one.
+#define WP_LEAST_AHEAD 2u
+#define WP_AHEAD_NS 20000u
 #define WP_START_ATTEMPTS 3
 #define WP_HELLO_TIMEOUT_NS ((uint64_t)60 * 1000000000u)
 
@@ -109,11 +113,14 @@ typedef enum wp_pool_phase {
   WP_POOL_OVER,
 } wp_pool_phase;
 
+typedef enum wp_role { WP_ROLE_FREE = 0, WP_ROLE_HELD, WP_ROLE_WANTED } wp_role;
+
 struct wp_process_pool {
   // Constant after init.
   wp_geometry geometry;
   wp_start_method method;
   uint64_t spin_ns;
+  bool ahead_follows_tasks;
   wp_process_handler handler;
   void *handler_context;
   wp_process_pool_hooks hooks;
@@ -125,6 +132,7 @@ struct wp_process_pool {
   wp_task_table tasks;
   wp_worker_list buckets[WP_PROCESS_MAX_PREFETCH + 1];  // live workers by how many slots they occupy
   size_t live;
+  uint32_t ahead;  // how many tasks a worker may hold now
   bool closed;
   bool finished;  // the collector has let go: no process, descriptor or mapping is left
   uint32_t references;
@@ -136,9 +144,17 @@ struct wp_process_pool {
   wp_pool_phase phase;
   wp_pool_head *head;  // the whole file; NULL once unmapped
   int memory;
-  int doorbell;
+  int doorbell;     // wakes the collector's thread
+  int driver_bell;  // wakes a thread that collects while it waits for a task
   wp_host_worker *workers;
   pid_t template_process;  // 0 when there is none
+
+  /// Who collects: a `wp_role` (wp_process_drive.c). "Collector" above and below is whoever holds it; what only the
+  /// collector's thread may do says so.
+  wp_atomic_u32 role;
+  wp_atomic_u32 driver_waits;  // any; a collector that spins shall let go
+  wp_atomic_u32 attention;     // any sets, the collector's thread clears; the doorbell is for that thread
+  wp_atomic_u32 call_wanted;   // any sets, the collector's thread clears
 
   // Collector only.
   int control;
@@ -149,6 +165,7 @@ struct wp_process_pool {
   wp_completion *batch;  // WP_BATCH of them
   uint32_t batch_count;
   bool busy;  // some task is pending or with a worker
+  uint64_t mean_run_ns;  // of late
 };
 
 // MARK: wp_process_dispatch.c, under the lock
@@ -156,6 +173,8 @@ struct wp_process_pool {
 /// Puts the worker where its load and state say it belongs.
 void wp_dispatch_place(wp_process_pool *pool, uint32_t worker);
 void wp_dispatch_forget(wp_process_pool *pool, uint32_t worker);
+/// After a task that took `run_ns`: how far ahead tasks are sent from now on.
+void wp_dispatch_adapt(wp_process_pool *pool, uint64_t run_ns);
 /// The least loaded worker that may hold one more task, or WP_NO_WORKER.
 uint32_t wp_dispatch_pick(const wp_process_pool *pool);
 /// Copies a payload into the worker's next slot and publishes it.
@@ -172,6 +191,11 @@ void wp_wake_all(wp_wakes *wakes);
 
 /// One round: completes what ended, sends what waits. False when there was nothing to do.
 bool wp_process_collect(wp_process_pool *pool);
+/// The part of a round that a driver may do: what waits or concerns processes is left out. False when it is time to leave the
+/// rest to the collector's thread.
+bool wp_process_collect_results(wp_process_pool *pool);
+/// Settles the last batch.
+void wp_process_settle(wp_process_pool *pool);
 /// Whether a round would find a result, without the lock. Part of the collector's prepare-recheck-sleep.
 bool wp_process_has_news(const wp_process_pool *pool);
 /// Under the lock: ends a task that has no reply.
@@ -201,12 +225,25 @@ bool wp_workers_absent(const wp_process_pool *pool);
 
 /// The collector's thread.
 void *wp_collector_main(void *pool);
-/// Under the lock: makes a sleeping collector look.
+/// Makes the collector's thread take the role and look. Under the lock, or with the role.
 void wp_pool_poke(wp_process_pool *pool);
 /// Frees memory and descriptors of a pool without processes.
 void wp_pool_tear_down(wp_process_pool *pool);
 /// The pool whose callbacks the calling thread may be in, or NULL.
 extern __thread const wp_process_pool *wp_calling_back;
+
+// MARK: wp_process_drive.c
+
+/// For the collector's thread.
+void wp_role_give_up(wp_process_pool *pool);
+void wp_role_take_back(wp_process_pool *pool);
+/// Wakes a driver that sleeps. The pool's memory must be there.
+void wp_driver_wake(wp_process_pool *pool);
+
+// MARK: wp_process_pool.c
+
+/// Whether the caller is in a child of a fork, where neither the collector nor, perhaps, a free lock exists.
+bool wp_forked_from(const wp_process_pool *pool);
 
 // MARK: wp_process_create.c
 
