@@ -249,6 +249,7 @@ static const struct {
     {"loans", loans},
     {"large-arguments", large_arguments},
     {"out-of-descriptors", out_of_descriptors},
+    {"waiting-threads", waiting_threads},
 };
 
 int main(int count, char **arguments) {

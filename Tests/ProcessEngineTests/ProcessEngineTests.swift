@@ -11,7 +11,7 @@ import Testing
     "host-killed", "template-killed", "create-fails", "forked-host", "released-in-callback", "many-pools",
     "sigchld-ignored", "pinned", "stress", "prints", "echoes", "limits", "recycles", "initializes", "timeouts",
     "timeout-races", "stop-requests", "terminations", "retries", "stopped-workers", "bounded-end", "shared-memories",
-    "shared-limits", "shared-ends", "loans", "large-arguments", "out-of-descriptors",
+    "shared-limits", "shared-ends", "loans", "large-arguments", "out-of-descriptors", "waiting-threads",
   ]
 
   /// All but one of the pairs: a worker of a re-executed template cannot be told to die at its start.

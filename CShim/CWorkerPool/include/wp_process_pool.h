@@ -137,17 +137,22 @@ struct wp_task_outcome {
   size_t area_length;
   /// The engine's.
   void *WP_NULLABLE lender;
+  /// The callback runs on a thread that waits for some task of the pool (`wp_process_pool_spin`): what may block, or
+  /// take a lock that a waiting thread may hold, has to be left to the collector's thread by `wp_process_pool_call`.
+  bool on_waiting_thread;
 };
 
 /// Callbacks of a pool, all in the host.
 typedef struct wp_process_pool_hooks {
   void *WP_NULLABLE context;
   /// Exactly once for every task that was accepted and not taken back by `wp_process_pool_cancel`; no lock is
-  /// held. On the pool's collector thread, or on the thread that discards.
+  /// held. On the pool's collector thread, on a thread that waits for one of the pool's tasks, or on one that discards.
   void (*WP_NULLABLE WP_SENDABLE completed)(void *WP_NULLABLE context, void *WP_NULLABLE token,
                                             const wp_task_outcome *outcome);
   /// Once, in a create that fails because workers could not start, on the calling thread before it returns.
   void (*WP_NULLABLE WP_SENDABLE start_failed)(void *WP_NULLABLE context, const wp_process_breakage *breakage);
+  /// After `wp_process_pool_call`, on the collector's thread; once for several calls.
+  void (*WP_NULLABLE WP_SENDABLE called)(void *WP_NULLABLE context);
   /// Once, when the pool is destroyed. A create that fails does not call it: the context stays its caller's.
   void (*WP_NULLABLE WP_SENDABLE destroy)(void *WP_NULLABLE context);
 } wp_process_pool_hooks;
@@ -162,7 +167,7 @@ typedef struct wp_process_pool_config {
   /// Largest argument and largest result in bytes; 0 for `WP_PROCESS_DEFAULT_MAX_PAYLOAD`. Address space is
   /// reserved for it, memory is used only as far as payloads reach.
   size_t max_payload;
-  /// How many tasks a worker may hold, the running one included; 0 for 2. At most `WP_PROCESS_MAX_PREFETCH`.
+  /// How many tasks a worker may hold, the running one included; 0 for 2, and more while tasks take microseconds. At most `WP_PROCESS_MAX_PREFETCH`.
   uint32_t prefetch;
   /// Pinning of workers, as for threads.
   wp_affinity affinity;
@@ -262,6 +267,18 @@ bool wp_process_pool_cancel(wp_process_pool *pool, uint64_t ticket);
 bool wp_process_pool_terminate(wp_process_pool *pool, uint64_t ticket);
 /// Whether a worker has begun the task and not ended it.
 bool wp_process_pool_is_running(wp_process_pool *pool, uint64_t ticket);
+
+/// Waits for a task of the pool: spins until a bit of `mask` is set in the 32-bit atomic at `word`, as long as that has
+/// paid for the calling thread lately (wp_wait.h), and does the collector's work meanwhile if nobody else does. Results
+/// then take one hop instead of two. The caller looks at the word again, with acquire order, and sleeps if need be.
+void wp_process_pool_spin(wp_process_pool *pool, const void *word, uint32_t mask);
+/// The same asleep: until the bit is set, `deadline_ns` on CLOCK_MONOTONIC has passed, or another thread does the
+/// collector's work. The caller looks at the word again, and sleeps on the word itself if need be.
+void wp_process_pool_sleep(wp_process_pool *pool, const void *word, uint32_t mask, uint64_t deadline_ns);
+/// Whoever sets such a bit outside `hooks.completed` says so afterwards.
+void wp_process_pool_wake(wp_process_pool *pool);
+/// Makes the collector's thread call `hooks.called`.
+void wp_process_pool_call(wp_process_pool *pool);
 
 /// Closes the pool: later submissions fail with `WP_SHUT_DOWN`; accepted tasks still run. Idempotent, does not wait.
 void wp_process_pool_close(wp_process_pool *pool);

@@ -11,6 +11,17 @@ class FutureSource: @unchecked Sendable {
 
   /// Whether the task has begun and not ended.
   var isRunning: Bool { preconditionFailure("abstract") }
+
+  /// Spins until a bit of `mask` is set in `word`, a future's state, as long as that pays.
+  func spin(on word: UnsafeRawPointer, until mask: UInt32) { preconditionFailure("abstract") }
+
+  /// Sleeps until a bit of `mask` is set in `word`, or returns early, for the caller to sleep on the word itself.
+  func sleep(on word: UnsafeRawPointer, until mask: UInt32, deadline: MonotonicInstant) {
+    preconditionFailure("abstract")
+  }
+
+  /// Wakes who sleeps in ``sleep(on:until:deadline:)``, after a future was cancelled.
+  func wakeSleepers() { preconditionFailure("abstract") }
 }
 
 /// The result of a task that may not have ended yet.
@@ -159,38 +170,42 @@ public class Future<Success: Sendable>: @unchecked Sendable {
 
   /// Ends what ``begin()`` claimed.
   @inlinable
-  final func finish(returning value: consuming Success) {
+  final func finish(returning value: consuming Success, leaving untold: UntoldWaiters? = nil) {
     if InlineStorage.fits(Success.self) {
       payload.initialize(as: Success.self, to: value)
     } else {
       unsafeDowncast(self, to: WideFuture<Success>.self).stored = value
     }
-    finish(as: Phase.finished)
+    finish(as: Phase.finished, leaving: untold)
   }
 
   /// Ends what ``begin()`` claimed.
   @usableFromInline
-  final func finish(throwing error: any Error) {
+  final func finish(throwing error: any Error, leaving untold: UntoldWaiters? = nil) {
     payload.initialize(as: (any Error).self, to: error)
-    finish(as: Phase.finished | Flag.failed)
+    finish(as: Phase.finished | Flag.failed, leaving: untold)
   }
 
   @inlinable
-  final func finish(as phase: UInt32) {
+  final func finish(as phase: UInt32, leaving untold: UntoldWaiters?) {
     guard let before = settle(from: Phase.running, to: phase) else {
       preconditionFailure("a future was finished by a thread that had not begun it")
     }
-    announce(before)
+    announce(before, leaving: untold)
   }
 
   /// Completes a future that has no task. False when it was done already.
+  ///
+  /// `untold` gets its callbacks and continuations where this thread must not call them.
   @inlinable
-  final func complete(with result: Result<Success, any Error>) -> Bool {
+  final func complete(
+    with result: Result<Success, any Error>, leaving untold: UntoldWaiters? = nil
+  ) -> Bool {
     assert(home == nil, "the task of a future that has one would be lost")
     guard begin() else { return false }
     switch result {
-    case .success(let value): finish(returning: value)
-    case .failure(let error): finish(throwing: error)
+    case .success(let value): finish(returning: value, leaving: untold)
+    case .failure(let error): finish(throwing: error, leaving: untold)
     }
     return true
   }
@@ -238,10 +253,11 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   /// waiters are told on the calling thread. O(1) and the callbacks.
   @discardableResult
   public final func cancel() -> Bool {
-    if let source {
-      guard source.tryCancel() else { return state == .cancelled }
-    }
-    return completeCancelled() || state == .cancelled
+    guard let source else { return completeCancelled() || state == .cancelled }
+    guard source.tryCancel() else { return state == .cancelled }
+    let isCancelled = completeCancelled() || state == .cancelled
+    source.wakeSleepers()
+    return isCancelled
   }
 
   /// Makes the future cancelled without asking its source: for a source that has given the task up by itself. False
@@ -270,14 +286,14 @@ public class Future<Success: Sendable>: @unchecked Sendable {
     return nil
   }
 
-  /// Tells everyone who waited when the word was `before`.
+  /// Tells everyone who waited when the word was `before`, or wakes the blocked and leaves the others to `untold`.
   @usableFromInline
-  final func announce(_ before: UInt32) {
+  final func announce(_ before: UInt32, leaving untold: UntoldWaiters? = nil) {
     if before & (Flag.blocked | Flag.contended) != 0 { word.wakeAll() }
     guard before & Flag.listed != 0 else { return }
     let detached = waiters
     waiters = WaiterList()
-    detached.notifyAll()
+    if let untold { untold.add(detached) } else { detached.notifyAll() }
   }
 }
 

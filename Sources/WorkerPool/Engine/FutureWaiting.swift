@@ -83,7 +83,12 @@ extension Future {
       runBody()
       if isDone { return true }
     }
-    if word.spin(until: Phase.done) & Phase.done != 0 { return true }
+    if let source {
+      word.withAddress { source.spin(on: $0, until: Phase.done) }
+      if isDone { return true }
+    } else if word.spin(until: Phase.done) & Phase.done != 0 {
+      return true
+    }
     let status = wp_thread_pool_block_begin()
     guard status == WP_OK else {
       throw WorkerPoolError(
@@ -103,6 +108,7 @@ extension Future {
   }
 
   private func sleep(until deadline: MonotonicInstant) -> Bool {
+    if let source { word.withAddress { source.sleep(on: $0, until: Phase.done, deadline: deadline) } }
     var current = word.load(ordering: .acquiring)
     while current & Phase.done == 0 {
       if current & Flag.blocked == 0 {

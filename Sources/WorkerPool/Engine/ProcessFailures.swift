@@ -110,14 +110,8 @@ final class StartFailure {
 
   init(initializer: TaskLabel?) { self.initializer = initializer }
 
-  /// The engine calls the hook on the thread that creates the pool, before the call returns; no other hook uses the
-  /// context.
-  func attach(to hooks: inout wp_process_pool_hooks) {
-    hooks.context = Unmanaged.passUnretained(self).toOpaque()
-    hooks.start_failed = { context, breakage in
-      guard let context else { return }
-      let failure = Unmanaged<StartFailure>.fromOpaque(context).takeUnretainedValue()
-      failure.error = WorkerPoolError(breakage.pointee, initializer: failure.initializer)
-    }
+  /// Called on the thread that creates the pool, before that call returns.
+  func note(_ breakage: wp_process_breakage) {
+    error = WorkerPoolError(breakage, initializer: initializer)
   }
 }

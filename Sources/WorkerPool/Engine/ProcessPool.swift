@@ -14,6 +14,8 @@ final class ProcessPool: @unchecked Sendable {
   let hasTimeout: Bool
   private let initializer: TaskLabel?
   private let outputLimits: [WorkerStream: Int]
+  /// Callbacks and continuations of futures that a waiting thread has completed, for the collector's thread.
+  let untold = UntoldWaiters()
   /// Indices of job types in the engine's name table.
   private let jobIndices = Locked<[ObjectIdentifier: UInt32]>([:])
 
@@ -47,15 +49,17 @@ final class ProcessPool: @unchecked Sendable {
     outputLimits = [.standardOutput: config.output.0.limit, .standardError: config.output.1.limit]
     // Before the fork: touching the table makes it exist in the workers, and what is in it now is in them.
     let functions = FunctionTable.count
-    handle = try Self.create(&config, settings, encodedInitializer)
+    handle = try Self.create(&config, settings, encodedInitializer, untold)
     inheritedFunctions = wp_process_pool_start_method(handle) == WP_START_FORK ? functions : 0
   }
 
   private static func create(
-    _ config: inout wp_process_pool_config, _ settings: Settings, _ initializer: EncodedInitializer?
+    _ config: inout wp_process_pool_config, _ settings: Settings, _ initializer: EncodedInitializer?,
+    _ untold: UntoldWaiters
   ) throws -> OpaquePointer {
     let failure = StartFailure(initializer: settings.configuration.initializer?.label)
-    failure.attach(to: &config.hooks)
+    let context = ProcessHookContext(untold, failure)
+    context.attach(to: &config.hooks)
     var error = wp_error()
     var pool: OpaquePointer?
     func create(_ initializer: UnsafePointer<wp_process_initializer>?) -> wp_status {
@@ -65,12 +69,13 @@ final class ProcessPool: @unchecked Sendable {
           config.name = name
           config.cpus = cpus.baseAddress
           config.cpu_count = cpus.count
-          return withExtendedLifetime(failure) { wp_process_pool_create(&config, &pool, &error) }
+          return wp_process_pool_create(&config, &pool, &error)
         }
       }
     }
     let status = initializer.map { $0.withEngineValue { create($0) } } ?? create(nil)
     if status == WP_OK, let pool { return pool }
+    context.detach()
     if status == WP_BROKEN, let error = failure.error { throw error }
     throw settings.configuration.explaining(
       WorkerPoolError(error, settings.affinity), call: error.call.map { String(cString: $0) })
@@ -132,6 +137,21 @@ final class ProcessPool: @unchecked Sendable {
 
   func cancel(_ ticket: UInt64) -> Bool { wp_process_pool_cancel(handle, ticket) }
   func isRunning(_ ticket: UInt64) -> Bool { wp_process_pool_is_running(handle, ticket) }
+
+  // MARK: - Waiting
+
+  func spin(on word: UnsafeRawPointer, until mask: UInt32) { wp_process_pool_spin(handle, word, mask) }
+
+  func sleep(on word: UnsafeRawPointer, until mask: UInt32, deadline: MonotonicInstant) {
+    wp_process_pool_sleep(handle, word, mask, deadline.nanoseconds)
+  }
+
+  func wakeSleepers() { wp_process_pool_wake(handle) }
+
+  /// Has the collector's thread tell those in ``untold``.
+  func haveUntoldTold() {
+    if !untold.isEmpty { wp_process_pool_call(handle) }
+  }
 
   // MARK: - Submitting
 
@@ -278,5 +298,30 @@ extension ProcessPoolExecutor.StartMethod {
     case .fork: WP_START_FORK
     case .reexec: WP_START_REEXEC
     }
+  }
+}
+
+/// What the engine's hooks get.
+private final class ProcessHookContext {
+  private let untold: UntoldWaiters
+  private let failure: StartFailure
+
+  init(_ untold: UntoldWaiters, _ failure: StartFailure) {
+    self.untold = untold
+    self.failure = failure
+  }
+
+  /// Lives until the engine calls `destroy`, or, when the pool cannot be made, until ``detach()``.
+  func attach(to hooks: inout wp_process_pool_hooks) {
+    hooks.context = Unmanaged.passRetained(self).toOpaque()
+    hooks.called = { ProcessHookContext.at($0)?.untold.tellAll() }
+    hooks.start_failed = { ProcessHookContext.at($0)?.failure.note($1.pointee) }
+    hooks.destroy = { ProcessHookContext.at($0)?.detach() }
+  }
+
+  func detach() { Unmanaged.passUnretained(self).release() }
+
+  private static func at(_ context: UnsafeMutableRawPointer?) -> ProcessHookContext? {
+    context.map { Unmanaged<ProcessHookContext>.fromOpaque($0).takeUnretainedValue() }
   }
 }

@@ -42,6 +42,14 @@ class ProcessTask: FutureSource, @unchecked Sendable {
   }
 
   override var isRunning: Bool { pool.isRunning(ticket) }
+
+  override func spin(on word: UnsafeRawPointer, until mask: UInt32) { pool.spin(on: word, until: mask) }
+
+  override func sleep(on word: UnsafeRawPointer, until mask: UInt32, deadline: MonotonicInstant) {
+    pool.sleep(on: word, until: mask, deadline: deadline)
+  }
+
+  override func wakeSleepers() { pool.wakeSleepers() }
 }
 
 /// What a task is called in errors. Cheap to make: the text is built only when something fails.
@@ -73,7 +81,10 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
     if outcome.end == WP_TASK_DISCARDED {
       _ = future.completeCancelled()
     } else {
-      _ = future.complete(with: Result { try output(of: outcome, attachments) })
+      let result = Result { try output(of: outcome, attachments) }
+      // Callbacks may take a lock that a waiting thread holds.
+      _ = future.complete(with: result, leaving: outcome.on_waiting_thread ? pool.untold : nil)
+      if outcome.on_waiting_thread { pool.haveUntoldTold() }
     }
   }
 
@@ -102,21 +113,22 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
 
   private func read(_ outcome: wp_task_outcome, _ attachments: [SharedMemory]) throws -> Output {
     let bytes = UnsafeRawBufferPointer(start: outcome.bytes, count: outcome.bytes == nil ? 0 : outcome.length)
-    let context = "the result of \(label) from worker \(outcome.worker_pid)"
+    // A function, so that the text is built only when something fails.
+    func context() -> String { "the result of \(label) from worker \(outcome.worker_pid)" }
     switch outcome.reply_code {
     case ReplyCode.output:
       let refersToMemory = outcome.area != nil || !attachments.isEmpty
       let memory = refersToMemory ? ReplyMemory(outcome, attachments) : nil
-      return try explaining(context) { try WireDecoder.read(Output.self, from: bytes, memory: memory) }
+      return try explaining(context()) { try WireDecoder.read(Output.self, from: bytes, memory: memory) }
     case ReplyCode.error:
-      let error = try explaining(context) {
+      let error = try explaining(context()) {
         try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) }
       }
       let gaveUp = outcome.stop == WP_STOP_TIMED_OUT && error is CancellationError
       if gaveUp { throw WorkerPoolError.timedOut(label, outcome) }
       throw error
     case let code:
-      throw WorkerPoolError(code: .coding, message: "\(context) carries the unknown code \(code)")
+      throw WorkerPoolError(code: .coding, message: "\(context()) carries the unknown code \(code)")
     }
   }
 }

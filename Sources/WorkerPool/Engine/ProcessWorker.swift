@@ -53,13 +53,13 @@ enum ProcessWorker {
     switch code.kind {
     case .job:
       let type = try jobType(code.index)
-      try WorkerTask(bytes: bytes, memory: memory, name: "\(type)").run(type, isChunk: code.isChunk, &encoder)
+      try WorkerTask(bytes: bytes, memory: memory, name: .job(type)).run(type, isChunk: code.isChunk, &encoder)
     case .function:
       guard let entry = FunctionTable.entry(at: Int(code.index)) else {
         throw WorkerPoolError(
           code: .unsupported, message: "the worker has no function handle number \(code.index)")
       }
-      let task = WorkerTask(bytes: bytes, memory: memory, name: "function handle \(code.index)")
+      let task = WorkerTask(bytes: bytes, memory: memory, name: .function("handle \(code.index)"))
       try entry(task, code.isChunk, &encoder)
     }
   }

@@ -4,7 +4,7 @@ import Synchronization
 /// Blocking on an atomic word: the engine's futex, for words that live in Swift objects.
 extension Atomic where Value == UInt32 {
   /// An atomic is never moved while it exists, so its address is its identity for the kernel.
-  private borrowing func withAddress<R>(_ body: (UnsafeRawPointer) -> R) -> R {
+  borrowing func withAddress<R>(_ body: (UnsafeRawPointer) -> R) -> R {
     withUnsafePointer(to: self) { body(UnsafeRawPointer($0)) }
   }
 

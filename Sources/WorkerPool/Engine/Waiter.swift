@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Somebody to tell when a future is done, other than a blocked thread (those sleep on the state word itself).
 enum Waiter {
   case callback(@Sendable () -> Void)
@@ -69,5 +71,36 @@ struct WaiterList {
       node.isListed = false
       node.waiter.take()?.notify()
     }
+  }
+}
+
+/// Waiters of futures that were completed on a thread that must not run callbacks, for a thread that may.
+@usableFromInline
+final class UntoldWaiters: @unchecked Sendable {
+  // SAFETY: the nodes in `lists` belong to nobody else, since their futures are done; `Locked` guards the list of them.
+  private let lists = Locked<[UncheckedList]>([])
+  /// A hint: true as soon as the adding thread could know better.
+  private let hasAny = Atomic(false)
+
+  private struct UncheckedList: @unchecked Sendable {
+    // SAFETY: as above.
+    var waiters: WaiterList
+  }
+
+  var isEmpty: Bool { !hasAny.load(ordering: .relaxed) }
+
+  func add(_ waiters: WaiterList) {
+    lists.withLock { $0.append(UncheckedList(waiters: waiters)) }
+    hasAny.store(true, ordering: .relaxed)
+  }
+
+  /// Tells them all, in the order in which their futures were completed.
+  func tellAll() {
+    hasAny.store(false, ordering: .relaxed)
+    let lists = lists.withLock { lists in
+      defer { lists = [] }
+      return lists
+    }
+    for list in lists { list.waiters.notifyAll() }
   }
 }

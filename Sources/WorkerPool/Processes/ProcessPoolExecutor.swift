@@ -53,7 +53,7 @@ public final class ProcessPoolExecutor: JobExecutor {
   ///   - spinDuration: How long a worker without a task looks for one before it sleeps; nil for the engine's default,
   ///     zero for not at all.
   ///   - prefetch: How many tasks a worker may hold, from 1 (nothing waits behind a running task) to 16; nil for 2,
-  ///     which hides the time that a task takes to reach its worker.
+  ///     which hides the time that a task takes to reach its worker, and for more while tasks take microseconds only.
   ///   - configuration: What workers may do and use.
   /// - Throws: ``WorkerPoolError``: `.invalidArgument`, `.unsupported` when the start method cannot be had,
   ///   `.systemCall` with the call that failed, `.brokenPool` when workers die at start. Nothing is left behind then.

@@ -32,7 +32,7 @@ struct WorkerTask: ~Copyable {
   /// Finds what the bytes refer to.
   let memory: any WireMemory
   /// What the task is called in errors.
-  let name: String
+  let name: TaskLabel
 
   /// Reads the input, runs `body` on it and appends the output.
   func run<Input: WireCodable, Output: WireCodable>(

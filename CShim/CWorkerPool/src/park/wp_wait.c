@@ -1,6 +1,7 @@
 #include "wp_wait.h"
 
 #include "wp_topology.h"
+#include "wp_wait_spin.h"
 
 #include <limits.h>
 
@@ -68,31 +69,46 @@ static uint32_t spin(wp_atomic_u32 *word, uint32_t mask, uint64_t spin_ns) {
   return value;
 }
 
+static bool spins_long_now(void) { return vain_spins == VAIN_SPINS_PER_LONG_ONE; }
+
+uint64_t wp_wait_spin_begin(void) {
+  uint64_t limit = wp_get_wait_spin();
+  if (limit == 0 || !has_company()) return 0;
+  if (spin_budget_ns > limit) spin_budget_ns = limit;
+  return spins_long_now() ? LONG_SPIN_FACTOR * limit : spin_budget_ns;
+}
+
+void wp_wait_spin_end(bool paid) {
+  if (paid) {
+    spin_budget_ns = UINT64_MAX;
+    vain_spins = 0;
+    return;
+  }
+  if (spin_budget_ns > LEAST_SPIN_NS) spin_budget_ns /= 2;
+  vain_spins = spins_long_now() ? 0 : vain_spins + 1;
+}
+
+void wp_wait_slept(uint64_t slept_ns) {
+  // Twice the limit: the wake-up is part of the sleep.
+  if (slept_ns < 2 * wp_get_wait_spin()) spin_budget_ns = UINT64_MAX;
+}
+
 uint32_t wp_word_spin(const void *word, uint32_t mask, uint64_t spin_ns) {
   wp_atomic_u32 *atomic = as_atomic(word);
   uint32_t value = wp_atomic_load(atomic, wp_acquire);
-  if ((value & mask) != 0 || spin_ns == WP_SPIN_NEVER || !has_company()) return value;
-  if (spin_ns != 0) return spin(atomic, mask, spin_ns);
-  uint64_t limit = wp_get_wait_spin();
-  if (limit == 0) return value;
-  if (spin_budget_ns > limit) spin_budget_ns = limit;
-  bool long_one = vain_spins == VAIN_SPINS_PER_LONG_ONE;
-  value = spin(atomic, mask, long_one ? LONG_SPIN_FACTOR * limit : spin_budget_ns);
-  if ((value & mask) != 0) {
-    spin_budget_ns = limit;
-    vain_spins = 0;
-  } else {
-    if (spin_budget_ns > LEAST_SPIN_NS) spin_budget_ns /= 2;
-    vain_spins = long_one ? 0 : vain_spins + 1;
-  }
+  if ((value & mask) != 0 || spin_ns == WP_SPIN_NEVER) return value;
+  if (spin_ns != 0) return has_company() ? spin(atomic, mask, spin_ns) : value;
+  uint64_t allowed = wp_wait_spin_begin();
+  if (allowed == 0) return value;
+  value = spin(atomic, mask, allowed);
+  wp_wait_spin_end((value & mask) != 0);
   return value;
 }
 
 bool wp_word_wait(const void *word, uint32_t expected, uint64_t deadline_ns) {
   uint64_t start = wp_clock_now();
   bool in_time = wp_futex_wait(as_atomic(word), expected, deadline_ns, WP_FUTEX_PRIVATE);
-  // Twice the limit: the wake-up is part of the sleep.
-  if (wp_clock_now() - start < 2 * wp_get_wait_spin()) spin_budget_ns = UINT64_MAX;
+  wp_wait_slept(wp_clock_now() - start);
   return in_time;
 }
 

@@ -2,17 +2,20 @@
 #ifndef WP_EVENT_H
 #define WP_EVENT_H
 
+#include "wp_clock.h"
 #include "wp_process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
-/// Close-on-exec and non-blocking; -1 with `errno` set ("eventfd").
-static inline int wp_event_create(void) {
-  int descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+/// Close-on-exec; -1 with `errno` set ("eventfd"). `blocks` is for `wp_event_wait`; ringing never does.
+static inline int wp_event_create(bool blocks) {
+  int descriptor = eventfd(0, EFD_CLOEXEC | (blocks ? 0 : EFD_NONBLOCK));
   return descriptor < 0 ? -1 : wp_above_stdio(descriptor);
 }
 
@@ -29,6 +32,19 @@ static inline void wp_event_clear(int descriptor) {
   uint64_t count;
   ssize_t got = read(descriptor, &count, sizeof count);
   (void)got;
+}
+
+/// Waits until a bell that blocks rings or `deadline_ns` on CLOCK_MONOTONIC has passed (UINT64_MAX: for ever), and clears
+/// it. May return early.
+static inline void wp_event_wait(int descriptor, uint64_t deadline_ns) {
+  if (deadline_ns != UINT64_MAX) {
+    uint64_t now = wp_clock_now();
+    uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
+    struct timespec timeout = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
+    struct pollfd event = {descriptor, POLLIN, 0};
+    if (ppoll(&event, 1, &timeout, NULL) <= 0) return;
+  }
+  wp_event_clear(descriptor);
 }
 
 #endif

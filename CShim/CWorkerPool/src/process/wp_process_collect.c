@@ -84,6 +84,7 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
   record->outcome.limit = limit;
   record->outcome.worker_pid = worker->process;
   record->outcome.run_ns = ended > started ? ended - started : 0;
+  wp_dispatch_adapt(pool, record->outcome.run_ns);
   unsigned char *area = (unsigned char *)wp_channel_results(&worker->channel, &pool->geometry, sent->result_area);
   if (length <= WP_REPLY_INLINE) {
     memcpy(record->bytes, slot->bytes, (size_t)length);
@@ -288,14 +289,56 @@ static void let_go(wp_process_pool *pool, const wp_completion *record) {
   pthread_mutex_unlock(&pool->lock);
 }
 
-static void call_back(wp_process_pool *pool) {
+static void call_back(wp_process_pool *pool, bool driving) {
+  const wp_process_pool *outer = wp_calling_back;
+  wp_calling_back = pool;
   for (uint32_t i = 0; i < pool->batch_count; i++) {
     wp_completion *record = &pool->batch[i];
+    record->outcome.on_waiting_thread = driving;
     if (pool->hooks.completed != NULL) pool->hooks.completed(pool->hooks.context, record->token, &record->outcome);
     free(record->death);
     record->death = NULL;
     if (record->worker != WP_NO_WORKER) let_go(pool, record);
   }
+  wp_calling_back = outer;
+}
+
+/// Under the lock: fills the batch.
+static void gather(wp_process_pool *pool) {
+  gather_ended(pool);
+  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+    see_ready(pool, i);
+    if (pool->workers[i].state >= WP_WORKER_LIVE) gather_worker(pool, i);
+  }
+  gather_ended(pool);
+}
+
+bool wp_process_collect_results(wp_process_pool *pool) {
+  wp_wakes wakes;
+  wakes.count = 0;
+  pthread_mutex_lock(&pool->lock);
+  settle(pool);
+  gather(pool);
+  wp_dispatch_pending(pool, &wakes);
+  pool->busy = pool->live > pool->batch_count;
+  pthread_mutex_unlock(&pool->lock);
+  wp_wake_all(&wakes);
+  call_back(pool, true);
+  return wp_atomic_load(&pool->call_wanted, wp_relaxed) == 0;
+}
+
+void wp_process_settle(wp_process_pool *pool) {
+  if (pool->batch_count == 0) return;
+  wp_wakes wakes;
+  wakes.count = 0;
+  pthread_mutex_lock(&pool->lock);
+  settle(pool);
+  wp_dispatch_pending(pool, &wakes);
+  pool->busy = pool->live > 0;
+  if (pool->live == 0) wp_task_table_trim(&pool->tasks);
+  if (pool->live == 0 && (pool->closed || pool->phase != WP_POOL_RUNNING)) wp_pool_poke(pool);
+  pthread_mutex_unlock(&pool->lock);
+  wp_wake_all(&wakes);
 }
 
 bool wp_process_collect(wp_process_pool *pool) {
@@ -304,12 +347,7 @@ bool wp_process_collect(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   bool settled = pool->batch_count > 0;
   settle(pool);
-  gather_ended(pool);
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
-    see_ready(pool, i);
-    if (pool->workers[i].state >= WP_WORKER_LIVE) gather_worker(pool, i);
-  }
-  gather_ended(pool);
+  gather(pool);
   wp_timers_check(pool);
   wp_lifecycle_advance(pool, &wakes);
   wp_dispatch_pending(pool, &wakes);
@@ -319,7 +357,7 @@ bool wp_process_collect(wp_process_pool *pool) {
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
   if (tidy) wp_areas_tidy(pool);
-  call_back(pool);
+  call_back(pool, false);
   return settled || pool->batch_count > 0;
 }
 

@@ -20,10 +20,12 @@
 __thread const wp_process_pool *wp_calling_back;
 
 void wp_pool_poke(wp_process_pool *pool) {
-  if (pool->doorbell >= 0) wp_event_ring(pool->doorbell);
+  if (pool->doorbell < 0) return;
+  wp_atomic_store(&pool->attention, 1u, wp_release);
+  wp_event_ring(pool->doorbell);
 }
 
-static bool spin(const wp_process_pool *pool) {
+static bool spin(wp_process_pool *pool) {
   if (!pool->busy || pool->spin_ns == 0) return false;
   uint64_t end = wp_clock_now() + pool->spin_ns;
   do {
@@ -31,21 +33,46 @@ static bool spin(const wp_process_pool *pool) {
       wp_cpu_relax();
       if (wp_process_has_news(pool)) return true;
     }
+    if (wp_atomic_exchange(&pool->driver_waits, 0u, wp_relaxed) != 0) return false;
   } while (wp_clock_now() < end);
   return false;
 }
 
-/// How long the collector may sleep; NULL for ever.
-static const struct timespec *time_to_sleep(const wp_process_pool *pool, struct timespec *time) {
-  uint64_t deadline = wp_lifecycle_deadline(pool);
-  uint64_t timers = wp_timers_deadline(pool);
-  if (timers < deadline) deadline = timers;
+/// How long to sleep until `deadline`; NULL for ever.
+static const struct timespec *time_until(uint64_t deadline, struct timespec *time) {
   if (deadline == UINT64_MAX) return NULL;
   uint64_t now = wp_clock_now();
   uint64_t left = deadline <= now ? 0 : deadline - now;
   time->tv_sec = (time_t)(left / 1000000000u);
   time->tv_nsec = (long)(left % 1000000000u);
   return time;
+}
+
+/// When there is something to do that no descriptor tells of.
+static uint64_t next_deadline(const wp_process_pool *pool) {
+  uint64_t lifecycle = wp_lifecycle_deadline(pool);
+  uint64_t timers = wp_timers_deadline(pool);
+  return lifecycle < timers ? lifecycle : timers;
+}
+
+/// Sleeps in poll without the role, until there is something for this thread to do. Returns with the role.
+static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
+  wp_atomic_store(&pool->collector_sleeps, 1u, wp_seq_cst);  // Dekker: see look_by in wp_process_timers.c
+  uint64_t deadline = next_deadline(pool);
+  wp_role_give_up(pool);
+  for (;;) {
+    struct timespec time;
+    int ready = ppoll(events, 3, time_until(deadline, &time), NULL);
+    if (ready == 0) break;  // something is due
+    if (ready < 0) continue;
+    if (events[0].revents != 0) wp_event_clear(pool->doorbell);
+    if (wp_atomic_exchange(&pool->attention, 0u, wp_acquire) != 0) break;
+    if (events[1].revents != 0 || events[2].revents != 0) break;
+    // A worker rang: for us, unless a driver has taken over.
+    if (wp_atomic_load(&pool->head->host_sleeping, wp_seq_cst) == WP_COLLECTOR_SLEEPS) break;
+  }
+  wp_role_take_back(pool);
+  wp_atomic_store(&pool->collector_sleeps, 0u, wp_relaxed);
 }
 
 /// Looks at the descriptors, waiting for them when there is nothing else to do.
@@ -58,19 +85,24 @@ static void look(wp_process_pool *pool, bool may_sleep) {
     events[i].events = POLLIN;
     events[i].revents = 0;
   }
-  struct timespec time = {0, 0};
-  const struct timespec *timeout = &time;
+  bool sleeps = false;
   if (may_sleep) {
     // Prepare, recheck, commit. Dekker with a worker's store of DONE and its load of `host_sleeping`, all seq_cst.
-    wp_atomic_store(&pool->head->host_sleeping, 1u, wp_seq_cst);
-    if (!wp_process_has_news(pool)) timeout = time_to_sleep(pool, &time);
+    wp_atomic_store(&pool->head->host_sleeping, (uint32_t)WP_COLLECTOR_SLEEPS, wp_seq_cst);
+    sleeps = !wp_process_has_news(pool);
   }
-  int ready = ppoll(events, 3, timeout, NULL);
-  if (may_sleep) wp_atomic_store(&pool->head->host_sleeping, 0u, wp_relaxed);
-  if (ready <= 0) return;
-  if (events[0].revents != 0) wp_event_clear(pool->doorbell);
+  if (sleeps) sleep_until_wanted(pool, events);
+  else if (poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->doorbell);
+  if (may_sleep) wp_atomic_store(&pool->head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_relaxed);
   if (events[1].revents != 0 || events[2].revents != 0) wp_template_listen(pool);
   if (events[2].revents != 0) wp_template_lost(pool);  // a no-op when the end of the stream told already
+}
+
+/// Runs what drivers left to this thread.
+static void call_if_wanted(wp_process_pool *pool) {
+  if (wp_atomic_load(&pool->call_wanted, wp_relaxed) == 0) return;
+  wp_atomic_store(&pool->call_wanted, 0u, wp_relaxed);  // before the call, which sees what was left by then
+  if (pool->hooks.called != NULL) pool->hooks.called(pool->hooks.context);
 }
 
 static bool nothing_live(wp_process_pool *pool) {
@@ -109,19 +141,22 @@ static bool follow_phase(wp_process_pool *pool) {
 void wp_pool_tear_down(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   wp_pool_head *head = pool->head;
-  int doorbell = pool->doorbell;
+  int bells[2] = {pool->doorbell, pool->driver_bell};
   bool lent = wp_areas_keep_lent(pool);
   pool->lent_memory = lent ? head : NULL;
   pool->head = NULL;
-  pool->doorbell = -1;
+  pool->doorbell = pool->driver_bell = -1;
   pthread_mutex_unlock(&pool->lock);
   if (!lent) wp_memory_unmap(head, (size_t)pool->geometry.total);
-  if (doorbell >= 0) close(doorbell);
+  for (int i = 0; i < 2; i++) {
+    if (bells[i] >= 0) close(bells[i]);
+  }
   if (pool->memory >= 0) close(pool->memory);
   pool->memory = -1;
 }
 
 static void finish(wp_process_pool *pool) {
+  call_if_wanted(pool);
   wp_pool_tear_down(pool);
   pthread_mutex_lock(&pool->lock);
   while (pool->phase == WP_POOL_BROKEN && !pool->closed) pthread_cond_wait(&pool->changed, &pool->lock);
@@ -142,6 +177,7 @@ void *wp_collector_main(void *argument) {
   uint32_t rounds = 0;
   for (;;) {
     bool progress = wp_process_collect(pool);
+    call_if_wanted(pool);
     if (follow_phase(pool)) break;
     if (progress && ++rounds % WP_ROUNDS_BETWEEN_POLLS != 0) continue;
     look(pool, !progress && !spin(pool));

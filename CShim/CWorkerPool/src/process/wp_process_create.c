@@ -18,8 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WP_DEFAULT_PREFETCH 2u
-
 // MARK: Settings
 
 static wp_status check(const wp_process_pool_config *config, wp_error *error) {
@@ -106,8 +104,9 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   const char *call = NULL;
   pool->memory = wp_memory_file_create("worker-pool", pool->geometry.total, &call);
   if (pool->memory < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
-  pool->doorbell = wp_event_create();
-  if (pool->doorbell < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "eventfd", NULL);
+  pool->doorbell = wp_event_create(false);
+  pool->driver_bell = wp_event_create(true);
+  if (pool->doorbell < 0 || pool->driver_bell < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "eventfd", NULL);
   void *memory = wp_memory_map(pool->memory, 0, (size_t)pool->geometry.total, true);
   if (memory == NULL) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
   pool->head = (wp_pool_head *)memory;
@@ -196,12 +195,16 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
 static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t count, wp_start_method method) {
   wp_process_pool *pool = (wp_process_pool *)calloc(1, sizeof *pool);
   if (pool == NULL) return NULL;
-  uint32_t prefetch = config->prefetch == 0 ? WP_DEFAULT_PREFETCH : config->prefetch;
   size_t max_payload = config->max_payload == 0 ? WP_PROCESS_DEFAULT_MAX_PAYLOAD : config->max_payload;
+  uint32_t prefetch = config->prefetch;
+  // Address space is reserved for each task that a worker may hold.
+  if (prefetch == 0) prefetch = max_payload <= WP_PROCESS_DEFAULT_MAX_PAYLOAD ? WP_PROCESS_MAX_PREFETCH : WP_LEAST_AHEAD;
   pool->geometry = wp_geometry_of(count, prefetch, max_payload);
   wp_process_output output[WP_STREAM_COUNT];
   wp_process_output_resolve(config, output);
   wp_geometry_extend(&pool->geometry, output, config->initializer == NULL ? 0 : config->initializer->length);
+  pool->ahead_follows_tasks = config->prefetch == 0;
+  pool->ahead = config->prefetch == 0 ? WP_LEAST_AHEAD : prefetch;
   pool->method = method;
   pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;
   if (config->spin_ns == WP_SPIN_NEVER) pool->spin_ns = 0;
@@ -210,8 +213,13 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->hooks = config->hooks;
   pool->fork_generation = wp_fork_generation();
   pool->references = 1;
-  pool->memory = pool->doorbell = pool->control = pool->template_pidfd = -1;
-  pthread_mutex_init(&pool->lock, NULL);
+  wp_atomic_init(&pool->role, WP_ROLE_HELD);  // ours until the collector runs, then its own
+  pool->memory = pool->doorbell = pool->driver_bell = pool->control = pool->template_pidfd = -1;
+  pthread_mutexattr_t attributes;
+  pthread_mutexattr_init(&attributes);
+  pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);  // held for a microsecond at most: spin first
+  pthread_mutex_init(&pool->lock, &attributes);
+  pthread_mutexattr_destroy(&attributes);
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -38,15 +38,30 @@ void wp_dispatch_place(wp_process_pool *pool, uint32_t index) {
   WP_ASSERT(bucket <= pool->geometry.prefetch);
   wp_worker_list *list = &pool->buckets[bucket];
   worker->bucket = bucket;
-  worker->bucket_next = WP_NO_WORKER;
-  worker->bucket_previous = list->last;
-  if (list->last == WP_NO_WORKER) list->first = index;
-  else pool->workers[list->last].bucket_next = index;
-  list->last = index;
+  // Who became idle last is the next to work: it may still spin, and its caches are warm.
+  bool front = bucket == 0;
+  uint32_t before = front ? WP_NO_WORKER : list->last;
+  uint32_t after = front ? list->first : WP_NO_WORKER;
+  worker->bucket_previous = before;
+  worker->bucket_next = after;
+  if (before == WP_NO_WORKER) list->first = index;
+  else pool->workers[before].bucket_next = index;
+  if (after == WP_NO_WORKER) list->last = index;
+  else pool->workers[after].bucket_previous = index;
+}
+
+void wp_dispatch_adapt(wp_process_pool *pool, uint64_t run_ns) {
+  if (!pool->ahead_follows_tasks) return;
+  uint64_t run = run_ns < 1000000u ? run_ns : 1000000u;  // a worker's word: it can claim anything
+  pool->mean_run_ns = (7 * pool->mean_run_ns + run) / 8;
+  uint64_t ahead = WP_AHEAD_NS / (pool->mean_run_ns + 1);
+  if (ahead < WP_LEAST_AHEAD) ahead = WP_LEAST_AHEAD;
+  if (ahead > pool->geometry.prefetch) ahead = pool->geometry.prefetch;
+  pool->ahead = (uint32_t)ahead;
 }
 
 uint32_t wp_dispatch_pick(const wp_process_pool *pool) {
-  for (uint32_t load = 0; load < pool->geometry.prefetch; load++) {
+  for (uint32_t load = 0; load < pool->ahead; load++) {
     if (pool->buckets[load].first != WP_NO_WORKER) return pool->buckets[load].first;
   }
   return WP_NO_WORKER;

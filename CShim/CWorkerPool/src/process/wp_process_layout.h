@@ -62,11 +62,20 @@ typedef struct wp_pool_head {
   uint64_t initializer_length;
   uint32_t initializer_function;
   bool initializes;
-  /// 1 while the collector is about to sleep or sleeps: whoever ends a task must then ring.
+  /// Who is about to sleep or sleeps, and so has to be woken by whoever ends a task: a `wp_host_sleeper`.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 host_sleeping;
   /// Names interned so far. Entries below it never change. Edge "name": release here, acquire by the reader.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 name_count;
 } wp_pool_head;
+
+typedef enum wp_host_sleeper {
+  WP_NOBODY_SLEEPS = 0,
+  /// The collector's thread, in poll: ring the doorbell.
+  WP_COLLECTOR_SLEEPS,
+  /// A thread that waits for a task and collects meanwhile, in read: ring the driver's bell. (Not a futex: between its
+  /// check of the word and its sleep the word would have to change, and workers cannot write here.)
+  WP_DRIVER_SLEEPS,
+} wp_host_sleeper;
 
 /// Where a name's bytes stand, from the start of the name bytes. A NUL follows each name.
 typedef struct wp_name_entry {

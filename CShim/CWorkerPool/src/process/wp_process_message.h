@@ -1,6 +1,6 @@
 // What host and template say to each other over the control socket, and how a failed call travels between processes.
 //
-//     host ──▶ template   START (memory file, doorbell)   SPAWN   QUIT
+//     host ──▶ template   START (memory file, bells)      SPAWN   QUIT
 //     template ──▶ host   HELLO | FAILED                  SPAWNED (pidfd, socket) | SPAWN_FAILED   EXITED
 //
 // For each worker the host asks for the next one only after EXITED or SPAWN_FAILED of the last, so at most two reports

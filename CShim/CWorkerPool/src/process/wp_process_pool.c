@@ -279,6 +279,7 @@ size_t wp_process_pool_discard_pending(wp_process_pool *pool) {
     pool->discarded += count;
     retire(pool, count);
   }
+  if (pool->head != NULL) wp_driver_wake(pool);  // it may wait for one of these
   pthread_mutex_unlock(&pool->lock);
   wp_pool_drop(pool);
   return total;

@@ -6,7 +6,7 @@
 //                lifecycle ◀── control socket ◀── template ◀── SIGCHLD
 //
 // One mutex covers tasks and dispatch. It is never held across a callback, a wait or a process start. One thread at a
-// time has the *collector role* (today: the pool's own thread): only it completes tasks, talks to the template, and
+// time has the *collector role*, its own thread or one that waits (wp_process_drive.c): only it completes tasks and
 // writes the fields marked "collector", which it may therefore read without the lock; others read them under it.
 //
 // What must hold, whatever workers do:
@@ -35,6 +35,10 @@ extern "C" {
 #define WP_BATCH 32
 /// Arguments over this size are copied without the lock.
 #define WP_COPY_UNLOCKED ((size_t)32 << 10)
+/// Tasks that a worker holds, the running one included, when nobody has said how many: enough to last for the time that
+/// it may take until the collector sends more, and at least the next one.
+#define WP_LEAST_AHEAD 2u
+#define WP_AHEAD_NS 20000u
 #define WP_START_ATTEMPTS 3
 #define WP_HELLO_TIMEOUT_NS ((uint64_t)60 * 1000000000u)
 
@@ -141,11 +145,14 @@ typedef enum wp_pool_phase {
   WP_POOL_OVER,
 } wp_pool_phase;
 
+typedef enum wp_role { WP_ROLE_FREE = 0, WP_ROLE_HELD, WP_ROLE_WANTED } wp_role;
+
 struct wp_process_pool {
   // Constant after init.
   wp_geometry geometry;
   wp_start_method method;
   uint64_t spin_ns;
+  bool ahead_follows_tasks;
   wp_process_handler handler;
   void *handler_context;
   wp_process_pool_hooks hooks;
@@ -158,6 +165,7 @@ struct wp_process_pool {
   wp_worker_list buckets[WP_PROCESS_MAX_PREFETCH + 1];  // live workers by how many slots they occupy
   size_t live;  // and arguments that are being copied
   size_t loans;
+  uint32_t ahead;  // how many tasks a worker may hold now
   bool closed;
   bool finished;  // the collector has let go: no process, descriptor or mapping is left
   uint32_t references;
@@ -171,10 +179,19 @@ struct wp_process_pool {
   wp_pool_head *head;  // the whole file; NULL once unmapped
   wp_pool_head *lent_memory;  // the same when its processes are gone and loans are left
   int memory;
-  int doorbell;
+  int doorbell;     // wakes the collector's thread
+  int driver_bell;  // wakes a thread that collects while it waits for a task
   wp_host_worker *workers;
   uint32_t *cell_uses;  // of all workers
   pid_t template_process;  // 0 when there is none
+
+  /// Who collects: a `wp_role` (wp_process_drive.c). "Collector" above and below is whoever holds it; what only the
+  /// collector's thread may do says so.
+  wp_atomic_u32 role;
+  wp_atomic_u32 driver_waits;  // any; a collector that spins shall let go
+  wp_atomic_u32 attention;     // any sets, the collector's thread clears; the doorbell is for that thread
+  wp_atomic_u32 collector_sleeps;  // the collector's thread; whether it has settled when to look again
+  wp_atomic_u32 call_wanted;   // any sets, the collector's thread clears
 
   // Collector only.
   int control;
@@ -185,6 +202,7 @@ struct wp_process_pool {
   wp_completion *batch;  // WP_BATCH of them
   uint32_t batch_count;
   bool busy;  // some task is pending or with a worker
+  uint64_t mean_run_ns;  // of late
 
   // Written under the lock; the collector reads it without before it sleeps. Nobody has to look at the timers earlier.
   wp_atomic_u64 look_ns;
@@ -214,6 +232,8 @@ static inline wp_sent *wp_sent_at(const wp_process_pool *pool, wp_host_worker *w
 /// Puts the worker where its load and state say it belongs.
 void wp_dispatch_place(wp_process_pool *pool, uint32_t worker);
 void wp_dispatch_forget(wp_process_pool *pool, uint32_t worker);
+/// After a task that took `run_ns`: how far ahead tasks are sent from now on.
+void wp_dispatch_adapt(wp_process_pool *pool, uint64_t run_ns);
 /// The least loaded worker that may hold one more task, or WP_NO_WORKER.
 uint32_t wp_dispatch_pick(const wp_process_pool *pool);
 /// Puts a task into the worker's next slot and publishes it. The argument is in `payload->area` already, or is copied
@@ -252,6 +272,11 @@ bool wp_payload_arrives(const wp_process_pool *pool, uint32_t worker, uint32_t g
 
 /// One round: completes what ended, sends what waits. False when there was nothing to do.
 bool wp_process_collect(wp_process_pool *pool);
+/// The part of a round that a driver may do: what waits or concerns processes is left out. False when it is time to leave the
+/// rest to the collector's thread.
+bool wp_process_collect_results(wp_process_pool *pool);
+/// Settles the last batch.
+void wp_process_settle(wp_process_pool *pool);
 /// Whether a round would find a result, without the lock. Part of the collector's prepare-recheck-sleep.
 bool wp_process_has_news(const wp_process_pool *pool);
 /// Under the lock: ends a task that has no reply.
@@ -297,12 +322,20 @@ bool wp_workers_absent(const wp_process_pool *pool);
 
 /// The collector's thread.
 void *wp_collector_main(void *pool);
-/// Under the lock: makes a sleeping collector look.
+/// Makes the collector's thread take the role and look. Under the lock, or with the role.
 void wp_pool_poke(wp_process_pool *pool);
 /// Frees memory and descriptors of a pool without processes.
 void wp_pool_tear_down(wp_process_pool *pool);
 /// The pool whose callbacks the calling thread may be in, or NULL.
 extern __thread const wp_process_pool *wp_calling_back;
+
+// MARK: wp_process_drive.c
+
+/// For the collector's thread.
+void wp_role_give_up(wp_process_pool *pool);
+void wp_role_take_back(wp_process_pool *pool);
+/// Wakes a driver that sleeps. The pool's memory must be there.
+void wp_driver_wake(wp_process_pool *pool);
 
 // MARK: wp_process_pool.c
 

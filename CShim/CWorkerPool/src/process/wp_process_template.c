@@ -214,18 +214,19 @@ static WP_NORETURN void give_up(int control, wp_call call) {
   _exit(WP_EXIT_NOT_SET_UP);
 }
 
-/// Receives START: the memory, the doorbell, and which process is the host.
+/// Receives START: the memory, the bells, and which process is the host.
 static pid_t receive_start(wp_template *self) {
   wp_message message;
-  int descriptors[2];
-  ssize_t length = wp_socket_receive(self->control, &message, sizeof message, descriptors, 2, true);
+  int descriptors[3];
+  ssize_t length = wp_socket_receive(self->control, &message, sizeof message, descriptors, 3, true);
   if (length == 0) _exit(0);  // the host gave up, or is gone
   if (length != (ssize_t)sizeof message || message.kind != WP_MESSAGE_START || descriptors[0] < 0 ||
-      descriptors[1] < 0) {
+      descriptors[1] < 0 || descriptors[2] < 0) {
     give_up(self->control, WP_CALL_RECVMSG);
   }
   self->memory = descriptors[0];
   self->doorbell = descriptors[1];
+  self->driver_bell = descriptors[2];
   return message.process;
 }
 

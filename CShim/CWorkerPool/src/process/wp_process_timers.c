@@ -29,11 +29,11 @@ static uint64_t add(uint64_t time, uint64_t length) { return time > UINT64_MAX -
 static uint64_t larger(uint64_t first, uint64_t second) { return first > second ? first : second; }
 static uint64_t smaller(uint64_t first, uint64_t second) { return first < second ? first : second; }
 
-/// Dekker with the collector's store to `host_sleeping` and its load in `wp_timers_deadline`, all seq_cst.
+/// Dekker with the collector thread's store to `collector_sleeps` and its load in `wp_timers_deadline`, all seq_cst.
 static void look_by(wp_process_pool *pool, uint64_t time) {
   if (time >= wp_atomic_load(&pool->look_ns, wp_relaxed)) return;
   wp_atomic_store(&pool->look_ns, time, wp_seq_cst);
-  if (wp_atomic_load(&pool->head->host_sleeping, wp_seq_cst) != 0) wp_pool_poke(pool);
+  if (wp_atomic_load(&pool->collector_sleeps, wp_seq_cst) != 0) wp_pool_poke(pool);
 }
 
 uint64_t wp_timers_deadline(const wp_process_pool *pool) { return wp_atomic_load(&pool->look_ns, wp_seq_cst); }

@@ -52,6 +52,7 @@ typedef struct wp_process_worker {
   /// The initializer's argument.
   void *initializer;
   int share;
+  int driver_bell;
   /// Position of the next task.
   uint32_t next;
 } wp_process_worker;
@@ -165,12 +166,19 @@ static uint32_t await_signal(wp_process_worker *worker) {
   return seen;
 }
 
-/// Hands a slot back, and rings if the collector sleeps. Dekker with its store to `host_sleeping` and its scan.
+/// Wakes whoever collects and sleeps, after a store that tells him something. Dekker with his store to `host_sleeping`
+/// and his scan.
+static void wake_host(wp_process_worker *worker) {
+  uint32_t sleeper = wp_atomic_load(&worker->pool->host_sleeping, wp_seq_cst);
+  if (sleeper == WP_NOBODY_SLEEPS) return;
+  int bell = sleeper == WP_DRIVER_SLEEPS ? worker->driver_bell : worker->doorbell;
+  // The handler may have closed our descriptor; a worker that cannot be heard must go.
+  if (!wp_event_ring(bell)) _exit(WP_EXIT_BAD_CHANNEL);
+}
+
 static void hand_back(wp_process_worker *worker, wp_reply_slot *slot, uint32_t state) {
   wp_atomic_store(&slot->state, wp_slot_word(worker->next, state), wp_seq_cst);  // edge "reply"
-  if (wp_atomic_load(&worker->pool->host_sleeping, wp_seq_cst) == 0) return;
-  // The handler may have closed our descriptor; a worker that cannot be heard must go.
-  if (!wp_event_ring(worker->doorbell)) _exit(WP_EXIT_BAD_CHANNEL);
+  wake_host(worker);
 }
 
 /// When the task has to be over that has just begun.
@@ -313,14 +321,15 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   worker.handler = parent->handler;
   worker.context = parent->context;
   worker.doorbell = parent->doorbell;
+  worker.driver_bell = parent->driver_bell;
   worker.share = share;
   worker.next = 0;
   map_channel(&worker, parent, index);
   worker.spin_ns = worker.pool->spin_ns;
   wp_call failed = wp_capture_attach(&parent->capture);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
-  int keep[2] = {worker.doorbell, worker.share};
-  wp_close_all_except(keep, 2);
+  int keep[3] = {worker.doorbell, worker.driver_bell, worker.share};
+  wp_close_all_except(keep, 3);
   char suffix[WP_NAME_BYTES];
   char name[WP_NAME_BYTES];
   wp_name_number(suffix, index);
@@ -337,6 +346,6 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   current_channel = head;
   initialize(&worker);
   wp_atomic_store(&worker.status->ready, head->generation, wp_seq_cst);
-  if (wp_atomic_load(&worker.pool->host_sleeping, wp_seq_cst) != 0) wp_event_ring(worker.doorbell);
+  wake_host(&worker);
   run_loop(&worker);
 }
