@@ -16,18 +16,23 @@ let package = Package(
     .executable(name: "futures", targets: ["FuturesExample"]),
     .executable(name: "async-bridge", targets: ["AsyncBridgeExample"]),
   ],
+  traits: [
+    .trait(name: "Sandbox", description: "Sandboxes for worker processes; needs libseccomp (Debian: libseccomp-dev).")
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
   ],
   targets: [
     .systemLibrary(name: "CNuma", path: "CShim/CNuma", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
+    .systemLibrary(
+      name: "CSeccomp", path: "CShim/CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
     .target(
       name: "CWorkerPool",
-      dependencies: ["CNuma"],
+      dependencies: ["CNuma", .target(name: "CSeccomp", condition: .when(traits: ["Sandbox"]))],
       path: "CShim/CWorkerPool",
       publicHeadersPath: "include",
-      cSettings: [.define("_GNU_SOURCE")],
-      linkerSettings: [.linkedLibrary("numa")]),
+      cSettings: [.define("_GNU_SOURCE"), .define("WP_SANDBOX", .when(traits: ["Sandbox"]))],
+      linkerSettings: [.linkedLibrary("numa"), .linkedLibrary("seccomp", .when(traits: ["Sandbox"]))]),
     .target(name: "WorkerPool", dependencies: ["CWorkerPool"]),
     .target(name: "WorkerPoolFoundation", dependencies: ["WorkerPool"]),
     .testTarget(name: "WireTests", dependencies: ["WorkerPool", "WorkerPoolFoundation"]),
@@ -74,7 +79,7 @@ let package = Package(
     // A C program that links the engine alone; its one thread can be forked, as a test runner's cannot.
     .executableTarget(
       name: "process-engine-check", dependencies: ["CWorkerPool"], path: "Tests/ProcessEngineCheck",
-      cSettings: [.define("_GNU_SOURCE")]),
+      cSettings: [.define("_GNU_SOURCE"), .define("WP_SANDBOX", .when(traits: ["Sandbox"]))]),
     .testTarget(name: "ProcessEngineTests", dependencies: ["CWorkerPool", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],

@@ -216,6 +216,9 @@ static const struct {
     {"many-pools", many_pools},
     {"sigchld-ignored", sigchld_ignored},
     {"pinned", pinned},
+    {"sandbox-refuses", sandbox_refuses},
+    {"sandbox-allows", sandbox_allows},
+    {"sandbox-not-granted", sandbox_not_granted},
     {"stress", stress},
 };
 

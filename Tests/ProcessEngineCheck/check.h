@@ -34,6 +34,9 @@ enum {
   DO_CLOSE_ALL,       // closes every descriptor, then returns
   DO_SIGNALS,         // -> uint64_t mask of ignored signals, int32_t 1 if stdin is empty
   DO_SPIN,            // uint64_t n -> busy for n ns, returns n
+  DO_SYSTEM_CALL,          // uint64_t number, arguments[6] (all ones: the address of these) -> int64_t, as the kernel
+  DO_SYSTEM_CALL_BLOCKED,  // the same with SIGSYS blocked
+  DO_RAISE_SIGSYS,
 };
 
 // ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
@@ -135,5 +138,6 @@ scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, 
 scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive, stress;
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
 scenario bad_arguments, sigchld_ignored;
+scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 
 #endif

@@ -43,6 +43,7 @@ static void gather_ended(wp_process_pool *pool) {
     record->outcome.reason = loss->reason;
     record->outcome.worker_pid = loss->process;
     record->outcome.wait_status = loss->wait_status;
+    record->outcome.forbidden_call = loss->forbidden_call;
     record->outcome.run_ns = loss->run_ns;
     wp_task_unlink(&pool->tasks, &pool->tasks.ended, index);
     wp_task_remove(&pool->tasks, index);
@@ -108,6 +109,7 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
     if (begun) {
       loss.process = worker->process;
       loss.wait_status = worker->wait_status;
+      loss.forbidden_call = worker->forbidden_call;
       loss.run_ns = now > started ? now - started : 0;
     }
     wp_process_lose(pool, sent->task, &loss);

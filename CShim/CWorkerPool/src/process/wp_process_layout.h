@@ -48,6 +48,8 @@ typedef struct wp_pool_head {
   uint32_t prefetch;
   uint64_t max_payload;
   uint64_t spin_ns;
+  /// A `wp_sandbox_level`.
+  uint32_t sandbox;
   char prefix[WP_PROCESS_PREFIX_BYTES];
   /// 1 while the collector is about to sleep or sleeps: whoever ends a task must then ring.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 host_sleeping;
@@ -96,6 +98,8 @@ typedef struct wp_channel_status {
   /// The call that kept it from doing so (a `wp_call`), and `errno`.
   wp_atomic_u32 failed_call;
   wp_atomic_u32 failed_errno;
+  /// Number plus one of the system call that its sandbox forbade.
+  wp_atomic_u32 forbidden_call;
 } wp_channel_status;
 
 /// A slot's state and, once done, its task's result.

@@ -10,6 +10,12 @@ const char *wp_call_name(uint32_t call) {
   case WP_CALL_CALLOC: return "calloc";
   case WP_CALL_SCHED_SETAFFINITY: return "sched_setaffinity";
   case WP_CALL_HANDLER: return "wp_process_reexec_handler";
+  case WP_CALL_SECCOMP_INIT: return "seccomp_init";
+  case WP_CALL_SECCOMP_RULE_ADD: return "seccomp_rule_add";
+  case WP_CALL_SECCOMP_EXPORT_BPF: return "seccomp_export_bpf";
+  case WP_CALL_SECCOMP: return "seccomp";
+  case WP_CALL_PRCTL: return "prctl";
+  case WP_CALL_SIGACTION: return "sigaction";
   default: return "?";
   }
 }

@@ -26,6 +26,12 @@ typedef enum wp_call {
   WP_CALL_SCHED_SETAFFINITY,
   /// `wp_process_reexec_handler` is missing or returned nothing.
   WP_CALL_HANDLER,
+  WP_CALL_SECCOMP_INIT,
+  WP_CALL_SECCOMP_RULE_ADD,
+  WP_CALL_SECCOMP_EXPORT_BPF,
+  WP_CALL_SECCOMP,
+  WP_CALL_PRCTL,
+  WP_CALL_SIGACTION,
 } wp_call;
 
 /// The name of a call, "?" for a number that is none.

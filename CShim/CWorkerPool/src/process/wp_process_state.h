@@ -61,6 +61,7 @@ typedef struct wp_host_worker {
   int pidfd;                 // collector; -1 when there is none
   int wait_status;           // collector
   const char *loss;          // collector; why it ended, when no wait status tells
+  uint32_t forbidden_call;   // collector; as in wp_task_outcome
   bool condemned;            // collector; killed for what it wrote
   uint32_t start_failures;   // collector; in a row
   uint64_t retry_at;         // collector; no earlier start
@@ -114,6 +115,7 @@ struct wp_process_pool {
   wp_geometry geometry;
   wp_start_method method;
   uint64_t spin_ns;
+  wp_sandbox_level sandbox;
   wp_process_handler handler;
   void *handler_context;
   wp_process_pool_hooks hooks;

@@ -3,6 +3,7 @@
 #define WP_PROCESS_TEMPLATE_H
 
 #include "wp_process_layout.h"
+#include "wp_process_sandbox.h"
 
 #include <sys/types.h>
 
@@ -24,6 +25,7 @@ typedef struct wp_template {
   void *context;
   /// Copied out of the pool's head: mappings of shared memory are not inherited.
   wp_geometry geometry;
+  wp_sandbox sandbox;
   struct wp_child *children;
   /// Some child has a report that the socket had no room for.
   bool unsent;
