@@ -89,6 +89,7 @@ static const call allowed[] = {
     CALL(getpid, 0), CALL(gettid, 0), CALL(sched_yield, 0), CALL(brk, 0), CALL(write, 2, ARGUMENT, 0),
     CALL(read, 0, ARGUMENT, 1), CALL(prlimit64, 0, RLIMIT_CPU, 0, 0), CALL(getrandom, 0, 0, 0),
     CALL(clock_gettime, CLOCK_MONOTONIC, 0), CALL(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS),
+    CALL(prlimit64, 0, RLIMIT_DATA, 0, 0), CALL(timer_delete, 1),
     CALL(rt_sigaction, SIGUSR1, 0, 0, 8), CALL(rt_sigaction, 64, 0, 0, 8),
 };
 
@@ -228,7 +229,7 @@ void sandbox_not_granted(wp_start_method method) {
     wp_status status = wp_process_pool_create(&config, &lab.pool, &error);
     CHECK(status == WP_SYSTEM_CALL_FAILED && strcmp(error.call, "seccomp") == 0 &&
               error.system_errno == cases[i].expected,
-          "create with seccomp answering %u: %s, errno %d", cases[i].answer, wp_status_name(status), error.system_errno);
+          "seccomp answers %u: %s, errno %d", cases[i].answer, wp_status_name(status), error.system_errno);
     check_leftovers(before, "after a sandbox that was not granted");
   }
 }

@@ -7,7 +7,7 @@ import WorkerPoolFoundation
 /// how a fork early in `main` comes about, and those that need no fork in the test's own process as well.
 package enum Scenario: String, CaseIterable, Sendable {
   case jobs, maps, errors, deaths, refusals, cancel, cancelPending, killFromOutside, lateResult, dropped, tooLarge
-  case functions, leftovers
+  case functions, leftovers, sandbox
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -24,6 +24,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .tooLarge: try runTooLarge(method)
     case .functions: try runFunctions(method)
     case .leftovers: try runLeftovers(method)
+    case .sandbox: try runSandbox(method)
     }
   }
 
@@ -100,7 +101,7 @@ private func runDeaths(_ method: ProcessPoolExecutor.StartMethod) throws {
 }
 
 extension Die.Way {
-  fileprivate func canEnd(with reason: WorkerExit.Reason) -> Bool {
+  func canEnd(with reason: WorkerExit.Reason) -> Bool {
     switch self {
     // What Swift's traps raise depends on the processor.
     case .overflow, .fatalError, .outOfBounds: reason == .signal(SIGILL) || reason == .signal(SIGTRAP)

@@ -180,6 +180,7 @@ extension wp_process_pool_config {
     prefetch = UInt32(try checked(settings.prefetch, "prefetch", in: 1...Int(WP_PROCESS_MAX_PREFETCH)) ?? 0)
     spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
     affinity = settings.affinity.engineValue
+    sandbox = settings.configuration.sandbox?.engineValue ?? WP_SANDBOX_NONE
   }
 }
 

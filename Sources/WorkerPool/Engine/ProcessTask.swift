@@ -74,6 +74,8 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
     switch outcome.end {
     case WP_TASK_REPLIED:
       return try read(outcome)
+    case WP_TASK_WORKER_DIED where outcome.forbidden_call != 0:
+      throw WorkerPoolError(forbiddenCallBy: label, outcome)
     case WP_TASK_WORKER_DIED:
       let exit = WorkerExit(processIdentifier: outcome.worker_pid, waitStatus: outcome.wait_status)
       throw WorkerPoolError(code: .workerDied, message: exit.message(whileRunning: "\(label)"), workerExit: exit)

@@ -15,9 +15,10 @@ public struct WorkerPoolError: Error, Sendable {
   public var code: Code
   /// One sentence that names the value and the rule.
   public var message: String
-  /// How the worker ended, for ``Code/workerDied``.
+  /// How the worker ended, for ``Code/workerDied`` and ``Code/forbiddenCall``.
   public var workerExit: WorkerExit?
-  /// The failed system call and its `errno`, for ``Code/systemCall``.
+  /// The failed system call and its `errno`, for ``Code/systemCall``; the forbidden one, with an `errno` of 0, for
+  /// ``Code/forbiddenCall``, nil when the worker did not leave its number behind.
   public var systemCall: SystemCall?
 
   public init(code: Code, message: String, workerExit: WorkerExit? = nil, systemCall: SystemCall? = nil) {
@@ -57,12 +58,16 @@ public struct WorkerPoolError: Error, Sendable {
     public static let wouldDeadlock = Code(.wouldDeadlock)
     /// The last reference to a ``Promise`` went away before it was completed.
     public static let promiseDropped = Code(.promiseDropped)
+    /// The task made a system call that the pool's ``ProcessPoolExecutor/Sandbox`` forbids, which ended its worker;
+    /// ``WorkerPoolError/systemCall`` says which.
+    public static let forbiddenCall = Code(.forbiddenCall)
 
     init(_ name: StaticName) { self.name = name }
 
     enum StaticName: String, Sendable {
       case invalidArgument, shutDown, systemCall, timedOut, workerDied, brokenPool, unsupported
       case unresolvableType, coding, tooLarge, forked, wouldDeadlock, promiseDropped
+      case forbiddenCall
     }
   }
 

@@ -15,6 +15,7 @@ const char *wp_call_name(uint32_t call) {
   case WP_CALL_SECCOMP_EXPORT_BPF: return "seccomp_export_bpf";
   case WP_CALL_SECCOMP: return "seccomp";
   case WP_CALL_PRCTL: return "prctl";
+  case WP_CALL_CAPSET: return "capset";
   case WP_CALL_SIGACTION: return "sigaction";
   default: return "?";
   }

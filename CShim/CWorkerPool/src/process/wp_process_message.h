@@ -31,6 +31,7 @@ typedef enum wp_call {
   WP_CALL_SECCOMP_EXPORT_BPF,
   WP_CALL_SECCOMP,
   WP_CALL_PRCTL,
+  WP_CALL_CAPSET,
   WP_CALL_SIGACTION,
 } wp_call;
 

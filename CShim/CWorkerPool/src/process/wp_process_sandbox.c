@@ -46,6 +46,7 @@ size_t wp_system_call_name(uint32_t forbidden_call, char *name, size_t capacity)
 #else
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
@@ -58,11 +59,12 @@ size_t wp_system_call_name(uint32_t forbidden_call, char *name, size_t capacity)
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /// Placeholders: values that no process id and no descriptor has.
-enum { WP_OWN_PROCESS = 0x7fffff01, WP_DOORBELL = 0x7fffff02, WP_RECEIVER = 0x7fffff03 };
+enum { WP_OWN_PROCESS = 0x7fffff01, WP_DOORBELL = 0x7fffff02, WP_MEMORY_USE = 0x7fffff03, WP_RECEIVER = 0x7fffff04 };
 
 // MARK: The list
 
@@ -102,6 +104,7 @@ static const wp_rule compute_only[] = {
     WP_ALLOW(getcpu),
     WP_ALLOW_IF(sched_getaffinity, WP_EQUAL(0, 0)),
     WP_ALLOW_IF(prctl, WP_EQUAL(0, PR_SET_NAME)),
+    WP_ALLOW_IF(prctl, WP_EQUAL(0, PR_GET_NAME)),
     WP_ALLOW_IF(prctl, WP_EQUAL(0, 0x53564d41)),  // PR_SET_VMA of newer headers: glibc names its own memory
     WP_ALLOW(exit),
     WP_ALLOW(exit_group),
@@ -135,12 +138,18 @@ static const wp_rule compute_only[] = {
     WP_ALLOW(sysinfo),
     WP_ALLOW(uname),
     WP_ALLOW_IF2(prlimit64, WP_EQUAL(0, 0), WP_EQUAL(2, 0)),
+    // A task's own limits, which the engine sets from inside: the kernel keeps them below those of the worker's life.
+    WP_ALLOW_IF2(prlimit64, WP_EQUAL(0, 0), WP_EQUAL(1, RLIMIT_DATA)),
+    WP_ALLOW(timer_create),
+    WP_ALLOW(timer_settime),
+    WP_ALLOW(timer_delete),
     // Descriptors: standard input, which reads nothing, and output, and the engine's own.
     WP_ALLOW_IF(read, WP_EQUAL(0, STDIN_FILENO)),
     WP_ALLOW_IF(lseek, WP_EQUAL(0, STDIN_FILENO)),
     WP_ALLOW_IF(write, WP_EQUAL(0, STDOUT_FILENO)),
     WP_ALLOW_IF(write, WP_EQUAL(0, STDERR_FILENO)),
     WP_ALLOW_IF(write, WP_EQUAL(0, WP_DOORBELL)),
+    WP_ALLOW_IF(pread64, WP_EQUAL(0, WP_MEMORY_USE)),
     WP_ALLOW_IF(writev, WP_EQUAL(0, STDOUT_FILENO)),
     WP_ALLOW_IF(writev, WP_EQUAL(0, STDERR_FILENO)),
     WP_ALLOW_IF(ioctl, WP_EQUAL(1, TCGETS)),
@@ -181,13 +190,15 @@ static bool is_placeholder(const struct sock_filter *step, uint32_t placeholder)
   return step->code == (BPF_JMP | BPF_JEQ | BPF_K) && step->k == placeholder;
 }
 
-/// Whether each placeholder stands where a worker can replace it: a filter with one left in it would still be safe, but
-/// one that some other version of libseccomp had optimised in a way unknown here might not be what was asked for.
+/// Whether each placeholder stands where a worker can replace it. Another version of libseccomp may compare in a way
+/// unknown here; with placeholders left in it a filter would be safe, but of no use.
 static bool has_placeholders(const wp_sandbox *sandbox, bool receives) {
-  const uint32_t placeholders[] = {WP_OWN_PROCESS, WP_DOORBELL, WP_RECEIVER};
-  for (size_t i = 0; i < (receives ? 3u : 2u); i++) {
+  const uint32_t placeholders[] = {WP_OWN_PROCESS, WP_DOORBELL, WP_MEMORY_USE, WP_RECEIVER};
+  for (size_t i = 0; i < (receives ? 4u : 3u); i++) {
     bool found = false;
-    for (uint16_t j = 0; j < sandbox->length; j++) found = found || is_placeholder(&sandbox->filter[j], placeholders[i]);
+    for (uint16_t j = 0; j < sandbox->length && !found; j++) {
+      found = is_placeholder(&sandbox->filter[j], placeholders[i]);
+    }
     if (!found) return false;
   }
   return true;
@@ -261,12 +272,21 @@ static void settle_standard_streams(void) {
   if (isatty(STDOUT_FILENO)) setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
+/// With the privileges of root it could still raise its limits.
+static bool drop_capabilities(void) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+  memset(none, 0, sizeof none);
+  return syscall(SYS_capset, &header, none) == 0;
+}
+
 static void put_own_numbers(const wp_sandbox *sandbox, const wp_sandbox_descriptors *descriptors) {
   const uint32_t own[][2] = {{WP_OWN_PROCESS, (uint32_t)getpid()},
                              {WP_DOORBELL, (uint32_t)descriptors->doorbell},
+                             {WP_MEMORY_USE, (uint32_t)descriptors->memory_use},
                              {WP_RECEIVER, (uint32_t)descriptors->receiver}};
   for (uint16_t i = 0; i < sandbox->length; i++) {
-    for (size_t j = 0; j < 3; j++) {
+    for (size_t j = 0; j < 4; j++) {
       if (!is_placeholder(&sandbox->filter[i], own[j][0])) continue;
       sandbox->filter[i].k = own[j][1];
       break;
@@ -286,6 +306,7 @@ wp_call wp_sandbox_enter(const wp_sandbox *sandbox, const wp_sandbox_descriptors
   sigemptyset(&action.sa_mask);
   if (sigaction(SIGSYS, &action, NULL) != 0) return WP_CALL_SIGACTION;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return WP_CALL_PRCTL;
+  if (!drop_capabilities()) return WP_CALL_CAPSET;
   put_own_numbers(sandbox, descriptors);
   struct sock_fprog program;
   program.len = sandbox->length;

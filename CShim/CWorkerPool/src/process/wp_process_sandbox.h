@@ -19,11 +19,13 @@ typedef struct wp_sandbox {
   uint16_t length;
 } wp_sandbox;
 
-/// The descriptors that the engine itself goes on using in a worker.
+/// The descriptors that the engine itself goes on using in a worker; -1 for one that there is not.
 typedef struct wp_sandbox_descriptors {
   /// For `write`.
   int doorbell;
-  /// For `recvmsg`, -1 for none. Memory files received over it may be mapped, but not executed, and closed.
+  /// For `pread`: a file of /proc that says how much memory the worker uses.
+  int memory_use;
+  /// For `recvmsg`. Memory files received over it may be mapped, but not executed, and closed.
   int receiver;
 } wp_sandbox_descriptors;
 

@@ -193,7 +193,7 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   current_pool = worker.pool;
   current_index = (int32_t)index;
   // The last step: what comes before it may ask for what tasks may not.
-  wp_sandbox_descriptors descriptors = {worker.doorbell, -1};
+  wp_sandbox_descriptors descriptors = {worker.doorbell, -1, -1};
   wp_call failed = wp_sandbox_enter(&parent->sandbox, &descriptors, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
   wp_atomic_store(&worker.status->ready, head->generation, wp_seq_cst);
