@@ -13,6 +13,7 @@ let package = Package(
     .library(name: "_CPrimeVectors", targets: ["CPrimeVectors"]),
     .executable(name: "primes", targets: ["primes"]),
     .executable(name: "process-pool", targets: ["ProcessPoolExample"]),
+    .executable(name: "crash-isolation", targets: ["CrashIsolationExample"]),
     .executable(name: "futures", targets: ["FuturesExample"]),
     .executable(name: "async-bridge", targets: ["AsyncBridgeExample"]),
   ],
@@ -68,6 +69,8 @@ let package = Package(
     .executableTarget(
       name: "ProcessPoolExample", dependencies: ["PrimeWorkload", "WorkerPool"], path: "Sources/Examples/ProcessPool"),
     .executableTarget(
+      name: "CrashIsolationExample", dependencies: ["WorkerPool"], path: "Sources/Examples/CrashIsolation"),
+    .executableTarget(
       name: "FuturesExample", dependencies: ["WorkerPool", argumentParser], path: "Sources/Examples/Futures"),
     .executableTarget(name: "AsyncBridgeExample", dependencies: ["WorkerPool"], path: "Sources/Examples/AsyncBridge"),
     .target(name: "TestSupport", dependencies: ["WorkerPool"], path: "Tests/TestSupport"),
@@ -75,7 +78,9 @@ let package = Package(
     .testTarget(name: "PrimesCLITests", dependencies: ["PrimeWorkload", "primes", "TestSupport"]),
     .testTarget(
       name: "ExampleTests",
-      dependencies: ["ProcessPoolExample", "FuturesExample", "AsyncBridgeExample", "TestSupport"]),
+      dependencies: [
+        "ProcessPoolExample", "CrashIsolationExample", "FuturesExample", "AsyncBridgeExample", "TestSupport",
+      ]),
     // A C program that links the engine alone; its one thread can be forked, as a test runner's cannot.
     .executableTarget(
       name: "process-engine-check", dependencies: ["CWorkerPool"], path: "Tests/ProcessEngineCheck",
