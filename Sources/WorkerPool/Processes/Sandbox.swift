@@ -13,7 +13,7 @@ extension ProcessPoolExecutor {
   /// than asked for.
   ///
   /// A call that the sandbox forbids fails that task with ``WorkerPoolError/Code/forbiddenCall``, which names it unless
-  /// the worker had blocked SIGSYS; the worker is replaced, and the pool goes on. <doc:Processes-article> says what that stops,
+  /// the worker had blocked SIGSYS; the worker is replaced, and the pool goes on. <doc:Processes> says what that stops,
   /// and what it does not.
   public struct Sandbox: Hashable, Sendable {
     /// For tasks that compute: they may allocate memory, start threads and let them wait for each other, read clocks and
