@@ -272,7 +272,8 @@ static void settle_standard_streams(void) {
   if (isatty(STDOUT_FILENO)) setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-/// With the privileges of root it could still raise its limits.
+/// With the privileges of root it could still raise its limits. Of the calling thread, and so of all that tasks start;
+/// a thread that an initializer left running keeps its own, under the same filter.
 static bool drop_capabilities(void) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
