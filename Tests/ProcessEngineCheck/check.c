@@ -90,13 +90,24 @@ wp_process_submission lab_submission(size_t task, uint32_t function, const void 
   return submission;
 }
 
-uint64_t lab_submit(test_lab *self, size_t task, uint32_t function, const void *bytes, size_t length) {
+static uint64_t submit(test_lab *self, size_t task, const wp_process_submission *submission) {
   uint64_t ticket = 0;
-  wp_process_submission submission = lab_submission(task, function, bytes, length);
-  wp_status status = wp_process_pool_submit(self->pool, &submission, &ticket);
+  wp_status status = wp_process_pool_submit(self->pool, submission, &ticket);
   CHECK(status == WP_OK, "submit of task %zu: %s", task, wp_status_name(status));
   if (status != WP_OK) exit(1);
   return ticket;
+}
+
+uint64_t lab_submit(test_lab *self, size_t task, uint32_t function, const void *bytes, size_t length) {
+  wp_process_submission submission = lab_submission(task, function, bytes, length);
+  return submit(self, task, &submission);
+}
+
+uint64_t lab_submit_with(test_lab *self, size_t task, uint32_t function, const void *bytes, size_t length,
+                         wp_task_options options) {
+  wp_process_submission submission = lab_submission(task, function, bytes, length);
+  submission.options = &options;
+  return submit(self, task, &submission);
 }
 
 void lab_await(test_lab *self, size_t count) {
@@ -220,6 +231,18 @@ static const struct {
     {"sandbox-allows", sandbox_allows},
     {"sandbox-not-granted", sandbox_not_granted},
     {"stress", stress},
+    {"prints", prints},
+    {"echoes", echoes},
+    {"limits", limits},
+    {"recycles", recycles},
+    {"initializes", initializes},
+    {"timeouts", timeouts},
+    {"timeout-races", timeout_races},
+    {"stop-requests", stop_requests},
+    {"terminations", terminations},
+    {"retries", retries},
+    {"stopped-workers", stopped_workers},
+    {"bounded-end", bounded_end},
 };
 
 int main(int count, char **arguments) {

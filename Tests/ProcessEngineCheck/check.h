@@ -34,6 +34,13 @@ enum {
   DO_CLOSE_ALL,       // closes every descriptor, then returns
   DO_SIGNALS,         // -> uint64_t mask of ignored signals, int32_t 1 if stdin is empty
   DO_SPIN,            // uint64_t n -> busy for n ns, returns n
+  DO_PRINT,           // uint64_t n -> writes n bytes to standard error, the one at i being 'a' + i % 26
+  DO_PRINT_AND_DIE,   // the same, then ends by SIGKILL
+  DO_HOARD,           // uint64_t n -> asks for n bytes again and again, and traps when there are none
+  DO_REFUSE,          // replies with code 5 and its argument
+  DO_AWAIT_STOP,      // returns once it is asked to stop
+  DO_TELL_STOP,       // -> uint64_t 1 if it is asked to stop, uint64_t ns until its deadline
+  DO_KILL_WORKERS,    // path of a folder, ending in a digit n: ends its worker n times, then returns
   DO_SYSTEM_CALL,          // uint64_t number, arguments[6] (all ones: the address of these) -> int64_t, as the kernel
   DO_SYSTEM_CALL_BLOCKED,  // the same with SIGSYS blocked
   DO_RAISE_SIGSYS,
@@ -104,6 +111,9 @@ void lab_open(test_lab *lab, uint32_t workers, wp_start_method method, size_t ta
 void lab_open_with(test_lab *lab, const wp_process_pool_config *config, size_t tasks);
 /// What `lab_submit` submits.
 wp_process_submission lab_submission(size_t task, uint32_t function, const void *bytes, size_t length);
+/// The same, with options.
+uint64_t lab_submit_with(test_lab *lab, size_t task, uint32_t function, const void *bytes, size_t length,
+                         wp_task_options options);
 uint64_t lab_submit(test_lab *lab, size_t task, uint32_t function, const void *bytes, size_t length);
 /// Waits until `count` tasks have ended.
 void lab_await(test_lab *lab, size_t count);
@@ -138,6 +148,8 @@ scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, 
 scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive, stress;
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
 scenario bad_arguments, sigchld_ignored;
+scenario prints, echoes, limits, recycles, initializes;
+scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 
 #endif

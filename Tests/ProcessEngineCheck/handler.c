@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,46 @@ static void block_sigsys(void) {
   sigprocmask(SIG_BLOCK, &mask, NULL);
 }
 
+static void print(uint64_t count) {
+  enum { PART = 2600 };
+  char bytes[PART + 26];
+  for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (char)('a' + i % 26);
+  for (uint64_t done = 0; done < count;) {
+    ssize_t written = write(STDERR_FILENO, bytes + done % 26, count - done < PART ? count - done : PART);
+    if (written <= 0) _exit(99);
+    done += (uint64_t)written;
+  }
+}
+
+static void hoard(uint64_t piece) {
+  for (;;) {
+    if (malloc((size_t)piece) == NULL) __builtin_trap();
+  }
+}
+
+static void await_stop(void) {
+  while (!wp_process_stop_requested(wp_process_current_task())) sched_yield();
+}
+
+static void tell_stop(wp_process_reply *reply) {
+  uint64_t found[2] = {wp_process_stop_requested(wp_process_current_task()), 0};
+  uint64_t deadline = wp_process_task_deadline();
+  if (deadline != UINT64_MAX) found[1] = deadline - now();
+  answer(reply, found, sizeof found);
+}
+
+/// Each attempt leaves a file behind, so that the next one knows how many there were.
+static void kill_workers(const wp_process_request *request) {
+  char path[128] = {0};
+  memcpy(path, request->bytes, request->length);
+  char *end = path + request->length - 1;
+  int times = *end - '0';
+  for (*end = '1'; *end - '0' <= times; ++*end) {
+    int file = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+    if (file >= 0) __builtin_trap();
+  }
+}
+
 static void die(uint32_t function, const wp_process_request *request) {
   switch (function) {
   case DO_TRAP: __builtin_trap();
@@ -132,6 +173,19 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
     break;
   case DO_SIGNALS: tell_signals(reply); break;
   case DO_SPIN: spin(request, reply); break;
+  case DO_PRINT: print(number_in(request)); break;
+  case DO_PRINT_AND_DIE:
+    print(number_in(request));
+    kill(getpid(), SIGKILL);
+    break;
+  case DO_HOARD: hoard(number_in(request)); break;
+  case DO_REFUSE:
+    answer(reply, request->bytes, request->length);
+    wp_process_reply_set_code(reply, 5);
+    break;
+  case DO_AWAIT_STOP: await_stop(); break;
+  case DO_TELL_STOP: tell_stop(reply); break;
+  case DO_KILL_WORKERS: kill_workers(request); break;
   case DO_SYSTEM_CALL_BLOCKED: block_sigsys();  // fall through
   case DO_SYSTEM_CALL: make_system_call(request, reply); break;
   default: die(request->function, request);

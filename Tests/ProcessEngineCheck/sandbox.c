@@ -77,6 +77,8 @@ static const call forbidden[] = {
     // Memory that is a file, or is executed, or is somebody else's.
     CALL(mmap, 0, 4096, PROT_READ, MAP_PRIVATE, 1, 0), CALL(mmap, 0, 4096, PROT_READ, MAP_SHARED, 0, 0),
     CALL(mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX - 1, 0),
+    CALL(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, UINT64_MAX - 1, 0),
+    CALL(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, UINT64_MAX - 1, 0),
     CALL(mprotect, ARGUMENT, 0, PROT_EXEC), CALL(madvise, ARGUMENT, 0, 100), CALL(remap_file_pages, ARGUMENT),
     CALL(shmget, 0), CALL(mq_open, ARGUMENT), CALL(add_key, ARGUMENT),
 #ifdef __x86_64__

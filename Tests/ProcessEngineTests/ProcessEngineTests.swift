@@ -9,7 +9,9 @@ import Testing
     "round-trips", "payload-sizes", "reply-limits", "names-and-identity", "cancels", "discards", "takes-over",
     "bad-arguments", "deaths", "killed-from-outside", "runs-wild", "dies-at-start", "queued-survive", "leaves-nothing",
     "host-killed", "template-killed", "create-fails", "forked-host", "released-in-callback", "many-pools",
-    "sigchld-ignored", "pinned", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted", "stress",
+    "sigchld-ignored", "pinned", "stress", "prints", "echoes", "limits", "recycles", "initializes", "timeouts",
+    "timeout-races", "stop-requests", "terminations", "retries", "stopped-workers", "bounded-end",
+    "sandbox-refuses", "sandbox-allows", "sandbox-not-granted",
   ]
 
   /// All but one of the pairs: a worker of a re-executed template cannot be told to die at its start.

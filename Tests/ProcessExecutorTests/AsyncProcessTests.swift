@@ -59,6 +59,60 @@ import WorkerPool
     }
   }
 
+  @Test func aRunningJobIsAskedToStopByCancellation() async throws {
+    try await withProcessPoolExecutor(maxWorkers: 1) { pool in
+      let gate = try Gate()
+      defer { gate.remove() }
+      let running = Task { try await pool.run(AwaitStopAtGate(gate)) }
+      try await gate.begun()
+      running.cancel()
+      await #expect(throws: CancellationError.self) { try await running.value }
+      // The only worker is free again: the job has heard it.
+      let told = try await pool.run(TellContext())
+      #expect(told == [0, 0, -1])
+    }
+  }
+
+  @Test func optionsReachTheTask() async throws {
+    try await withProcessPoolExecutor(maxWorkers: 1) { pool in
+      let options = TaskOptions(timeout: .milliseconds(30), gracePeriod: .zero)
+      let error = await #expect(throws: WorkerPoolError.self) { try await pool.run(Stubborn(), options: options) }
+      #expect(error?.code == .taskTimedOut, "\(String(describing: error))")
+      let inMap = await #expect(throws: WorkerPoolError.self) { try await pool.map([Stubborn()], options: options) }
+      #expect(inMap?.code == .taskTimedOut, "\(String(describing: inMap))")
+    }
+  }
+
+  @Test func shutdownWithADeadlineReports() async throws {
+    let pool = try ProcessPoolExecutor(maxWorkers: 1)
+    let gate = try Gate()
+    defer { gate.remove() }
+    let running = try pool.submit(AwaitStopAtGate(gate))
+    let waiting = try pool.submit(Square(number: 1))
+    try await gate.begun()
+    let report = await pool.shutdown(deadline: .zero, gracePeriod: .seconds(60))
+    let counts = [report.finished, report.cancelled, report.askedToStop, report.killed]
+    #expect(counts == [1, 1, 1, 0])
+    #expect(running.state == .finished && waiting.state == .cancelled)
+    await #expect(throws: CancellationError.self) { try await running.value }
+    let again = await pool.shutdown(deadline: ContinuousClock.now + .seconds(60))
+    #expect(again == ShutdownReport())
+  }
+
+  /// A callback runs on the thread that a shutdown would wait for.
+  @Test func shutdownWithADeadlineInACallback() async throws {
+    let pool = try ProcessPoolExecutor(maxWorkers: 1)
+    let future = try pool.submit(Square(number: 2))
+    let stubborn = try pool.submit(Stubborn())
+    let report: ShutdownReport = await withCheckedContinuation { continuation in
+      future.addDoneCallback { _ in continuation.resume(returning: shutDownAtOnce(pool)) }
+    }
+    #expect(report == ShutdownReport())
+    let error = await #expect(throws: (any Error).self) { try await stubborn.value }
+    #expect(error is CancellationError || (error as? WorkerPoolError)?.code == .terminated)
+    await pool.shutdown()
+  }
+
   @Test func shutdownWaitsWithoutBlocking() async throws {
     let pool = try ProcessPoolExecutor(maxWorkers: 1)
     let gate = try Gate()
@@ -85,7 +139,21 @@ import WorkerPool
   }
 }
 
+private func shutDownAtOnce(_ pool: ProcessPoolExecutor) -> ShutdownReport {
+  pool.shutdown(deadline: .zero, gracePeriod: .zero)
+}
+
 extension Gate {
+  /// Suspends until a task has opened the first half of the gate.
+  fileprivate func begun() async throws {
+    await withCheckedContinuation { continuation in
+      Thread.detachNewThread {
+        close(open("\(directory)/begun", O_RDONLY | O_CLOEXEC))
+        continuation.resume()
+      }
+    }
+  }
+
   /// Suspends until a task has reached the gate. On a thread of its own: the task may need the cooperative pool's.
   fileprivate func held() async throws -> Int32 {
     try await withCheckedThrowingContinuation { continuation in

@@ -5,7 +5,7 @@ import WorkerPoolFoundation
 /// Two named pipes by which a task says that it runs, and is held until it may go on. Opening either end waits for
 /// the other one: no sleep is needed to know where a worker is.
 package struct Gate: Sendable {
-  let directory: String
+  package let directory: String
 
   package init() throws {
     let template = FileManager.default.temporaryDirectory.appendingPathComponent("gate-XXXXXX").path

@@ -30,6 +30,11 @@ func runSandbox(_ method: ProcessPoolExecutor.StartMethod) throws {
     try expectEqual(pool.startMethod, .reexec)
     try expectForbidden(in: pool)
     try expectAllowed(in: pool)
+    try expectLimits()
+    configuration.initializer = .function(FunctionHandle("prepare") { (_: NoValue) in NoValue() }, NoValue())
+    try expectError(.unsupported, saying: "the initializer function prepare cannot run") {
+      try ProcessPoolExecutor(maxWorkers: 1, configuration: configuration)
+    }
   #else
     try expectError(.unsupported, saying: "trait 'Sandbox'") {
       try ProcessPoolExecutor(maxWorkers: 1, startMethod: method, configuration: configuration)
@@ -49,6 +54,8 @@ private func expectForbidden(in pool: ProcessPoolExecutor) throws {
     try expect(error.message.contains("while it ran Trespass"), error.message)
     try expectEqual(error.systemCall?.name, way.systemCall)
     try expectEqual(exit.reason, .signal(SIGSYS))
+    try expectEqual(exit.taskName, "Trespass")
+    try expect(exit.runDuration > .zero && exit.peakMemory > 1 << 20, "\(exit)")
     try expectEqual(try neighbours.map { try $0.result() }, (0..<100).map { $0 * $0 })
   }
 }
@@ -71,6 +78,43 @@ private func expectAllowed(in pool: ProcessPoolExecutor) throws {
     guard let exit = error.workerExit else { throw Unmet("no exit for \(way)") }
     try expect(way.canEnd(with: exit.reason), "\(way): \(error.message)")
   }
+}
+
+/// What the engine itself does in a worker goes on in the sandbox, and the initializer runs before it.
+private func expectLimits() throws {
+  var configuration = ProcessPoolExecutor.Configuration()
+  configuration.sandbox = .computeOnly
+  configuration.initializer = .job(Trespass(way: .openFile))
+  configuration.limits = WorkerLimits(memory: 2 << 30, cpuTime: .seconds(60))
+  configuration.maxWorkerMemory = 1 << 40
+  let pool = try ProcessPoolExecutor(maxWorkers: 1, configuration: configuration)
+  defer { pool.shutdown() }
+  func expectEnd<J: Job>(of job: J, _ code: WorkerPoolError.Code, _ options: TaskOptions? = nil) throws {
+    try expectError(code, saying: "\(J.self)") { try pool.submit(job, options: options).result() }
+    try expectEqual(try pool.submit(Square(number: 3)).result(), 9)
+  }
+  let bounded = TaskOptions(cpuTime: .seconds(50), memory: 1 << 30)
+  let worker = try pool.submit(WorkerIdentifier(), options: bounded).result()
+  try expectEqual(try pool.submit(WorkerIdentifier()).result(), worker)
+  try expectEnd(of: Hoard(piece: 8 << 20), .memoryLimitExceeded)
+  try expectEnd(of: Hoard(piece: 8 << 20), .memoryLimitExceeded, TaskOptions(memory: 1 << 30))
+  let long = Spin(milliseconds: 600_000)
+  try expectEnd(of: long, .cpuTimeExceeded, TaskOptions(cpuTime: .milliseconds(50)))
+  try expectEnd(of: AwaitStop(), .taskTimedOut, TaskOptions(timeout: .milliseconds(1), gracePeriod: .seconds(60)))
+  try expectEnd(of: long, .taskTimedOut, TaskOptions(timeout: .milliseconds(1), gracePeriod: .zero))
+  try expectEnd(of: Trespass(way: .openFile), .forbiddenCall, TaskOptions(memory: 1 << 30))
+  let again = try expectError(.forbiddenCall, saying: "2 workers have died of this task") {
+    try pool.submit(Trespass(way: .socket), options: TaskOptions(retries: 1)).result()
+  }
+  try expectEqual(again.systemCall?.name, "socket")
+  let trapped = try expectError(.workerDied) { try pool.submit(Die(way: .fatalError)).result() }
+  try expect(trapped.message.contains("Fatal error: as asked"), trapped.message)
+
+  configuration.maxTasksPerWorker = 1
+  let fresh = try ProcessPoolExecutor(maxWorkers: 1, configuration: configuration)
+  defer { fresh.shutdown() }
+  let workers = try (0..<3).map { _ in try fresh.submit(WorkerIdentifier()) }.map { try $0.result() }
+  try expectEqual(Set(workers).count, 3)
 }
 
 /// What a sandboxed task may not do, by the functions that a program would call.

@@ -7,7 +7,11 @@ import WorkerPoolFoundation
 /// how a fork early in `main` comes about, and those that need no fork in the test's own process as well.
 package enum Scenario: String, CaseIterable, Sendable {
   case jobs, maps, errors, deaths, refusals, cancel, cancelPending, killFromOutside, lateResult, dropped, tooLarge
-  case functions, leftovers, sandbox
+  case functions, leftovers
+  case containment, promptness, limits, memoryLimit
+  case output, recycling, initializer, initializerFunction, initializerFailures
+  case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
+  case sandbox
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -24,6 +28,23 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .tooLarge: try runTooLarge(method)
     case .functions: try runFunctions(method)
     case .leftovers: try runLeftovers(method)
+    case .containment: try runContainment(method)
+    case .promptness: try runPromptness(method)
+    case .limits: try runLimits(method)
+    case .memoryLimit: try runMemoryLimit(method)
+    case .output: try runOutput(method)
+    case .recycling: try runRecycling(method)
+    case .initializer: try runInitializer(method)
+    case .initializerFunction: try runInitializerFunction(method)
+    case .initializerFailures: try runInitializerFailures(method)
+    case .timeouts: try runTimeouts(method)
+    case .poolTimeout: try runPoolTimeout(method)
+    case .stopRequests: try runStopRequests(method)
+    case .terminate: try runTerminate(method)
+    case .retries: try runRetries(method)
+    case .shutdownDeadline: try runShutdownDeadline(method)
+    case .stoppedWorker: try runStoppedWorker(method)
+    case .templateLost: try runTemplateLost(method)
     case .sandbox: try runSandbox(method)
     }
   }
@@ -195,7 +216,8 @@ private func runKillFromOutside(_ method: ProcessPoolExecutor.StartMethod) throw
   let error = try expectError(.workerDied, saying: "worker \(worker) was ended by SIGKILL while it ran Hold") {
     try held.result()
   }
-  try expectEqual(error.workerExit, WorkerExit(processIdentifier: worker, reason: .signal(SIGKILL)))
+  try expectEqual(error.workerExit?.processIdentifier, worker)
+  try expectEqual(error.workerExit?.reason, .signal(SIGKILL))
   try expectEqual(try (others + more).map { try $0.result() }, (0..<100).map { $0 * $0 })
   try expect(!pool.workerProcessIdentifiers.contains(worker), "the dead worker is still listed")
 }
@@ -315,7 +337,7 @@ private struct Traces: Equatable {
 }
 
 /// All of a file of /proc, which comes in pieces: Foundation takes the first short one for the end.
-private func contents(of path: String) throws -> String {
+func contents(of path: String) throws -> String {
   let file = open(path, O_RDONLY | O_CLOEXEC)
   guard file >= 0 else { throw Unmet("open \(path): \(errno)") }
   defer { close(file) }

@@ -30,12 +30,15 @@ import WorkerPoolFoundation
   }
 
   @Test func thePackagesErrorsComeBack() throws {
+    let exit = WorkerExit(
+      processIdentifier: 12, reason: .signal(9), taskName: "T", runDuration: .nanoseconds(1_500_000_001),
+      peakMemory: 1 << 40, standardError: "größer")
     let error = WorkerPoolError(
-      code: .workerDied, message: "m", workerExit: WorkerExit(processIdentifier: 12, reason: .signal(9)),
+      code: .workerDied, message: "m", workerExit: exit,
       systemCall: .init(name: "fork", errno: 11))
     let back = try #require(try roundTrip(error) as? WorkerPoolError)
     #expect(back.code == .workerDied && back.message == "m")
-    #expect(back.workerExit == error.workerExit && back.systemCall == error.systemCall)
+    #expect(back.workerExit == exit && back.systemCall == error.systemCall)
   }
 
   @Test func otherErrorsAreDescribed() throws {

@@ -11,6 +11,7 @@
 #include "wp_thread_pool.h"
 #include "wp_fork_join.h"
 #include "wp_memory.h"
+#include "wp_process_settings.h"
 #include "wp_process_pool.h"
 
 #endif

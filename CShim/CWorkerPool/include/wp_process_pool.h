@@ -7,6 +7,7 @@
 #define WP_PROCESS_POOL_H
 
 #include "wp_base.h"
+#include "wp_process_settings.h"
 #include "wp_topology.h"
 
 WP_BEGIN_DECLS
@@ -42,6 +43,14 @@ typedef void (*wp_process_handler)(void *WP_NULLABLE context, const wp_process_r
 const char *WP_NULLABLE wp_process_worker_name(uint32_t index, size_t *length);
 /// Index of this worker in its pool, or -1 outside a worker.
 int32_t wp_process_worker_index(void);
+
+/// Names the task that runs in this worker, for `wp_process_stop_requested`; 0 when none does, as in a host. This and
+/// the two below may be called from any thread of a worker.
+uint32_t wp_process_current_task(void);
+/// Whether the host asks that task to stop. False for a task that has ended. One load from shared memory.
+bool wp_process_stop_requested(uint32_t task);
+/// When the running task's timeout ends, in nanoseconds on CLOCK_MONOTONIC; UINT64_MAX when it has none.
+uint64_t wp_process_task_deadline(void);
 
 /// What a re-executed template runs. A program (or the Swift layer) that wants `WP_START_REEXEC` defines this
 /// function; it is called once, before `main`, in the re-executed template, and the template forks afterwards.
@@ -89,7 +98,22 @@ typedef enum wp_task_end {
   WP_TASK_POOL_BROKEN,
   /// The pool was shut down with `wp_process_pool_discard_pending` before the task began.
   WP_TASK_DISCARDED,
+  /// The task did not stop within its timeout and grace period, and its worker was killed.
+  WP_TASK_TIMED_OUT,
+  /// Its worker was killed by `wp_process_pool_terminate` or `wp_process_pool_terminate_running`.
+  WP_TASK_TERMINATED,
 } wp_task_end;
+
+/// Why a task was asked to stop.
+typedef enum wp_stop_reason {
+  WP_STOP_NONE = 0,
+  /// `wp_process_pool_cancel` while it ran.
+  WP_STOP_CANCELLED,
+  /// Its timeout.
+  WP_STOP_TIMED_OUT,
+  /// `wp_process_pool_stop_running`.
+  WP_STOP_SHUT_DOWN,
+} wp_stop_reason;
 
 /// The outcome of one task. All pointers are valid during the callback only.
 typedef struct wp_task_outcome {
@@ -108,6 +132,22 @@ typedef struct wp_task_outcome {
   /// Nanoseconds from the task's start to its end on a monotonic clock; 0 when it never began.
   uint64_t run_ns;
   const char *WP_NULLABLE reason;
+  /// As submitted.
+  uint32_t function;
+  // For a worker that ended:
+  /// The limit that it passed, whose size is in `limit`: bytes, or nanoseconds.
+  wp_passed_limit passed;
+  /// Largest resident memory that the worker ever had in bytes, 0 when nobody could tell.
+  uint64_t peak_memory;
+  /// The end of what the worker had written to standard error, if that is captured.
+  const char *WP_NULLABLE output;
+  size_t output_length;
+  /// Why it was asked to stop, whether it did or not.
+  wp_stop_reason stop;
+  /// Its timeout, 0 for none.
+  uint64_t timeout_ns;
+  /// How many workers have died while they ran it: more than one for a task with retries.
+  uint32_t workers_lost;
 } wp_task_outcome;
 
 /// Callbacks of a pool, all in the host.
@@ -117,6 +157,8 @@ typedef struct wp_process_pool_hooks {
   /// held. On the pool's collector thread, or on the thread that discards.
   void (*WP_NULLABLE WP_SENDABLE completed)(void *WP_NULLABLE context, void *WP_NULLABLE token,
                                             const wp_task_outcome *outcome);
+  /// Once, in a create that fails because workers could not start, on the calling thread before it returns.
+  void (*WP_NULLABLE WP_SENDABLE start_failed)(void *WP_NULLABLE context, const wp_process_breakage *breakage);
   /// Once, when the pool is destroyed. A create that fails does not call it: the context stays its caller's.
   void (*WP_NULLABLE WP_SENDABLE destroy)(void *WP_NULLABLE context);
 } wp_process_pool_hooks;
@@ -142,6 +184,12 @@ typedef struct wp_process_pool_config {
   uint64_t spin_ns;
   /// A pool with a sandbox is re-executed: `WP_START_FORK` is refused with `WP_UNSUPPORTED`.
   wp_sandbox_level sandbox;
+  wp_process_limits limits;
+  /// By stream: `WP_STREAM_OUTPUT`, `WP_STREAM_ERROR`. Standard input reads nothing.
+  wp_process_output output[WP_STREAM_COUNT];
+  /// NULL for none. A failure breaks the pool at once, unless it is a SIGKILL, which is nobody's own doing; then
+  /// it breaks after the third in a row.
+  const wp_process_initializer *WP_NULLABLE initializer;
   /// Runs the tasks when the template is forked. Under `WP_START_REEXEC` `wp_process_reexec_handler` decides.
   wp_process_handler WP_NULLABLE handler;
   void *WP_NULLABLE handler_context;
@@ -169,9 +217,29 @@ size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *WP_NULLABLE p
 /// Process id of the template.
 int32_t wp_process_pool_template_pid(wp_process_pool *pool);
 
+/// Copies the end of what the worker with this process id has written to a captured stream so far into `buffer`;
+/// returns how many bytes. 0 when it is no live worker or the stream is not captured. O(capacity).
+size_t wp_process_pool_output(wp_process_pool *pool, int32_t process, uint32_t stream, void *buffer, size_t capacity);
+/// Why the pool broke, NULL while it has not. Valid as long as the pool.
+const wp_process_breakage *WP_NULLABLE wp_process_pool_breakage(wp_process_pool *pool);
+
 /// Gives `name` (any bytes) an index that every worker of the pool can turn back into the name. The same name
 /// has one index. O(names) on first use: cache the result. Errors: `WP_TOO_LARGE` when the table is full.
 wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t length, uint32_t *index);
+
+/// What a task may do and use. Zero-initialise, then set what matters: zeros ask for nothing.
+typedef struct wp_task_options {
+  /// Nanoseconds from the task's start until it is asked to stop; 0 for no timeout.
+  uint64_t timeout_ns;
+  /// Nanoseconds from then until its worker is killed.
+  uint64_t grace_ns;
+  /// How often the task is begun again, in another worker, after it has ended one.
+  uint32_t retries;
+  /// Processor time in nanoseconds; 0 for no limit but the pool's. The smaller of the two holds.
+  uint64_t cpu_ns;
+  /// As `wp_process_limits.memory`, while this task runs; 0 for no limit but the pool's. The smaller of the two holds.
+  uint64_t memory;
+} wp_task_options;
 
 /// A task as it is submitted. Zero-initialise, then set what matters.
 typedef struct wp_process_submission {
@@ -182,6 +250,8 @@ typedef struct wp_process_submission {
   size_t length;
   /// Comes back in `hooks.completed`.
   void *WP_NULLABLE token;
+  /// Copied; NULL for none.
+  const wp_task_options *WP_NULLABLE options;
 } wp_process_submission;
 
 /// Accepts a task. `*ticket` names it for `wp_process_pool_cancel`. Errors: `WP_SHUT_DOWN`, `WP_BROKEN`, `WP_FORKED`, `WP_TOO_LARGE`,
@@ -190,8 +260,12 @@ wp_status wp_process_pool_submit(wp_process_pool *pool, const wp_process_submiss
                                  uint64_t *WP_NULLABLE ticket);
 
 /// Takes back a task that no worker has begun: true means that it will not run and that `completed` will not be
-/// called for it, so that its token is the caller's again. False: it runs, has ended, or was never there.
+/// called for it, so that its token is the caller's again. False: it runs, has ended, or was never there. One that
+/// runs is asked to stop.
 bool wp_process_pool_cancel(wp_process_pool *pool, uint64_t ticket);
+/// Ends a task that runs by killing its worker: it fails with `WP_TASK_TERMINATED`, unless it ends by itself at the same
+/// moment. Does not wait. False when it does not run.
+bool wp_process_pool_terminate(wp_process_pool *pool, uint64_t ticket);
 /// Whether a worker has begun the task and not ended it.
 bool wp_process_pool_is_running(wp_process_pool *pool, uint64_t ticket);
 
@@ -199,6 +273,21 @@ bool wp_process_pool_is_running(wp_process_pool *pool, uint64_t ticket);
 void wp_process_pool_close(wp_process_pool *pool);
 /// Completes every task that has not begun with `WP_TASK_DISCARDED`, on the calling thread. Returns how many.
 size_t wp_process_pool_discard_pending(wp_process_pool *pool);
+/// For the end of a closed pool. Asks every task that runs to stop, and returns how many were not asked before. No task
+/// begins again from now on: what would, because its worker died, is completed with `WP_TASK_DISCARDED`, or with its
+/// failure.
+size_t wp_process_pool_stop_running(wp_process_pool *pool);
+/// As `wp_process_pool_terminate`, for every task that runs. Returns how many these are.
+size_t wp_process_pool_terminate_running(wp_process_pool *pool);
+/// How many tasks were accepted and have not ended, and how many have ended in these ways since the pool was made.
+typedef struct wp_process_task_counts {
+  size_t unfinished;
+  size_t discarded;
+  size_t terminated;
+} wp_process_task_counts;
+wp_process_task_counts wp_process_pool_task_counts(wp_process_pool *pool);
+/// As `wp_process_pool_join`, until `deadline_ns` on CLOCK_MONOTONIC (UINT64_MAX: for ever), then `WP_TIMED_OUT`.
+wp_status wp_process_pool_join_until(wp_process_pool *pool, uint64_t deadline_ns);
 /// Waits until all tasks of a closed pool have ended and all its processes are gone. `WP_WOULD_DEADLOCK` on the
 /// collector's thread (inside `completed`), `WP_INVALID_ARGUMENT` when the pool was not closed.
 wp_status wp_process_pool_join(wp_process_pool *pool);

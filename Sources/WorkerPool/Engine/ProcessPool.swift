@@ -8,6 +8,12 @@ final class ProcessPool: @unchecked Sendable {
   private let maxPayload: Int
   /// How many function handles there were when the template forked; workers know no others.
   private let inheritedFunctions: Int
+  /// For tasks that are submitted without options; nil when they ask for nothing.
+  private let taskOptions: wp_task_options?
+  /// Whether a task that is submitted without options has a timeout.
+  let hasTimeout: Bool
+  private let initializer: TaskLabel?
+  private let outputLimits: [WorkerStream: Int]
   /// Indices of job types in the engine's name table.
   private let jobIndices = Locked<[ObjectIdentifier: UInt32]>([:])
 
@@ -23,6 +29,12 @@ final class ProcessPool: @unchecked Sendable {
   }
 
   init(_ settings: Settings) throws {
+    var settings = settings
+    let configuration = settings.configuration
+    if configuration.sandbox != nil, settings.startMethod == .automatic { settings.startMethod = .reexec }
+    let encodedInitializer = try configuration.initializer.map {
+      try EncodedInitializer($0, startMethod: &settings.startMethod)
+    }
     var config = try wp_process_pool_config(settings)
     config.handler = processWorkerHandler()
     config.hooks.completed = { _, token, outcome in
@@ -30,21 +42,39 @@ final class ProcessPool: @unchecked Sendable {
       Unmanaged<ProcessTask>.fromOpaque(token).takeRetainedValue().finish(outcome.pointee)
     }
     maxPayload = config.max_payload
+    taskOptions = try configuration.taskOptions.engineValue()
+    hasTimeout = configuration.taskOptions.timeout != nil
+    initializer = configuration.initializer?.label
+    outputLimits = [.standardOutput: config.output.0.limit, .standardError: config.output.1.limit]
     // Before the fork: touching the table makes it exist in the workers, and what is in it now is in them.
     let functions = FunctionTable.count
+    handle = try Self.create(&config, settings, encodedInitializer)
+    inheritedFunctions = wp_process_pool_start_method(handle) == WP_START_FORK ? functions : 0
+  }
+
+  private static func create(
+    _ config: inout wp_process_pool_config, _ settings: Settings, _ initializer: EncodedInitializer?
+  ) throws -> OpaquePointer {
+    let failure = StartFailure(initializer: settings.configuration.initializer?.label)
+    failure.attach(to: &config.hooks)
     var error = wp_error()
     var pool: OpaquePointer?
-    let status = settings.name.withCString { name in
-      settings.affinity.withCPUs { cpus in
-        config.name = name
-        config.cpus = cpus.baseAddress
-        config.cpu_count = cpus.count
-        return wp_process_pool_create(&config, &pool, &error)
+    func create(_ initializer: UnsafePointer<wp_process_initializer>?) -> wp_status {
+      settings.name.withCString { name in
+        settings.affinity.withCPUs { cpus in
+          config.initializer = initializer
+          config.name = name
+          config.cpus = cpus.baseAddress
+          config.cpu_count = cpus.count
+          return withExtendedLifetime(failure) { wp_process_pool_create(&config, &pool, &error) }
+        }
       }
     }
-    guard status == WP_OK, let pool else { throw WorkerPoolError(error, settings.affinity) }
-    handle = pool
-    inheritedFunctions = wp_process_pool_start_method(pool) == WP_START_FORK ? functions : 0
+    let status = initializer.map { $0.withEngineValue { create($0) } } ?? create(nil)
+    if status == WP_OK, let pool { return pool }
+    if status == WP_BROKEN, let error = failure.error { throw error }
+    throw settings.configuration.explaining(
+      WorkerPoolError(error, settings.affinity), call: error.call.map { String(cString: $0) })
   }
 
   deinit { wp_process_pool_release(handle) }
@@ -58,43 +88,80 @@ final class ProcessPool: @unchecked Sendable {
     }
   }
 
+  func capturedOutput(of processIdentifier: Int32, _ stream: WorkerStream) -> String {
+    String(unsafeUninitializedCapacity: outputLimits[stream] ?? 0) { buffer in
+      let number = stream == .standardOutput ? WP_STREAM_OUTPUT : WP_STREAM_ERROR
+      guard let room = buffer.baseAddress else { return 0 }
+      return wp_process_pool_output(handle, processIdentifier, UInt32(number), room, buffer.count)
+    }
+  }
+
+  /// Why the pool broke, nil while it has not or when there is no more to say than the engine does.
+  var breakage: String? {
+    wp_process_pool_breakage(handle).map { WorkerPoolError($0.pointee, initializer: initializer).message }
+  }
+
   // MARK: - Ends
 
   func close() { wp_process_pool_close(handle) }
 
   func cancelPending() { _ = wp_process_pool_discard_pending(handle) }
 
+  /// Asks all tasks that run to stop and returns how many were not asked before. None begins again.
+  func stopRunning() -> Int { wp_process_pool_stop_running(handle) }
+  func terminateRunning() { _ = wp_process_pool_terminate_running(handle) }
+  var taskCounts: wp_process_task_counts { wp_process_pool_task_counts(handle) }
+
   /// Blocks until a closed pool has ended; returns at once on the thread that this would wait for.
   func join() { _ = wp_process_pool_join(handle) }
+
+  enum JoinResult { case ended, timedOut, wouldDeadlock }
+
+  /// As ``join()``, for so long.
+  func join(until deadline: MonotonicInstant) -> JoinResult {
+    switch wp_process_pool_join_until(handle, deadline.nanoseconds) {
+    case WP_TIMED_OUT: .timedOut
+    case WP_WOULD_DEADLOCK: .wouldDeadlock
+    default: .ended
+    }
+  }
+
+  func terminate<Success>(_ future: Future<Success>) -> Bool {
+    guard !future.isDone, let task = future.source as? ProcessTask, task.pool === self else { return false }
+    return future.cancel() || wp_process_pool_terminate(handle, task.ticket)
+  }
 
   func cancel(_ ticket: UInt64) -> Bool { wp_process_pool_cancel(handle, ticket) }
   func isRunning(_ ticket: UInt64) -> Bool { wp_process_pool_is_running(handle, ticket) }
 
   // MARK: - Submitting
 
-  func submit<J: Job>(_ job: J) throws -> Future<J.Output> {
+  func submit<J: Job>(_ job: J, _ options: TaskOptions?) throws -> Future<J.Output> {
     let code = TaskCode(.job, index: try index(of: J.self), isChunk: false)
-    return try submit(code, .job(J.self), job)
+    return try submit(code, .job(J.self), job, options)
   }
 
-  func submit<J: Job>(chunk jobs: [J]) throws -> Future<[J.Output]> {
+  func submit<J: Job>(chunk jobs: [J], _ options: TaskOptions?) throws -> Future<[J.Output]> {
     let code = TaskCode(.job, index: try index(of: J.self), isChunk: true)
-    return try submit(code, .job(J.self), jobs)
-  }
-
-  func submit<Input, Output>(_ function: FunctionHandle<Input, Output>, _ input: Input) throws -> Future<Output> {
-    try submit(code(of: function, isChunk: false), .function(function.name), input)
+    return try submit(code, .job(J.self), jobs, options)
   }
 
   func submit<Input, Output>(
-    _ function: FunctionHandle<Input, Output>, chunk inputs: [Input]
+    _ function: FunctionHandle<Input, Output>, _ input: Input, _ options: TaskOptions?
+  ) throws -> Future<Output> {
+    try submit(code(of: function, isChunk: false), .function(function.name), input, options)
+  }
+
+  func submit<Input, Output>(
+    _ function: FunctionHandle<Input, Output>, chunk inputs: [Input], _ options: TaskOptions?
   ) throws -> Future<[Output]> {
-    try submit(code(of: function, isChunk: true), .function(function.name), inputs)
+    try submit(code(of: function, isChunk: true), .function(function.name), inputs, options)
   }
 
   private func submit<Input: WireCodable, Output: WireCodable & Sendable>(
-    _ code: TaskCode, _ label: TaskLabel, _ input: Input
+    _ code: TaskCode, _ label: TaskLabel, _ input: Input, _ options: TaskOptions?
   ) throws -> Future<Output> {
+    let options = try options.map { try $0.engineValue() } ?? taskOptions
     var encoder = WireEncoder()
     try explaining("the input of \(label)") { try encoder.encode(input) }
     let task = TypedProcessTask<Output>(pool: self, label: label)
@@ -108,7 +175,10 @@ final class ProcessPool: @unchecked Sendable {
     let status = encoder.withUnsafeBytes { bytes in
       submission.bytes = bytes.baseAddress
       submission.length = bytes.count
-      return wp_process_pool_submit(handle, &submission, &ticket)
+      return withPointer(to: options) { pointer in
+        submission.options = pointer
+        return wp_process_pool_submit(handle, &submission, &ticket)
+      }
     }
     guard status == WP_OK else {
       task.abandon()
@@ -123,17 +193,8 @@ final class ProcessPool: @unchecked Sendable {
   private func index<J: Job>(of type: J.Type) throws -> UInt32 {
     let key = ObjectIdentifier(type)
     if let known = jobIndices.withLock({ $0[key] }) { return known }
-    guard let name = TypeName.name(of: type) else {
-      throw WorkerPoolError(
-        code: .unresolvableType,
-        message: """
-          a worker cannot find the job type \(type) by name: types that are private or fileprivate, or declared \
-          inside a function, and generic types over such types, have no name that another process can look up. \
-          Declare it, without 'private', at the top level or inside another type
-          """)
-    }
     var index: UInt32 = 0
-    let utf8 = Array(name.utf8)
+    let utf8 = Array(try resolvableName(of: type).utf8)
     let status = wp_process_pool_intern(handle, utf8, utf8.count, &index)
     guard status == WP_OK, index <= TaskCode.maximumIndex else {
       throw refusal(status, of: .job(type), length: utf8.count)
@@ -164,10 +225,24 @@ final class ProcessPool: @unchecked Sendable {
     case WP_TOO_LARGE:
       WorkerPoolError(
         code: .tooLarge, message: "the input of \(label) takes \(length) bytes, the pool's limit is \(maxPayload)")
+    case WP_BROKEN:
+      WorkerPoolError(code: .brokenPool, message: "the pool is broken and does not take \(label): \(breakage ?? "")")
     default:
       WorkerPoolError(status: status)
     }
   }
+}
+
+/// The name by which workers find the type.
+func resolvableName<J: Job>(of type: J.Type) throws -> String {
+  if let name = TypeName.name(of: type) { return name }
+  throw WorkerPoolError(
+    code: .unresolvableType,
+    message: """
+      a worker cannot find the job type \(type) by name: types that are private or fileprivate, or declared \
+      inside a function, and generic types over such types, have no name that another process can look up. \
+      Declare it, without 'private', at the top level or inside another type
+      """)
 }
 
 extension wp_process_pool_config {
@@ -180,15 +255,13 @@ extension wp_process_pool_config {
     prefetch = UInt32(try checked(settings.prefetch, "prefetch", in: 1...Int(WP_PROCESS_MAX_PREFETCH)) ?? 0)
     spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
     affinity = settings.affinity.engineValue
-    sandbox = settings.configuration.sandbox?.engineValue ?? WP_SANDBOX_NONE
+    try apply(settings.configuration)
   }
 }
 
-private func checked(_ value: Int?, _ name: String, in range: ClosedRange<Int>) throws -> Int? {
-  guard let value, !range.contains(value) else { return value }
-  throw WorkerPoolError(
-    code: .invalidArgument,
-    message: "\(name) is \(value); it must be between \(range.lowerBound) and \(range.upperBound)")
+private func withPointer<Value, Result>(to value: Value?, _ body: (UnsafePointer<Value>?) -> Result) -> Result {
+  guard let value else { return body(nil) }
+  return withUnsafePointer(to: value) { body($0) }
 }
 
 extension ProcessPoolExecutor.StartMethod {

@@ -77,15 +77,19 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
     case WP_TASK_WORKER_DIED where outcome.forbidden_call != 0:
       throw WorkerPoolError(forbiddenCallBy: label, outcome)
     case WP_TASK_WORKER_DIED:
-      let exit = WorkerExit(processIdentifier: outcome.worker_pid, waitStatus: outcome.wait_status)
-      throw WorkerPoolError(code: .workerDied, message: exit.message(whileRunning: "\(label)"), workerExit: exit)
+      throw WorkerPoolError(deathDuring: label, outcome)
+    case WP_TASK_TIMED_OUT:
+      throw WorkerPoolError.timedOut(label, outcome)
+    case WP_TASK_TERMINATED:
+      throw WorkerPoolError.terminated(label, outcome)
     case WP_TASK_REPLY_TOO_LARGE:
       throw WorkerPoolError(
         code: .tooLarge,
         message: "the result of \(label) takes \(outcome.length) bytes, the pool's limit is \(outcome.limit)")
     case WP_TASK_POOL_BROKEN:
       let reason = outcome.reason.map { String(cString: $0) } ?? "for an unknown reason"
-      throw WorkerPoolError(code: .brokenPool, message: "the pool broke before \(label) could end: \(reason)")
+      throw WorkerPoolError(
+        code: .brokenPool, message: "the pool broke before \(label) could end: \(pool.breakage ?? reason)")
     default:
       throw WorkerPoolError(code: .brokenPool, message: "\(label) ended in an unknown way, \(outcome.end.rawValue)")
     }
@@ -98,28 +102,14 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
     case ReplyCode.output:
       return try explaining(context) { try WireDecoder.read(Output.self, from: bytes) }
     case ReplyCode.error:
-      throw try explaining(context) { try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) } }
+      let error = try explaining(context) {
+        try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) }
+      }
+      let gaveUp = outcome.stop == WP_STOP_TIMED_OUT && error is CancellationError
+      if gaveUp { throw WorkerPoolError.timedOut(label, outcome) }
+      throw error
     case let code:
       throw WorkerPoolError(code: .coding, message: "\(context) carries the unknown code \(code)")
-    }
-  }
-}
-
-extension WorkerExit {
-  /// From a status as `waitpid` gives it: the signal in the low seven bits, or zero there and the exit status above.
-  init(processIdentifier: Int32, waitStatus: Int32) {
-    let signal = waitStatus & 0x7F
-    self.init(
-      processIdentifier: processIdentifier,
-      reason: signal == 0 ? .exit(status: waitStatus >> 8 & 0xFF) : .signal(signal))
-  }
-
-  func message(whileRunning task: String) -> String {
-    switch reason {
-    case .signal(let number):
-      "worker \(processIdentifier) was ended by \(signalName(number)) while it ran \(task)"
-    case .exit(let status):
-      "worker \(processIdentifier) exited with status \(status) while it ran \(task)"
     }
   }
 }

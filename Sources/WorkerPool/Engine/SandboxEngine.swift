@@ -15,10 +15,11 @@ extension WorkerPoolError {
     let call =
       name.map { "called '\($0)', which its sandbox forbids" }
       ?? "made a system call that its sandbox forbids, with SIGSYS blocked (as posix_spawn does) so that it stays unnamed"
+    let exit = WorkerExit(outcome, taskName: "\(label)")
     self.init(
       code: .forbiddenCall,
-      message: "worker \(outcome.worker_pid) \(call), while it ran \(label)",
-      workerExit: WorkerExit(processIdentifier: outcome.worker_pid, waitStatus: outcome.wait_status),
+      message: "worker \(outcome.worker_pid) \(call), while it ran \(label)\(deathDetails(outcome))\(exit.quotation)",
+      workerExit: exit,
       systemCall: name.map { SystemCall(name: $0, errno: 0) })
   }
 }

@@ -15,7 +15,7 @@ public struct WorkerPoolError: Error, Sendable {
   public var code: Code
   /// One sentence that names the value and the rule.
   public var message: String
-  /// How the worker ended, for ``Code/workerDied`` and ``Code/forbiddenCall``.
+  /// How the worker ended, for ``Code/workerDied``, ``Code/forbiddenCall`` and their kin.
   public var workerExit: WorkerExit?
   /// The failed system call and its `errno`, for ``Code/systemCall``; the forbidden one, with an `errno` of 0, for
   /// ``Code/forbiddenCall``, nil when the worker did not leave its number behind.
@@ -58,6 +58,18 @@ public struct WorkerPoolError: Error, Sendable {
     public static let wouldDeadlock = Code(.wouldDeadlock)
     /// The last reference to a ``Promise`` went away before it was completed.
     public static let promiseDropped = Code(.promiseDropped)
+
+    /// The worker process ended because its private memory reached ``WorkerLimits/memory`` or
+    /// ``TaskOptions/memory``; ``WorkerPoolError/workerExit`` says how.
+    public static let memoryLimitExceeded = Code(.memoryLimitExceeded)
+    /// The task used more processor time than ``WorkerLimits/cpuTime`` or ``TaskOptions/cpuTime``;
+    /// ``WorkerPoolError/workerExit`` says how its worker ended.
+    public static let cpuTimeExceeded = Code(.cpuTimeExceeded)
+    /// A task ran for longer than its ``TaskOptions/timeout``.
+    public static let taskTimedOut = Code(.taskTimedOut)
+    /// A running task was ended with its worker: by ``ProcessPoolExecutor/terminate(_:)``, or by a shutdown whose
+    /// deadline and grace period had passed.
+    public static let terminated = Code(.terminated)
     /// The task made a system call that the pool's ``ProcessPoolExecutor/Sandbox`` forbids, which ended its worker;
     /// ``WorkerPoolError/systemCall`` says which.
     public static let forbiddenCall = Code(.forbiddenCall)
@@ -67,6 +79,8 @@ public struct WorkerPoolError: Error, Sendable {
     enum StaticName: String, Sendable {
       case invalidArgument, shutDown, systemCall, timedOut, workerDied, brokenPool, unsupported
       case unresolvableType, coding, tooLarge, forked, wouldDeadlock, promiseDropped
+      case memoryLimitExceeded, cpuTimeExceeded
+      case taskTimedOut, terminated
       case forbiddenCall
     }
   }
@@ -91,33 +105,4 @@ extension WorkerPoolError: CustomStringConvertible {
 
 extension WorkerPoolError.Code: CustomStringConvertible {
   public var description: String { name.rawValue }
-}
-
-/// How a worker process ended.
-public struct WorkerExit: Hashable, Sendable {
-  /// Why the process is gone.
-  public enum Reason: Hashable, Sendable {
-    /// A signal ended it: `SIGKILL`, `SIGILL` after a Swift trap, `SIGSEGV`, and so on.
-    case signal(Int32)
-    /// It exited, with this status, without handing in the task's result.
-    case exit(status: Int32)
-  }
-
-  /// Process id of the worker.
-  public var processIdentifier: Int32
-  public var reason: Reason
-
-  public init(processIdentifier: Int32, reason: Reason) {
-    self.processIdentifier = processIdentifier
-    self.reason = reason
-  }
-}
-
-extension WorkerExit: CustomStringConvertible {
-  public var description: String {
-    switch reason {
-    case .signal(let number): "worker \(processIdentifier) was ended by \(signalName(number))"
-    case .exit(let status): "worker \(processIdentifier) exited with status \(status) before its task ended"
-    }
-  }
 }

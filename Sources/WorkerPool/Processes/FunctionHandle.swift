@@ -33,7 +33,7 @@ public struct FunctionHandle<Input: WireCodable & Sendable, Output: WireCodable 
     self.body = body
     index = FunctionTable.add { task, isChunk, encoder in
       if isChunk {
-        try task.run([Input].self, &encoder) { inputs in try inputs.map(body) }
+        try task.run([Input].self, &encoder) { inputs in try WorkerTask.each(inputs, body) }
       } else {
         try task.run(Input.self, &encoder, body)
       }

@@ -79,37 +79,49 @@ public final class ProcessPoolExecutor: JobExecutor {
 
   // MARK: - One task
 
-  /// Accepts a job and returns at once.
-  ///
-  /// Cancelling the future takes the job back if no worker has begun it; a running job cannot be stopped.
-  ///
-  /// - Throws: What encoding the job throws, and ``WorkerPoolError``: `.unresolvableType` for a type that a worker cannot
-  ///   find by name, `.tooLarge`, `.shutDown`, `.brokenPool`, `.forked` in a child of the program.
-  /// - Complexity: O(bytes of the job).
+  /// Accepts a job and returns at once. As ``submit(_:options:)``, with the pool's options.
   public func submit<J: Job>(_ job: J) throws -> Future<J.Output> {
-    try pool.submit(job)
+    try pool.submit(job, nil)
   }
 
-  /// Accepts a call of `function` with `input` and returns at once. As ``submit(_:)``.
+  /// Accepts a job and returns at once.
+  ///
+  /// Cancelling the future takes the job back if no worker has begun it. A job that runs is asked to stop, which it
+  /// sees through ``TaskContext``; `cancel()` then returns false. ``terminate(_:)`` ends it.
+  ///
+  /// - Parameters:
+  ///   - job: What to run.
+  ///   - options: What it may do and use; nil for what the pool's configuration says.
+  /// - Throws: What encoding the job throws, and ``WorkerPoolError``: `.unresolvableType` for a type that a worker cannot
+  ///   find by name, `.invalidArgument` for options that break a rule, `.tooLarge`, `.shutDown`, `.brokenPool`,
+  ///   `.forked` in a child of the program.
+  /// - Complexity: O(bytes of the job).
+  public func submit<J: Job>(_ job: J, options: TaskOptions?) throws -> Future<J.Output> {
+    try pool.submit(job, options)
+  }
+
+  /// Accepts a call of `function` with `input` and returns at once. As ``submit(_:options:)``.
   ///
   /// - Throws: Also ``WorkerPoolError`` with `.unsupported` for a handle that the workers do not have.
   public func submit<Input, Output>(
-    _ function: FunctionHandle<Input, Output>, _ input: Input
+    _ function: FunctionHandle<Input, Output>, _ input: Input, options: TaskOptions? = nil
   ) throws -> Future<Output> {
-    try pool.submit(function, input)
+    try pool.submit(function, input, options)
   }
 
-  /// Runs a job and returns its output. Cancelling the calling task takes the job back if it has not begun, and ends
-  /// the wait with `CancellationError` in any case.
-  public nonisolated(nonsending) func run<J: Job>(_ job: J) async throws -> J.Output {
-    try await submit(job).valueOfOwnTask
+  /// Runs a job and returns its output.
+  ///
+  /// Cancelling the calling task takes the job back if it has not begun, asks it to stop if it has, and ends the wait
+  /// with `CancellationError` in any case.
+  public nonisolated(nonsending) func run<J: Job>(_ job: J, options: TaskOptions? = nil) async throws -> J.Output {
+    try await submit(job, options: options).valueOfOwnTask
   }
 
-  /// Calls a function in a worker and returns its output. Cancellation as in ``run(_:)``.
+  /// Calls a function in a worker and returns its output. Cancellation as in ``run(_:options:)``.
   public nonisolated(nonsending) func run<Input, Output>(
-    _ function: FunctionHandle<Input, Output>, _ input: Input
+    _ function: FunctionHandle<Input, Output>, _ input: Input, options: TaskOptions? = nil
   ) async throws -> Output {
-    try await submit(function, input).valueOfOwnTask
+    try await submit(function, input, options: options).valueOfOwnTask
   }
 
   // MARK: - Ends

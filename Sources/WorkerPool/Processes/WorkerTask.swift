@@ -41,10 +41,18 @@ struct WorkerTask: ~Copyable {
     try explaining("the result of \(name)") { try encoder.encode(output) }
   }
 
+  /// Runs the parts of a chunk, unless the chunk is asked to stop.
+  static func each<Input, Output>(_ inputs: [Input], _ body: (Input) throws -> Output) throws -> [Output] {
+    try inputs.map { input in
+      try TaskContext.checkStop()
+      return try body(input)
+    }
+  }
+
   /// Runs a job, or an array of them.
   func run<J: Job>(_ type: J.Type, isChunk: Bool, _ encoder: inout WireEncoder) throws {
     if isChunk {
-      try run([J].self, &encoder) { jobs in try jobs.map { try $0.run() } }
+      try run([J].self, &encoder) { jobs in try Self.each(jobs) { try $0.run() } }
     } else {
       try run(J.self, &encoder) { try $0.run() }
     }

@@ -14,6 +14,8 @@
 /// 32); tasks that a worker submits go to that worker's own queue, newest first, from which idle workers steal the
 /// oldest. An idle pool uses no CPU.
 ///
+/// A task that runs cannot be ended, as a thread cannot: what may have to be belongs in a ``ProcessPoolExecutor``.
+///
 /// All members may be used from any thread, from tasks included. An executor that is released without a shutdown
 /// takes no more work, runs what it has and then ends its threads. In a child that somebody else forked the pool's
 /// threads do not exist: submitting there throws ``WorkerPoolError/Code/forked``.

@@ -107,19 +107,3 @@ extension WorkerPoolError.SystemCall: WireCodable {
     self.init(name: try decoder.decode(), errno: try decoder.decode())
   }
 }
-
-extension WorkerExit: WireCodable {
-  public func encode(into encoder: inout WireEncoder) throws {
-    switch reason {
-    case .signal(let number): try encoder.encode(processIdentifier, true, number)
-    case .exit(let status): try encoder.encode(processIdentifier, false, status)
-    }
-  }
-
-  public init(decoding decoder: inout WireDecoder) throws {
-    let processIdentifier = try decoder.decode(Int32.self)
-    let isSignal = try decoder.decode(Bool.self)
-    let number = try decoder.decode(Int32.self)
-    self.init(processIdentifier: processIdentifier, reason: isSignal ? .signal(number) : .exit(status: number))
-  }
-}

@@ -7,9 +7,12 @@
 #include "../platform/wp_clock.h"
 #include "../platform/wp_process.h"
 #include "../platform/wp_shared_memory.h"
+#include "wp_process_death.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 void wp_process_lose(wp_process_pool *pool, uint32_t index, const wp_task_loss *loss) {
   wp_task *task = &pool->tasks.tasks[index];
@@ -29,7 +32,11 @@ static void give_back(void *area, size_t touched) {
 static wp_completion *new_completion(wp_process_pool *pool, uint32_t task) {
   wp_completion *record = &pool->batch[pool->batch_count++];
   memset(record, 0, offsetof(wp_completion, bytes));
-  record->token = pool->tasks.tasks[task].token;
+  const wp_task *ended = &pool->tasks.tasks[task];
+  record->token = ended->token;
+  record->outcome.function = ended->function;
+  record->outcome.timeout_ns = ended->options == NULL ? 0 : ended->options->timeout_ns;
+  record->outcome.workers_lost = ended->workers_lost;
   record->worker = WP_NO_WORKER;
   return record;
 }
@@ -45,6 +52,11 @@ static void gather_ended(wp_process_pool *pool) {
     record->outcome.wait_status = loss->wait_status;
     record->outcome.forbidden_call = loss->forbidden_call;
     record->outcome.run_ns = loss->run_ns;
+    record->death = loss->death;
+    wp_death_tell(loss->death, &record->outcome);
+    record->outcome.stop = loss->stop;
+    pool->terminated += loss->end == WP_TASK_TERMINATED;
+    pool->discarded += loss->end == WP_TASK_DISCARDED;
     wp_task_unlink(&pool->tasks, &pool->tasks.ended, index);
     wp_task_remove(&pool->tasks, index);
   }
@@ -55,6 +67,7 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
   wp_host_worker *worker = &pool->workers[index];
   uint32_t position = worker->collected++;
   wp_completion *record = new_completion(pool, task);
+  record->outcome.stop = wp_sent_at(pool, worker, position)->stop;
   wp_task_remove(&pool->tasks, task);
   uint64_t length = slot->length;
   uint64_t touched = slot->touched;
@@ -90,6 +103,18 @@ static wp_sent *sent_at(wp_process_pool *pool, wp_host_worker *worker, uint32_t 
   return &worker->sent[position & (pool->geometry.slots - 1)];
 }
 
+/// Whether a task whose worker died may be begun again.
+static bool retries(const wp_process_pool *pool, const wp_sent *sent, const wp_task *task) {
+  if (sent->fate != WP_TASK_WORKER_DIED || sent->stop != WP_STOP_NONE || pool->stopping) return false;
+  return task->options != NULL && task->workers_lost <= task->options->retries;
+}
+
+/// How a task ends whose worker died by itself, or by our hand.
+static wp_task_end end_of_begun(const wp_host_worker *worker, const wp_sent *sent) {
+  bool killed = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGKILL;
+  return killed ? sent->fate : WP_TASK_WORKER_DIED;
+}
+
 /// Fails the task that a dead worker had begun; all of its tasks when the pool is broken.
 static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
   bool broken = pool->phase == WP_POOL_BROKEN;
@@ -99,45 +124,58 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
     if (sent->state == WP_SENT_REVOKED) continue;
     wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
     uint32_t word = wp_atomic_load(&slot->state, wp_acquire);
-    bool begun = word != wp_slot_word(position, WP_SLOT_READY);  // STARTED, or overwritten by a task run wild
+    // STARTED, or overwritten by a task run wild.
+    bool begun = word != wp_slot_word(position, WP_SLOT_READY) || wp_sent_begun(sent);
     if (!begun && !broken) continue;
-    uint64_t started = wp_atomic_load(&slot->started_ns, wp_relaxed);
+    if (begun) pool->tasks.tasks[sent->task].workers_lost++;
+    if (!broken && retries(pool, sent, &pool->tasks.tasks[sent->task])) continue;
+    uint64_t started = sent->started_ns;
+    if (started == 0) started = wp_atomic_load(&slot->started_ns, wp_relaxed);
     wp_task_loss loss;
     memset(&loss, 0, sizeof loss);
-    loss.end = broken ? WP_TASK_POOL_BROKEN : WP_TASK_WORKER_DIED;
+    loss.end = broken ? WP_TASK_POOL_BROKEN : end_of_begun(worker, sent);
+    loss.stop = sent->stop;
     loss.reason = broken ? pool->broken_reason : worker->loss;
     if (begun) {
       loss.process = worker->process;
       loss.wait_status = worker->wait_status;
       loss.forbidden_call = worker->forbidden_call;
       loss.run_ns = now > started ? now - started : 0;
+      if (!broken) loss.death = wp_death_describe(pool, worker, &pool->tasks.tasks[sent->task]);
     }
     wp_process_lose(pool, sent->task, &loss);
     sent->state = WP_SENT_REVOKED;
   }
 }
 
+void wp_process_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
+  uint32_t index = wp_sent_at(pool, worker, position)->task;
+  wp_task *task = &pool->tasks.tasks[index];
+  // The host wrote this request and no worker can: it is still what the host knows it to be.
+  const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
+  const void *bytes = request->bytes;
+  if (request->length > WP_REQUEST_INLINE) {
+    bytes = wp_channel_arguments(&worker->channel, &pool->geometry, position);
+  }
+  wp_task_loss loss;
+  memset(&loss, 0, sizeof loss);
+  if (pool->stopping) {
+    loss.end = WP_TASK_DISCARDED;
+  } else if (wp_task_set_bytes(task, bytes, (size_t)request->length)) {
+    task->state = WP_TASK_PENDING;
+    wp_task_prepend(&pool->tasks, &pool->tasks.pending, index);
+    return;
+  } else {
+    loss.end = WP_TASK_POOL_BROKEN;
+    loss.reason = "no memory to queue the task again for another worker";
+  }
+  wp_process_lose(pool, index, &loss);
+}
+
 /// Queues what it had not begun in front of everything else, in the old order: newest first, each to the front.
 static void queue_again(wp_process_pool *pool, wp_host_worker *worker) {
   for (uint32_t position = worker->published; position-- != worker->collected;) {
-    const wp_sent *sent = sent_at(pool, worker, position);
-    if (sent->state == WP_SENT_REVOKED) continue;
-    wp_task *task = &pool->tasks.tasks[sent->task];
-    const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
-    const void *bytes = request->bytes;
-    if (request->length > WP_REQUEST_INLINE) {
-      bytes = wp_channel_arguments(&worker->channel, &pool->geometry, position);
-    }
-    if (wp_task_set_bytes(task, bytes, (size_t)request->length)) {
-      task->state = WP_TASK_PENDING;
-      wp_task_prepend(&pool->tasks, &pool->tasks.pending, sent->task);
-      continue;
-    }
-    wp_task_loss loss;
-    memset(&loss, 0, sizeof loss);
-    loss.end = WP_TASK_POOL_BROKEN;
-    loss.reason = "no memory to queue the task again after its worker had died";
-    wp_process_lose(pool, sent->task, &loss);
+    if (wp_sent_at(pool, worker, position)->state == WP_SENT_TASK) wp_process_put_back(pool, worker, position);
   }
 }
 
@@ -234,6 +272,8 @@ static void call_back(wp_process_pool *pool) {
   for (uint32_t i = 0; i < pool->batch_count; i++) {
     wp_completion *record = &pool->batch[i];
     if (pool->hooks.completed != NULL) pool->hooks.completed(pool->hooks.context, record->token, &record->outcome);
+    free(record->death);
+    record->death = NULL;
     if (record->worker == WP_NO_WORKER) continue;
     wp_channel *channel = &pool->workers[record->worker].channel;
     give_back(wp_channel_arguments(channel, &pool->geometry, record->position), record->touched_arguments);
@@ -253,6 +293,7 @@ bool wp_process_collect(wp_process_pool *pool) {
     if (pool->workers[i].state >= WP_WORKER_LIVE) gather_worker(pool, i);
   }
   gather_ended(pool);
+  wp_timers_check(pool);
   wp_lifecycle_advance(pool, &wakes);
   wp_dispatch_pending(pool, &wakes);
   pool->busy = pool->live > pool->batch_count;

@@ -1,6 +1,6 @@
 // The collector: one thread per pool that completes tasks and looks after the processes.
 //
-// It spins a bounded time while tasks are out, then sleeps in poll(2) on the workers' doorbell, the control socket and
+// It spins a bounded time while tasks are out, then sleeps in ppoll(2) on the workers' doorbell, the control socket and
 // the template's pidfd. Workers ring only while `host_sleeping` is set. An idle pool makes no system call.
 #include "wp_process_state.h"
 
@@ -35,11 +35,17 @@ static bool spin(const wp_process_pool *pool) {
   return false;
 }
 
-static int poll_timeout(const wp_process_pool *pool) {
+/// How long the collector may sleep; NULL for ever.
+static const struct timespec *time_to_sleep(const wp_process_pool *pool, struct timespec *time) {
   uint64_t deadline = wp_lifecycle_deadline(pool);
-  if (deadline == UINT64_MAX) return -1;
+  uint64_t timers = wp_timers_deadline(pool);
+  if (timers < deadline) deadline = timers;
+  if (deadline == UINT64_MAX) return NULL;
   uint64_t now = wp_clock_now();
-  return deadline <= now ? 0 : (int)((deadline - now) / 1000000u) + 1;
+  uint64_t left = deadline <= now ? 0 : deadline - now;
+  time->tv_sec = (time_t)(left / 1000000000u);
+  time->tv_nsec = (long)(left % 1000000000u);
+  return time;
 }
 
 /// Looks at the descriptors, waiting for them when there is nothing else to do.
@@ -52,13 +58,14 @@ static void look(wp_process_pool *pool, bool may_sleep) {
     events[i].events = POLLIN;
     events[i].revents = 0;
   }
-  int timeout = 0;
+  struct timespec time = {0, 0};
+  const struct timespec *timeout = &time;
   if (may_sleep) {
     // Prepare, recheck, commit. Dekker with a worker's store of DONE and its load of `host_sleeping`, all seq_cst.
     wp_atomic_store(&pool->head->host_sleeping, 1u, wp_seq_cst);
-    if (!wp_process_has_news(pool)) timeout = poll_timeout(pool);
+    if (!wp_process_has_news(pool)) timeout = time_to_sleep(pool, &time);
   }
-  int ready = poll(events, 3, timeout);
+  int ready = ppoll(events, 3, timeout, NULL);
   if (may_sleep) wp_atomic_store(&pool->head->host_sleeping, 0u, wp_relaxed);
   if (ready <= 0) return;
   if (events[0].revents != 0) wp_event_clear(pool->doorbell);
@@ -85,7 +92,7 @@ static void replace_template(wp_process_pool *pool) {
 static bool follow_phase(wp_process_pool *pool) {
   switch (pool->phase) {
   case WP_POOL_LEAVING:
-    if (!wp_workers_absent(pool)) return false;
+    if (!wp_workers_absent(pool) && wp_clock_now() < pool->leave_by) return false;
     wp_processes_end(pool);
     return true;
   case WP_POOL_BROKEN:

@@ -7,12 +7,15 @@
 #include "../platform/wp_process.h"
 #include "../platform/wp_shared_memory.h"
 #include "../platform/wp_thread.h"
+#include "wp_process_death.h"
 #include "wp_process_reexec.h"
 #include "wp_process_sandbox.h"
+#include "wp_process_settings_check.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WP_DEFAULT_PREFETCH 2u
@@ -40,7 +43,7 @@ static wp_status check(const wp_process_pool_config *config, wp_error *error) {
   }
   const char *refusal = wp_sandbox_refusal(config->sandbox, config->start_method);
   if (refusal != NULL) return wp_fail(error, WP_UNSUPPORTED, 0, "sandbox", refusal);
-  return WP_OK;
+  return wp_process_settings_check(config, error);
 }
 
 static wp_status pick_method(const wp_process_pool_config *config, wp_start_method *method, wp_error *error) {
@@ -100,7 +103,7 @@ static wp_status allocate(wp_process_pool *pool, const wp_placement *placements,
   return WP_OK;
 }
 
-static wp_status share_memory(wp_process_pool *pool, const char *prefix, wp_error *error) {
+static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_config *config, wp_error *error) {
   const char *call = NULL;
   pool->memory = wp_memory_file_create("worker-pool", pool->geometry.total, &call);
   if (pool->memory < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
@@ -114,7 +117,8 @@ static wp_status share_memory(wp_process_pool *pool, const char *prefix, wp_erro
   pool->head->max_payload = pool->geometry.max_payload;
   pool->head->spin_ns = pool->spin_ns;
   pool->head->sandbox = (uint32_t)pool->sandbox;
-  strncpy(pool->head->prefix, prefix == NULL ? "worker" : prefix, WP_PROCESS_PREFIX_BYTES - 1);
+  strncpy(pool->head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
+  wp_process_settings_share(pool->head, &pool->geometry, config);
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
     unsigned char *channel = (unsigned char *)memory + wp_channel_offset(&pool->geometry, i);
     pool->workers[i].channel.host_part = channel;
@@ -127,6 +131,7 @@ static void destroy(wp_process_pool *pool) {
   void (*hook)(void *) = pool->hooks.destroy;
   void *context = pool->hooks.context;
   wp_task_table_destroy(&pool->tasks);
+  wp_breakage_destroy(pool);
   free(pool->workers);
   free(pool->batch);
   pthread_cond_destroy(&pool->changed);
@@ -168,13 +173,16 @@ static wp_status await_start(wp_process_pool *pool, wp_error *error) {
   pthread_mutex_unlock(&pool->lock);
   if (!failed) return WP_OK;
   wp_thread_await_exit(thread);
+  if (pool->breakage.reason != NULL && pool->hooks.start_failed != NULL) {
+    pool->hooks.start_failed(pool->hooks.context, &pool->breakage);
+  }
   return wp_fail(error, found.status, found.system_errno, found.call, found.rule);
 }
 
 static wp_status build(wp_process_pool *pool, const wp_process_pool_config *config, const wp_placement *placements,
                        wp_error *error) {
   wp_status status = allocate(pool, placements, error);
-  if (status == WP_OK) status = share_memory(pool, config->name, error);
+  if (status == WP_OK) status = share_memory(pool, config, error);
   if (status == WP_OK) status = wp_template_start(pool, error);
   if (status == WP_OK) {
     status = start_collector(pool, error);
@@ -191,6 +199,9 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   uint32_t prefetch = config->prefetch == 0 ? WP_DEFAULT_PREFETCH : config->prefetch;
   size_t max_payload = config->max_payload == 0 ? WP_PROCESS_DEFAULT_MAX_PAYLOAD : config->max_payload;
   pool->geometry = wp_geometry_of(count, prefetch, max_payload);
+  wp_process_output output[WP_STREAM_COUNT];
+  wp_process_output_resolve(config, output);
+  wp_geometry_extend(&pool->geometry, output, config->initializer == NULL ? 0 : config->initializer->length);
   pool->method = method;
   pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;
   if (config->spin_ns == WP_SPIN_NEVER) pool->spin_ns = 0;
@@ -202,7 +213,12 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->references = 1;
   pool->memory = pool->doorbell = pool->control = pool->template_pidfd = -1;
   pthread_mutex_init(&pool->lock, NULL);
-  pthread_cond_init(&pool->changed, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&pool->changed, &monotonic);
+  pthread_condattr_destroy(&monotonic);
+  wp_atomic_init(&pool->look_ns, UINT64_MAX);
   wp_task_table_init(&pool->tasks);
   return pool;
 }

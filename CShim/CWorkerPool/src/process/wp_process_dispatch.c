@@ -29,7 +29,8 @@ void wp_dispatch_forget(wp_process_pool *pool, uint32_t index) {
 
 void wp_dispatch_place(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
-  uint32_t bucket = worker->state == WP_WORKER_LIVE ? load_of(worker) : WP_NO_WORKER;
+  bool usable = worker->state == WP_WORKER_LIVE && !worker->condemned;
+  uint32_t bucket = usable ? load_of(worker) : WP_NO_WORKER;
   if (bucket == worker->bucket) return;
   wp_dispatch_forget(pool, index);
   if (bucket == WP_NO_WORKER) return;
@@ -75,6 +76,8 @@ void wp_dispatch_send(wp_process_pool *pool, uint32_t index, uint32_t task_index
   wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
   request->function = task->function;
   request->length = length;
+  request->has_options = task->options != NULL;
+  if (task->options != NULL) *wp_channel_options(&worker->channel, &pool->geometry, position) = *task->options;
   void *target = request->bytes;
   if (length > WP_REQUEST_INLINE) target = wp_channel_arguments(&worker->channel, &pool->geometry, position);
   if (length > 0) memcpy(target, bytes, length);
@@ -85,6 +88,7 @@ void wp_dispatch_send(wp_process_pool *pool, uint32_t index, uint32_t task_index
   wp_sent *sent = sent_at(pool, worker, position);
   sent->task = task_index;
   sent->state = WP_SENT_TASK;
+  wp_timers_sent(pool, sent);
   wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
   wp_atomic_store(&slot->state, wp_slot_word(position, WP_SLOT_READY), wp_release);  // edge "publish"
   signal_worker(worker, wakes);

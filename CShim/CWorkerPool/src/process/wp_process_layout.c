@@ -1,6 +1,7 @@
 #include "wp_process_layout.h"
 
 #include "../platform/wp_shared_memory.h"
+#include "wp_process_output.h"
 
 #include <string.h>
 
@@ -16,19 +17,38 @@ size_t wp_pool_part_size(void) { return name_bytes_offset() + round_up(WP_PROCES
 wp_geometry wp_geometry_of(uint32_t worker_count, uint32_t prefetch, size_t max_payload) {
   size_t page = wp_page_size();
   wp_geometry geometry;
+  memset(&geometry, 0, sizeof geometry);
   geometry.worker_count = worker_count;
   geometry.prefetch = prefetch;
   geometry.slots = 1;
   while (geometry.slots < prefetch) geometry.slots *= 2;
   geometry.max_payload = max_payload;
   geometry.area = round_up(max_payload, page);
-  geometry.host_fixed = round_up(sizeof(wp_channel_head) + geometry.slots * sizeof(wp_request_slot), page);
+  geometry.host_fixed = round_up(
+      sizeof(wp_channel_head) + geometry.slots * (sizeof(wp_request_slot) + sizeof(wp_task_options)), page);
   geometry.worker_fixed =
       round_up(sizeof(wp_channel_signal) + sizeof(wp_channel_status) + geometry.slots * sizeof(wp_reply_slot), page);
   geometry.host_part = geometry.host_fixed + geometry.slots * geometry.area;
   geometry.worker_part = geometry.worker_fixed + geometry.slots * geometry.area;
   geometry.total = wp_channel_offset(&geometry, worker_count);
   return geometry;
+}
+
+void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, size_t initializer_length) {
+  size_t page = wp_page_size();
+  size_t areas[WP_STREAM_COUNT];
+  for (uint32_t i = 0; i < WP_STREAM_COUNT; i++) {
+    size_t limit = output[i].mode == WP_OUTPUT_CAPTURE ? output[i].limit : 0;
+    geometry->output_limit[i] = limit;
+    areas[i] = limit == 0 ? 0 : round_up(sizeof(wp_output_ring) + limit + WP_OUTPUT_CHUNK, page);
+  }
+  geometry->output_offset = geometry->total;
+  geometry->output_area = areas[WP_STREAM_OUTPUT];
+  geometry->output_part = areas[WP_STREAM_OUTPUT] + areas[WP_STREAM_ERROR];
+  geometry->initializer_offset =
+      geometry->output_offset + (uint64_t)geometry->worker_count * geometry->output_part;
+  geometry->initializer_part = round_up(initializer_length, page);
+  geometry->total = geometry->initializer_offset + geometry->initializer_part;
 }
 
 uint64_t wp_channel_offset(const wp_geometry *geometry, uint32_t index) {
@@ -42,6 +62,12 @@ wp_channel_head *wp_channel_get_head(const wp_channel *channel) {
 wp_request_slot *wp_channel_request(const wp_channel *channel, const wp_geometry *geometry, uint32_t position) {
   wp_request_slot *slots = (wp_request_slot *)(void *)(channel->host_part + sizeof(wp_channel_head));
   return slots + (position & (geometry->slots - 1));
+}
+
+wp_task_options *wp_channel_options(const wp_channel *channel, const wp_geometry *geometry, uint32_t position) {
+  size_t offset = sizeof(wp_channel_head) + geometry->slots * sizeof(wp_request_slot);
+  wp_task_options *options = (wp_task_options *)(void *)(channel->host_part + offset);
+  return options + (position & (geometry->slots - 1));
 }
 
 void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t position) {

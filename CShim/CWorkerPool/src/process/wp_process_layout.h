@@ -3,9 +3,11 @@
 // One sparse memory file per pool, mapped whole by the host and in parts by each worker:
 //
 //     pool part      head, table of interned names         worker maps it read-only
-//     channel 0      host part:   head, requests, arguments         … read-only
+//     channel 0      host part:   head, requests, options, arguments … read-only
 //                    worker part: signal, status, slots, results    … read-write
 //     channel 1      …                                     other workers' channels are not mapped at all
+//     output part    what workers printed                  not mapped (wp_process_output.h)
+//     initializer    its argument                          read-only, until it has run
 //
 // A worker that runs wild can so damage its own slots and results only: never its arguments (which is why a task that
 // it had not begun can be read back from them after its death), never a neighbour's, never the pool's. There is one
@@ -51,6 +53,11 @@ typedef struct wp_pool_head {
   /// A `wp_sandbox_level`.
   uint32_t sandbox;
   char prefix[WP_PROCESS_PREFIX_BYTES];
+  wp_process_limits limits;
+  wp_process_output output[WP_STREAM_COUNT];  // no mode is WP_OUTPUT_DEFAULT
+  uint64_t initializer_length;
+  uint32_t initializer_function;
+  bool initializes;
   /// 1 while the collector is about to sleep or sleeps: whoever ends a task must then ring.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 host_sleeping;
   /// Names interned so far. Entries below it never change. Edge "name": release here, acquire by the reader.
@@ -65,18 +72,24 @@ typedef struct wp_name_entry {
 
 // MARK: Host part of a channel
 
-/// Written by the host before it asks for a worker, constant while that worker lives.
+/// Written by the host before it asks for a worker, constant while that worker lives, all but `stop`.
 typedef struct wp_channel_head {
   WP_ALIGNED(WP_CACHE_LINE) uint32_t generation;
   /// CPU to pin to, -1 to float.
   int32_t cpu;
+  /// `wp_task_mark` of the task that the host asks to stop: no other takes it for itself. 0 for none.
+  wp_atomic_u32 stop;
 } wp_channel_head;
+
+/// Names the task at a position of one worker; never 0.
+static inline uint32_t wp_task_mark(uint32_t position) { return position << 1 | 1u; }
 
 /// One task on its way to the worker. Written by the host while the slot is free.
 typedef struct wp_request_slot {
   WP_ALIGNED(WP_CACHE_LINE) uint64_t length;
   uint32_t function;
-  uint32_t reserved;
+  /// 1 when `wp_channel_options` says what the task may do and use.
+  uint32_t has_options;
   unsigned char bytes[WP_REQUEST_INLINE];
 } wp_request_slot;
 
@@ -100,6 +113,12 @@ typedef struct wp_channel_status {
   wp_atomic_u32 failed_errno;
   /// Number plus one of the system call that its sandbox forbade.
   wp_atomic_u32 forbidden_call;
+  /// 1 while the initializer runs and after it has failed; its reply stands in slot 0.
+  wp_atomic_u32 initializing;
+  /// Written by the handler of a fault under a memory limit: 1 when an allocation had failed just before, and how much
+  /// private memory there was.
+  wp_atomic_u32 fault_starved;
+  wp_atomic_u64 fault_data;
 } wp_channel_status;
 
 /// A slot's state and, once done, its task's result.
@@ -155,12 +174,22 @@ typedef struct wp_geometry {
   /// Fixed parts, before the payload areas.
   size_t host_fixed;
   size_t worker_fixed;
+  /// The output part, and how much of it one worker has, and the first of its streams; by stream, how many bytes are
+  /// kept: 0 when it is not captured.
+  uint64_t output_offset;
+  size_t output_part;
+  size_t output_area;
+  size_t output_limit[WP_STREAM_COUNT];
+  uint64_t initializer_offset;
+  size_t initializer_part;
   uint64_t total;
 } wp_geometry;
 
 /// Bytes of the pool part: the same for every pool.
 size_t wp_pool_part_size(void);
 wp_geometry wp_geometry_of(uint32_t worker_count, uint32_t prefetch, size_t max_payload);
+/// Adds what stands behind the channels.
+void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, size_t initializer_length);
 uint64_t wp_channel_offset(const wp_geometry *geometry, uint32_t index);
 
 /// One channel as mapped by somebody.
@@ -171,6 +200,8 @@ typedef struct wp_channel {
 
 wp_channel_head *wp_channel_get_head(const wp_channel *channel);
 wp_request_slot *wp_channel_request(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
+/// Beside the requests, so that a task without options costs no more than its cache line.
+wp_task_options *wp_channel_options(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
 void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
 wp_channel_signal *wp_channel_get_signal(const wp_channel *channel);
 wp_channel_status *wp_channel_get_status(const wp_channel *channel);

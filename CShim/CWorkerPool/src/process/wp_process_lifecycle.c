@@ -11,16 +11,20 @@
 #include "../platform/wp_signals.h"
 #include "../platform/wp_socket.h"
 #include "../base/wp_error.h"
+#include "wp_process_death.h"
 #include "wp_process_reexec.h"
 #include "wp_process_template.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define WP_QUIT_TIMEOUT_MS 5000
+/// A worker that is stopped, or cannot write out what it has printed, does not hear the order to leave.
+#define WP_LEAVE_TIMEOUT_NS ((uint64_t)5 * 1000000000u)
 
 // MARK: Starting
 
@@ -81,15 +85,20 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   worker->condemned = false;
   worker->loss = NULL;
   worker->forbidden_call = 0;
+  worker->peak_memory = 0;
   wp_channel_head *head = wp_channel_get_head(&worker->channel);
   head->generation = worker->generation;
   head->cpu = worker->cpu;
+  wp_atomic_store(&head->stop, 0u, wp_relaxed);
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
   wp_atomic_store(&status->sleeping, 0u, wp_relaxed);
   wp_atomic_store(&status->ready, 0u, wp_relaxed);
   wp_atomic_store(&status->failed_call, 0u, wp_relaxed);
   wp_atomic_store(&status->failed_errno, 0u, wp_relaxed);
   wp_atomic_store(&status->forbidden_call, 0u, wp_relaxed);
+  wp_atomic_store(&status->initializing, 0u, wp_relaxed);
+  wp_atomic_store(&status->fault_starved, 0u, wp_relaxed);
+  wp_atomic_store(&status->fault_data, 0u, wp_relaxed);
   for (uint32_t i = 0; i < pool->geometry.slots; i++) {
     wp_atomic_store(&wp_channel_reply(&worker->channel, &pool->geometry, i)->state, 0u, wp_relaxed);
   }
@@ -116,6 +125,7 @@ void wp_pool_break(wp_process_pool *pool, const char *reason) {
   if (pool->phase != WP_POOL_RUNNING) return;
   pool->phase = WP_POOL_BROKEN;
   pool->broken_reason = reason;
+  pool->breakage.reason = reason;
   wp_task_loss loss;
   memset(&loss, 0, sizeof loss);
   loss.end = WP_TASK_POOL_BROKEN;
@@ -127,15 +137,32 @@ void wp_pool_break(wp_process_pool *pool, const char *reason) {
   }
 }
 
+/// Why a worker that was not ready is gone, if that is final; NULL when it may have been bad luck.
+static const char *final_reason(const wp_host_worker *worker, uint32_t call) {
+  if (call == WP_CALL_INITIALIZER) return "a worker's initializer failed";
+  const wp_channel_status *status = wp_channel_get_status(&worker->channel);
+  bool killed = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGKILL;
+  if (call != WP_CALL_NONE || killed || wp_atomic_load(&status->initializing, wp_relaxed) == 0) return NULL;
+  return "a worker ended in its initializer";
+}
+
 /// A worker ended, or could not be forked, before it was ready.
 static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, int number) {
   wp_host_worker *worker = &pool->workers[index];
-  if (call != WP_CALL_NONE) fail_start(pool, WP_SYSTEM_CALL_FAILED, number, wp_call_name(call), NULL);
-  else fail_start(pool, WP_BROKEN, 0, NULL, "a worker ended before it was ready");
-  if (++worker->start_failures >= WP_START_ATTEMPTS) {
-    wp_pool_break(pool, call == WP_CALL_FORK ? "no worker could be forked, three times in a row"
-                                             : "a worker ended before it was ready, three times in a row");
+  const char *final = final_reason(worker, call);
+  const char *reason = "a worker ended before it was ready, three times in a row";
+  if (final != NULL) reason = final;
+  else if (pool->phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
+  else if (call == WP_CALL_FORK || call == WP_CALL_PIPE) reason = "no worker could be forked, three times in a row";
+  bool breaks = ++worker->start_failures >= WP_START_ATTEMPTS || final != NULL;
+  if (pool->phase == WP_POOL_STARTING || (pool->phase == WP_POOL_RUNNING && breaks)) {
+    wp_breakage_note(pool, worker, reason);
   }
+  const char *rule = wp_call_rule(call);
+  if (rule != NULL) fail_start(pool, WP_INVALID_ARGUMENT, 0, wp_call_name(call), rule);
+  else if (call == WP_CALL_NONE || final != NULL) fail_start(pool, WP_BROKEN, 0, NULL, reason);
+  else fail_start(pool, WP_SYSTEM_CALL_FAILED, number, wp_call_name(call), NULL);
+  if (breaks) wp_pool_break(pool, reason);
   // 10 ms, then 100: time for a passing shortage of processes to pass.
   worker->retry_at = wp_clock_now() + (worker->start_failures == 1 ? 10000000u : 100000000u);
 }
@@ -167,6 +194,7 @@ static void hear_exit(wp_process_pool *pool, const wp_message *message) {
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
   bool was_ready = worker->state == WP_WORKER_LIVE ||
                    wp_atomic_load(&status->ready, wp_acquire) == worker->generation;
+  worker->peak_memory = message->peak_memory;
   wp_worker_ended(pool, message->worker, message->value, NULL);
   worker->forbidden_call = forbidden_call(pool, status, message->value);
   if (was_ready || pool->phase == WP_POOL_LEAVING) return;
@@ -311,6 +339,7 @@ static bool all_live(const wp_process_pool *pool) {
 /// No task is left: each worker may go. One that is still starting finds the order when it begins.
 static void order_to_leave(wp_process_pool *pool, wp_wakes *wakes) {
   pool->phase = WP_POOL_LEAVING;
+  pool->leave_by = wp_clock_now() + WP_LEAVE_TIMEOUT_NS;
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
     wp_host_worker *worker = &pool->workers[i];
     if (worker->state != WP_WORKER_LIVE && worker->state != WP_WORKER_SPAWNING) continue;
@@ -348,6 +377,7 @@ void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes) {
 uint64_t wp_lifecycle_deadline(const wp_process_pool *pool) {
   uint64_t deadline = UINT64_MAX;
   if (pool->template_pidfd >= 0 && !pool->template_ready) deadline = pool->template_deadline;
+  if (pool->phase == WP_POOL_LEAVING && pool->leave_by < deadline) deadline = pool->leave_by;
   if (pool->phase != WP_POOL_RUNNING || !pool->template_ready) return deadline;
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
     const wp_host_worker *worker = &pool->workers[i];

@@ -26,6 +26,19 @@ typedef enum wp_call {
   WP_CALL_SCHED_SETAFFINITY,
   /// `wp_process_reexec_handler` is missing or returned nothing.
   WP_CALL_HANDLER,
+  WP_CALL_PIPE,
+  WP_CALL_OPEN,
+  WP_CALL_DUP,
+  WP_CALL_SETPRIORITY,
+  WP_CALL_LIMIT_DATA,
+  WP_CALL_LIMIT_FILES,
+  WP_CALL_LIMIT_CORE,
+  WP_CALL_TIMER_CREATE,
+  WP_CALL_SIGALTSTACK,
+  /// No call: the memory limit is below what a worker has when it starts.
+  WP_CALL_MEMORY_FLOOR,
+  /// No call: the initializer replied with a code.
+  WP_CALL_INITIALIZER,
   WP_CALL_SECCOMP_INIT,
   WP_CALL_SECCOMP_RULE_ADD,
   WP_CALL_SECCOMP_EXPORT_BPF,
@@ -37,6 +50,8 @@ typedef enum wp_call {
 
 /// The name of a call, "?" for a number that is none.
 const char *wp_call_name(uint32_t call);
+/// The rule that was broken, for what is no call; else NULL.
+const char *wp_call_rule(uint32_t call);
 
 typedef enum wp_message_kind {
   WP_MESSAGE_START = 1,
@@ -58,6 +73,8 @@ typedef struct wp_message {
   /// Wait status in EXITED, `errno` in failures.
   int32_t value;
   uint32_t call;
+  /// Largest resident memory in bytes, in EXITED.
+  uint64_t peak_memory;
 } wp_message;
 
 #ifdef __cplusplus

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /// Whether the caller is in a child of a fork, where neither the collector nor, perhaps, a free lock exists.
 static bool forked(const wp_process_pool *pool) { return pool->fork_generation != wp_fork_generation(); }
@@ -58,6 +59,10 @@ static wp_status accept(wp_process_pool *pool, const wp_process_submission *subm
   if (pool->phase != WP_POOL_RUNNING) return WP_BROKEN;
   uint32_t index = wp_task_add(&pool->tasks, submission->function, submission->token);
   if (index == WP_NO_TASK) return WP_SYSTEM_CALL_FAILED;
+  if (submission->options != NULL && !wp_task_set_options(&pool->tasks, index, submission->options)) {
+    wp_task_remove(&pool->tasks, index);
+    return WP_SYSTEM_CALL_FAILED;
+  }
   // Behind what waits already, if anything does.
   uint32_t worker = pool->tasks.pending.count == 0 ? wp_dispatch_pick(pool) : WP_NO_WORKER;
   if (worker != WP_NO_WORKER) {
@@ -101,6 +106,9 @@ bool wp_process_pool_cancel(wp_process_pool *pool, uint64_t ticket) {
     wp_task_state state = pool->tasks.tasks[index].state;
     if (state == WP_TASK_PENDING) wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
     taken = state == WP_TASK_PENDING || (state == WP_TASK_SENT && wp_dispatch_revoke(pool, index));
+    if (!taken && wp_task_runs(pool, &pool->tasks.tasks[index])) {
+      wp_task_ask(pool, &pool->tasks.tasks[index], WP_STOP_CANCELLED);
+    }
   }
   if (taken) {
     wp_task_remove(&pool->tasks, index);
@@ -114,13 +122,7 @@ bool wp_process_pool_is_running(wp_process_pool *pool, uint64_t ticket) {
   if (forked(pool)) return false;
   pthread_mutex_lock(&pool->lock);
   uint32_t index = wp_task_find(&pool->tasks, ticket);
-  bool running = false;
-  if (index != WP_NO_TASK && pool->tasks.tasks[index].state == WP_TASK_SENT) {
-    const wp_task *task = &pool->tasks.tasks[index];
-    wp_reply_slot *slot =
-        wp_channel_reply(&pool->workers[task->worker].channel, &pool->geometry, task->position);
-    running = wp_atomic_load(&slot->state, wp_relaxed) == wp_slot_word(task->position, WP_SLOT_STARTED);
-  }
+  bool running = index != WP_NO_TASK && wp_task_runs(pool, &pool->tasks.tasks[index]);
   pthread_mutex_unlock(&pool->lock);
   return running;
 }
@@ -171,6 +173,7 @@ size_t wp_process_pool_discard_pending(wp_process_pool *pool) {
     wp_calling_back = outer;
     pthread_mutex_lock(&pool->lock);
     total += count;
+    pool->discarded += count;
     retire(pool, count);
   }
   pthread_mutex_unlock(&pool->lock);
@@ -189,17 +192,24 @@ void wp_process_pool_close(wp_process_pool *pool) {
   pthread_mutex_unlock(&pool->lock);
 }
 
-wp_status wp_process_pool_join(wp_process_pool *pool) {
+wp_status wp_process_pool_join(wp_process_pool *pool) { return wp_process_pool_join_until(pool, UINT64_MAX); }
+
+wp_status wp_process_pool_join_until(wp_process_pool *pool, uint64_t deadline_ns) {
   if (forked(pool)) return WP_FORKED;
   if (wp_calling_back == pool) return WP_WOULD_DEADLOCK;
+  struct timespec deadline = {(time_t)(deadline_ns / 1000000000u), (long)(deadline_ns % 1000000000u)};
+  int failure = 0;
   pthread_mutex_lock(&pool->lock);
-  if (!pool->closed) {
-    pthread_mutex_unlock(&pool->lock);
-    return WP_INVALID_ARGUMENT;
+  bool closed = pool->closed;
+  while (closed && !pool->finished && failure == 0) {
+    failure = deadline_ns == UINT64_MAX ? pthread_cond_wait(&pool->changed, &pool->lock)
+                                        : pthread_cond_timedwait(&pool->changed, &pool->lock, &deadline);
   }
-  while (!pool->finished) pthread_cond_wait(&pool->changed, &pool->lock);
+  bool finished = pool->finished;
   pid_t thread = pool->collector_thread;
   pthread_mutex_unlock(&pool->lock);
+  if (!closed) return WP_INVALID_ARGUMENT;
+  if (!finished) return WP_TIMED_OUT;
   wp_thread_await_exit(thread);  // so that a host with no other thread can be forked again
   return WP_OK;
 }

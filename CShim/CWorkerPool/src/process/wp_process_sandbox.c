@@ -54,6 +54,7 @@ size_t wp_system_call_name(uint32_t forbidden_call, char *name, size_t capacity)
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -89,10 +90,12 @@ typedef struct wp_rule {
   (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
 static const wp_rule compute_only[] = {
-    // Memory without a file behind it, and none of it executable.
+    // Memory without a file behind it, and none of it executable. Private, and no stack that grows: the limit of
+    // memory counts nothing else.
     WP_ALLOW(brk),
     WP_ALLOW(munmap),
-    WP_ALLOW_IF2(mmap, WP_BITS(2, PROT_EXEC, 0), WP_BITS(3, MAP_ANONYMOUS, MAP_ANONYMOUS)),
+    WP_ALLOW_IF2(mmap, WP_BITS(2, PROT_EXEC, 0),
+                 WP_BITS(3, MAP_TYPE | MAP_ANONYMOUS | MAP_GROWSDOWN, MAP_PRIVATE | MAP_ANONYMOUS)),
     WP_ALLOW_IF(mprotect, WP_BITS(2, PROT_EXEC, 0)),
     WP_ALLOW_IF(madvise, WP_BELOW(2, MADV_HWPOISON)),  // that one takes memory from the machine
     // Own threads: not processes, and not out of the namespaces.
@@ -160,7 +163,7 @@ static const wp_rule compute_only[] = {
 /// Of workers that are sent memory files. What is received is all that they could map: they have no other file.
 static const wp_rule receiving[] = {
     WP_ALLOW_IF(recvmsg, WP_EQUAL(0, WP_RECEIVER)),
-    WP_ALLOW_IF(mmap, WP_BITS(2, PROT_EXEC, 0)),
+    WP_ALLOW_IF2(mmap, WP_BITS(2, PROT_EXEC, 0), WP_BITS(3, MAP_TYPE | MAP_ANONYMOUS, MAP_SHARED)),
 };
 
 static int add_rules(scmp_filter_ctx context, const wp_rule *rules, size_t count) {
@@ -267,7 +270,9 @@ static void note_forbidden_call(int number, siginfo_t *info, void *context) {
 
 /// The buffers of standard streams are otherwise made at their first use, with a look at what they lead to.
 static void settle_standard_streams(void) {
-  setvbuf(stdin, NULL, _IOFBF, 0);
+  // One that has its buffer stays as the initializer made it.
+  if (__fbufsize(stdin) == 0) setvbuf(stdin, NULL, _IOFBF, 0);
+  if (__fbufsize(stdout) != 0) return;
   setvbuf(stdout, NULL, _IOFBF, 0);
   if (isatty(STDOUT_FILENO)) setvbuf(stdout, NULL, _IOLBF, 0);
 }

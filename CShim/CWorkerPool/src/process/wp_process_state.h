@@ -34,12 +34,22 @@ extern "C" {
 #define WP_START_ATTEMPTS 3
 #define WP_HELLO_TIMEOUT_NS ((uint64_t)60 * 1000000000u)
 
+typedef struct wp_death wp_death;
+
 /// What the host sent to a slot. REVOKED: taken back, and the worker has yet to step over it.
 typedef enum wp_sent_state { WP_SENT_TASK, WP_SENT_REVOKED } wp_sent_state;
 
 typedef struct wp_sent {
   uint32_t task;
   wp_sent_state state;
+  /// Why the task was asked to stop.
+  wp_stop_reason stop;
+  /// How the task ends if SIGKILL ends its worker: WP_TASK_WORKER_DIED, unless we are the ones who kill.
+  wp_task_end fate;
+  // Of a watched task, for the timers; nanoseconds on CLOCK_MONOTONIC, 0 when not known yet.
+  uint64_t sent_ns;
+  uint64_t started_ns;
+  uint64_t due_ns;
 } wp_sent;
 
 ///              SPAWN            ready word           EXITED, template lost
@@ -60,6 +70,7 @@ typedef struct wp_host_worker {
   pid_t process;             // collector
   int pidfd;                 // collector; -1 when there is none
   int wait_status;           // collector
+  uint64_t peak_memory;      // collector; bytes, 0 when nobody could tell
   const char *loss;          // collector; why it ended, when no wait status tells
   uint32_t forbidden_call;   // collector; as in wp_task_outcome
   bool condemned;            // collector; killed for what it wrote
@@ -95,6 +106,7 @@ typedef struct wp_completion {
   uint32_t position;
   size_t touched_arguments;
   size_t touched_results;
+  wp_death *death;  // owned; what the outcome's texts point into
   WP_ALIGNED(16) unsigned char bytes[WP_REPLY_INLINE];
 } wp_completion;
 
@@ -132,6 +144,7 @@ struct wp_process_pool {
   uint32_t references;
   wp_error start_error;
   const char *broken_reason;
+  wp_process_breakage breakage;  // constant once the pool is broken; owns its bytes
   pid_t collector_thread;
 
   // Collector writes under the lock.
@@ -151,7 +164,23 @@ struct wp_process_pool {
   wp_completion *batch;  // WP_BATCH of them
   uint32_t batch_count;
   bool busy;  // some task is pending or with a worker
+
+  // Written under the lock; the collector reads it without before it sleeps. Nobody has to look at the timers earlier.
+  wp_atomic_u64 look_ns;
+  bool stopping;      // lock; no task begins again
+  size_t discarded;   // lock; tasks that ended so
+  size_t terminated;  // lock; tasks that ended so
+  uint64_t leave_by;  // collector; workers that were told to leave and have not by then are killed
 };
+
+/// Whether the host knows that the task has begun, whatever its worker says now.
+static inline bool wp_sent_begun(const wp_sent *sent) {
+  return sent->started_ns != 0 || sent->fate != WP_TASK_WORKER_DIED;
+}
+
+static inline wp_sent *wp_sent_at(const wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
+  return &worker->sent[position & (pool->geometry.slots - 1)];
+}
 
 // MARK: wp_process_dispatch.c, under the lock
 
@@ -178,6 +207,22 @@ bool wp_process_collect(wp_process_pool *pool);
 bool wp_process_has_news(const wp_process_pool *pool);
 /// Under the lock: ends a task that has no reply.
 void wp_process_lose(wp_process_pool *pool, uint32_t task, const wp_task_loss *loss);
+
+/// Under the lock: makes the task at a position that nobody has begun or will begin there the first of the pending.
+void wp_process_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t position);
+
+// MARK: wp_process_timers.c, under the lock
+
+/// Prepares a slot's record for the task that is about to be sent.
+void wp_timers_sent(wp_process_pool *pool, wp_sent *sent);
+/// With the collector role: asks and kills where it is due, and works out when to look again.
+void wp_timers_check(wp_process_pool *pool);
+/// Whether the task is being run, as far as its worker tells.
+bool wp_task_runs(const wp_process_pool *pool, const wp_task *task);
+/// Asks a task that runs to stop.
+void wp_task_ask(wp_process_pool *pool, const wp_task *task, wp_stop_reason reason);
+/// Without the lock: when to look next, UINT64_MAX for never. Part of the collector's prepare-recheck-sleep.
+uint64_t wp_timers_deadline(const wp_process_pool *pool);
 
 // MARK: wp_process_lifecycle.c, with the collector role
 

@@ -54,9 +54,28 @@ uint32_t wp_task_add(wp_task_table *table, uint32_t function, void *token) {
   return index;
 }
 
+bool wp_task_set_options(wp_task_table *table, uint32_t index, const wp_task_options *options) {
+  wp_task *task = &table->tasks[index];
+  task->options = (wp_task_options *)malloc(sizeof *options);
+  if (task->options == NULL) return false;
+  *task->options = *options;
+  if (options->timeout_ns != 0) wp_task_watch(table, index);
+  return true;
+}
+
+void wp_task_watch(wp_task_table *table, uint32_t index) {
+  if (table->tasks[index].watched) return;
+  table->tasks[index].watched = true;
+  table->watched++;
+}
+
 void wp_task_remove(wp_task_table *table, uint32_t index) {
   wp_task *task = &table->tasks[index];
   if (task->state == WP_TASK_PENDING) wp_task_drop_bytes(task);
+  if (task->options != NULL) free(task->options);
+  task->options = NULL;
+  if (task->watched) table->watched--;
+  task->watched = false;
   task->state = WP_TASK_FREE;
   task->serial = 0;
   task->next = table->free;

@@ -26,8 +26,11 @@ typedef enum wp_task_state { WP_TASK_FREE = 0, WP_TASK_PENDING, WP_TASK_SENT, WP
 /// How a task without a reply ended.
 typedef struct wp_task_loss {
   const char *reason;
+  /// What else is known of its worker's death (wp_process_death.h), NULL for nothing; owned.
+  struct wp_death *death;
   uint64_t run_ns;
   wp_task_end end;
+  wp_stop_reason stop;
   int32_t process;
   int32_t wait_status;
   uint32_t forbidden_call;
@@ -41,6 +44,8 @@ typedef struct wp_task {
     void *memory;                         // PENDING, otherwise; owned
     wp_task_loss loss;                    // ENDED
   } body;
+  /// What was asked for it, NULL for nothing; owned.
+  wp_task_options *options;
   uint32_t function;
   /// Half of the ticket; tells a task from an earlier one in the same node.
   uint32_t serial;
@@ -50,6 +55,10 @@ typedef struct wp_task {
   uint32_t worker;
   uint32_t position;
   wp_task_state state;
+  /// How many workers have died while they ran it.
+  uint32_t workers_lost;
+  /// Whether the timers look at it: it has a timeout, or is to be ended.
+  bool watched;
 } wp_task;
 
 typedef struct wp_task_queue {
@@ -64,6 +73,8 @@ typedef struct wp_task_table {
   uint32_t used;
   uint32_t free;
   uint32_t serial;
+  /// How many tasks are watched.
+  uint32_t watched;
   wp_task_queue pending;
   wp_task_queue ended;
 } wp_task_table;
@@ -75,7 +86,11 @@ void wp_task_table_trim(wp_task_table *table);
 
 /// A new task in no queue, or WP_NO_TASK without memory.
 uint32_t wp_task_add(wp_task_table *table, uint32_t function, void *token);
-/// Forgets the task and the payload it owns.
+/// Copies what is asked for the task. False without memory.
+bool wp_task_set_options(wp_task_table *table, uint32_t index, const wp_task_options *options);
+/// Has the timers look at the task until it has ended.
+void wp_task_watch(wp_task_table *table, uint32_t index);
+/// Forgets the task and what it owns.
 void wp_task_remove(wp_task_table *table, uint32_t index);
 /// Copies a payload into the task. False without memory.
 bool wp_task_set_bytes(wp_task *task, const void *bytes, size_t length);

@@ -10,6 +10,7 @@
 // template for all pools (their deaths and descriptors would be entangled).
 #include "wp_process_template.h"
 
+#include "../platform/wp_limits.h"
 #include "../platform/wp_name.h"
 #include "../platform/wp_process.h"
 #include "../platform/wp_signals.h"
@@ -40,6 +41,7 @@ typedef struct wp_child {
   /// Wait status, or `errno`.
   int value;
   wp_call call;
+  uint64_t peak_memory;
 } wp_child;
 
 static bool send_report(wp_template *self, uint32_t index, unsigned report, bool wait) {
@@ -51,6 +53,7 @@ static bool send_report(wp_template *self, uint32_t index, unsigned report, bool
   message.process = child->reported;
   message.value = child->value;
   message.call = (uint32_t)child->call;
+  message.peak_memory = child->peak_memory;
   message.kind = report == WP_OWES_SPAWNED   ? WP_MESSAGE_SPAWNED
                  : report == WP_OWES_EXITED ? WP_MESSAGE_EXITED
                                             : WP_MESSAGE_SPAWN_FAILED;
@@ -85,10 +88,13 @@ static void reap(wp_template *self) {
     wp_child *child = &self->children[i];
     if (child->process == 0) continue;
     int status = 0;
-    pid_t ended = waitpid(child->process, &status, WNOHANG);
+    struct rusage used;
+    pid_t ended = wait4(child->process, &status, WNOHANG, &used);
     if (ended != child->process) continue;
+    wp_capture_end(&self->capture, i);  // before the host hears of it, and reads what there was to say
     child->process = 0;
     child->value = status;
+    child->peak_memory = (uint64_t)used.ru_maxrss * 1024;
     child->owed |= WP_OWES_EXITED;
   }
 }
@@ -103,6 +109,7 @@ static WP_NORETURN void leave(wp_template *self) {
     while (self->children[i].process != 0 && waitpid(self->children[i].process, &status, 0) < 0 && errno == EINTR) {
       continue;
     }
+    wp_capture_end(&self->capture, i);
   }
   _exit(0);
 }
@@ -113,17 +120,19 @@ static void spawn(wp_template *self, const wp_message *request) {
   child->generation = request->generation;
   child->value = 0;
   child->call = WP_CALL_NONE;
-  pid_t process = fork();
+  bool piped = wp_capture_begin(&self->capture, request->worker);
+  pid_t process = piped ? fork() : -1;
   if (process == 0) wp_process_worker_main(self, request->worker);
   if (process > 0) child->pidfd = wp_pidfd_open(process);  // our child, not reaped: the number is still its own
   if (process > 0 && child->pidfd >= 0) {
+    wp_capture_forked(&self->capture);
     child->process = process;
     child->reported = process;
     child->owed = WP_OWES_SPAWNED;
     return;
   }
   child->value = errno;
-  child->call = process < 0 ? WP_CALL_FORK : WP_CALL_PIDFD_OPEN;
+  child->call = !piped ? WP_CALL_PIPE : process < 0 ? WP_CALL_FORK : WP_CALL_PIDFD_OPEN;
   child->reported = 0;
   child->owed = WP_OWES_SPAWN_FAILED;
   if (process > 0) {
@@ -131,6 +140,8 @@ static void spawn(wp_template *self, const wp_message *request) {
     kill(process, SIGKILL);
     while (waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
   }
+  if (piped) wp_capture_forked(&self->capture);
+  wp_capture_end(&self->capture, request->worker);
 }
 
 static void obey(wp_template *self) {
@@ -143,20 +154,24 @@ static void obey(wp_template *self) {
   }
 }
 
+enum { WP_EVENT_CONTROL, WP_EVENT_CHILDREN, WP_EVENT_HOST, WP_EVENTS };
+
 static WP_NORETURN void serve(wp_template *self) {
-  struct pollfd events[3];
-  events[0].fd = self->control;
-  events[1].fd = self->children_signal;
-  events[2].fd = self->host;
-  events[1].events = events[2].events = POLLIN;
+  struct pollfd *events = self->capture.events;
+  events[WP_EVENT_CONTROL].fd = self->control;
+  events[WP_EVENT_CHILDREN].fd = self->children_signal;
+  events[WP_EVENT_HOST].fd = self->host;
+  events[WP_EVENT_CHILDREN].events = events[WP_EVENT_HOST].events = POLLIN;
   for (;;) {
-    events[0].events = (short)(POLLIN | (self->unsent ? POLLOUT : 0));
-    int ready = poll(events, 3, -1);
+    events[WP_EVENT_CONTROL].events = (short)(POLLIN | (self->unsent ? POLLOUT : 0));
+    wp_capture_prepare(&self->capture);
+    int ready = poll(events, self->capture.event_count, -1);
     if (ready < 0) continue;
-    if (events[2].revents != 0) leave(self);
-    if (events[1].revents != 0) reap(self);
+    if (events[WP_EVENT_HOST].revents != 0) leave(self);
+    wp_capture_serve(&self->capture);
+    if (events[WP_EVENT_CHILDREN].revents != 0) reap(self);
     // A hang-up comes after what was sent before it: obey reads to the end of the stream, and leaves there.
-    if ((events[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0) obey(self);
+    if ((events[WP_EVENT_CONTROL].revents & (POLLIN | POLLHUP | POLLERR)) != 0) obey(self);
     send_reports(self);
   }
 }
@@ -191,6 +206,9 @@ static void read_settings(wp_template *self) {
   wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->memory, 0, wp_pool_part_size(), false);
   if (head == NULL) give_up(self->control, WP_CALL_MMAP);
   self->geometry = wp_geometry_of(head->worker_count, head->prefetch, (size_t)head->max_payload);
+  wp_geometry_extend(&self->geometry, head->output, (size_t)head->initializer_length);
+  wp_call failed = wp_capture_init(&self->capture, self->memory, &self->geometry, head, WP_EVENTS);
+  if (failed != WP_CALL_NONE) give_up(self->control, failed);
   char name[WP_NAME_BYTES];
   wp_name_format(name, head->prefix, "-template");
   wp_name_self(name);
@@ -199,7 +217,7 @@ static void read_settings(wp_template *self) {
   self->children = (wp_child *)calloc(self->geometry.worker_count, sizeof *self->children);
   if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);
   for (uint32_t i = 0; i < self->geometry.worker_count; i++) self->children[i].pidfd = -1;
-  wp_call failed = wp_sandbox_prepare(&self->sandbox, sandbox, false);
+  failed = wp_sandbox_prepare(&self->sandbox, sandbox, false);
   if (failed != WP_CALL_NONE) give_up(self->control, failed);
 }
 
@@ -224,6 +242,7 @@ WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void 
   if (getppid() != host) _exit(0);
   self.children_signal = wp_sigchld_open();
   if (self.children_signal < 0) give_up(self.control, WP_CALL_SIGNALFD);
+  wp_open_files_raise(&self.open_files);  // for a pipe or two of each worker
   read_settings(&self);
   wp_message hello;
   memset(&hello, 0, sizeof hello);

@@ -1,10 +1,13 @@
-// The template process: single-threaded parent of the workers. It forks, reaps and reports, and nothing else.
+// The template process: single-threaded parent of the workers. It forks, reaps and reports, reads what they print, and
+// nothing else.
 #ifndef WP_PROCESS_TEMPLATE_H
 #define WP_PROCESS_TEMPLATE_H
 
+#include "wp_process_capture.h"
 #include "wp_process_layout.h"
 #include "wp_process_sandbox.h"
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -27,6 +30,9 @@ typedef struct wp_template {
   wp_geometry geometry;
   wp_sandbox sandbox;
   struct wp_child *children;
+  wp_capture capture;
+  /// How many files the host may open: the template may open more, and gives its workers what the host has.
+  struct rlimit open_files;
   /// Some child has a report that the socket had no room for.
   bool unsent;
 } wp_template;
@@ -38,7 +44,7 @@ WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void 
 WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index);
 
 /// Exit statuses of workers that end for the engine's own reasons, beyond those that shells and programs use.
-enum { WP_EXIT_NOT_SET_UP = 113, WP_EXIT_ORPHAN = 114, WP_EXIT_BAD_CHANNEL = 115 };
+enum { WP_EXIT_NOT_SET_UP = 113, WP_EXIT_ORPHAN = 114, WP_EXIT_BAD_CHANNEL = 115, WP_EXIT_RECYCLED = 116 };
 
 #ifdef __cplusplus
 }

@@ -12,10 +12,12 @@
 #include "../platform/wp_process.h"
 #include "../platform/wp_shared_memory.h"
 #include "../platform/wp_signals.h"
+#include "wp_process_limits.h"
 #include "wp_process_message.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 struct wp_process_reply {
@@ -37,6 +39,9 @@ typedef struct wp_process_worker {
   void *context;
   uint64_t spin_ns;
   int doorbell;
+  wp_worker_limits limits;
+  /// The initializer's argument.
+  void *initializer;
   /// Position of the next task.
   uint32_t next;
 } wp_process_worker;
@@ -44,8 +49,21 @@ typedef struct wp_process_worker {
 /// What the public worker functions see; set once, before the first task.
 static wp_pool_head *current_pool;
 static int32_t current_index = -1;
+static wp_channel_head *current_channel;
+
+/// The running task, for whichever thread of it asks.
+static wp_atomic_u32 current_task;
+static wp_atomic_u64 current_deadline;
 
 int32_t wp_process_worker_index(void) { return current_index; }
+
+uint32_t wp_process_current_task(void) { return wp_atomic_load(&current_task, wp_relaxed); }
+
+bool wp_process_stop_requested(uint32_t task) {
+  return task != 0 && current_channel != NULL && wp_atomic_load(&current_channel->stop, wp_relaxed) == task;
+}
+
+uint64_t wp_process_task_deadline(void) { return wp_atomic_load(&current_deadline, wp_relaxed); }
 
 const char *wp_process_worker_name(uint32_t index, size_t *length) {
   if (current_pool == NULL) return NULL;
@@ -99,6 +117,13 @@ static void hand_back(wp_process_worker *worker, wp_reply_slot *slot, uint32_t s
   if (!wp_event_ring(worker->doorbell)) _exit(WP_EXIT_BAD_CHANNEL);
 }
 
+/// When the task has to be over that has just begun.
+static uint64_t deadline_of(wp_process_worker *worker, const wp_request_slot *sent, const wp_reply_slot *slot) {
+  if (!sent->has_options) return UINT64_MAX;
+  uint64_t timeout = wp_channel_options(&worker->channel, &worker->geometry, worker->next)->timeout_ns;
+  return timeout == 0 ? UINT64_MAX : wp_atomic_load(&slot->started_ns, wp_relaxed) + timeout;
+}
+
 static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
   const wp_request_slot *sent = wp_channel_request(&worker->channel, &worker->geometry, worker->next);
   wp_process_request request;
@@ -115,7 +140,14 @@ static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
   reply.length = 0;
   reply.touched = 0;
   reply.code = 0;
+  const wp_task_options *options =
+      sent->has_options ? wp_channel_options(&worker->channel, &worker->geometry, worker->next) : NULL;
+  wp_limits_begin(&worker->limits, options == NULL ? 0 : options->cpu_ns, options == NULL ? 0 : options->memory);
+  wp_atomic_store(&current_deadline, deadline_of(worker, sent, slot), wp_relaxed);
+  wp_atomic_store(&current_task, wp_task_mark(worker->next), wp_relaxed);
   worker->handler(worker->context, &request, &reply);
+  wp_atomic_store(&current_task, 0u, wp_relaxed);
+  wp_limits_end(&worker->limits);
   slot->code = reply.code;
   slot->length = reply.length;
   slot->touched = reply.touched;
@@ -139,10 +171,17 @@ static void take_next(wp_process_worker *worker) {
   worker->next++;
 }
 
-static WP_NORETURN void run_loop(wp_process_worker *worker) {
-  while ((await_signal(worker) & WP_SIGNAL_EXIT) == 0) take_next(worker);
+static WP_NORETURN void leave(int status) {
   fflush(NULL);
-  _exit(0);
+  _exit(status);
+}
+
+static WP_NORETURN void run_loop(wp_process_worker *worker) {
+  for (;;) {
+    if ((await_signal(worker) & WP_SIGNAL_EXIT) != 0) leave(0);
+    take_next(worker);
+    if (wp_limits_used_up(&worker->limits)) leave(WP_EXIT_RECYCLED);
+  }
 }
 
 // MARK: Set-up
@@ -168,6 +207,37 @@ static void map_channel(wp_process_worker *worker, const wp_template *parent, ui
   void *head = wp_memory_map(parent->memory, 0, wp_pool_part_size(), false);
   if (head == NULL) fail(worker, WP_CALL_MMAP);
   worker->pool = (wp_pool_head *)head;
+  worker->initializer = NULL;
+  size_t argument = worker->geometry.initializer_part;
+  if (argument == 0) return;
+  worker->initializer = wp_memory_map(parent->memory, worker->geometry.initializer_offset, argument, false);
+  if (worker->initializer == NULL) fail(worker, WP_CALL_MMAP);
+}
+
+/// Runs the initializer, whose reply goes where that of the first task will.
+static void initialize(wp_process_worker *worker) {
+  if (!worker->pool->initializes) return;
+  wp_process_request request;
+  request.function = worker->pool->initializer_function;
+  request.length = (size_t)worker->pool->initializer_length;
+  request.bytes = worker->initializer;
+  wp_reply_slot *slot = wp_channel_reply(&worker->channel, &worker->geometry, 0);
+  wp_process_reply reply;
+  memset(&reply, 0, sizeof reply);
+  reply.slot = slot;
+  reply.area = wp_channel_results(&worker->channel, &worker->geometry, 0);
+  reply.limit = worker->geometry.max_payload;
+  wp_atomic_store(&worker->status->initializing, 1u, wp_release);
+  worker->handler(worker->context, &request, &reply);
+  wp_memory_unmap(worker->initializer, worker->geometry.initializer_part);
+  if (reply.code != 0) {
+    slot->code = reply.code;
+    slot->length = reply.length;
+    fflush(NULL);
+    errno = 0;
+    fail(worker, WP_CALL_INITIALIZER);
+  }
+  wp_atomic_store(&worker->status->initializing, 0u, wp_release);
 }
 
 WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index) {
@@ -179,6 +249,8 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   worker.next = 0;
   map_channel(&worker, parent, index);
   worker.spin_ns = worker.pool->spin_ns;
+  wp_call failed = wp_capture_attach(&parent->capture);
+  if (failed != WP_CALL_NONE) fail(&worker, failed);
   int keep[1] = {worker.doorbell};
   wp_close_all_except(keep, 1);
   char suffix[WP_NAME_BYTES];
@@ -187,14 +259,18 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   wp_name_format(name, worker.pool->prefix, suffix);
   wp_name_self(name);
   wp_raise_oom_score();
-  const wp_channel_head *head = wp_channel_get_head(&worker.channel);
+  wp_channel_head *head = wp_channel_get_head(&worker.channel);
   if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) fail(&worker, WP_CALL_SCHED_SETAFFINITY);
   wp_signals_reset_for_worker();
+  failed = wp_limits_apply(&worker.limits, &worker.pool->limits, &parent->open_files, worker.status);
+  if (failed != WP_CALL_NONE) fail(&worker, failed);
   current_pool = worker.pool;
   current_index = (int32_t)index;
+  current_channel = head;
+  initialize(&worker);
   // The last step: what comes before it may ask for what tasks may not.
-  wp_sandbox_descriptors descriptors = {worker.doorbell, -1, -1};
-  wp_call failed = wp_sandbox_enter(&parent->sandbox, &descriptors, worker.status);
+  wp_sandbox_descriptors descriptors = {worker.doorbell, worker.limits.memory_use, -1};
+  failed = wp_sandbox_enter(&parent->sandbox, &descriptors, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
   wp_atomic_store(&worker.status->ready, head->generation, wp_seq_cst);
   if (wp_atomic_load(&worker.pool->host_sleeping, wp_seq_cst) != 0) wp_event_ring(worker.doorbell);

@@ -1,0 +1,22 @@
+// The settings of a pool that its workers see: checked by the host, shared in the pool's head.
+#ifndef WP_PROCESS_SETTINGS_CHECK_H
+#define WP_PROCESS_SETTINGS_CHECK_H
+
+#include "wp_process_layout.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// What can be said of limits, output and initializer without trying them.
+wp_status wp_process_settings_check(const wp_process_pool_config *config, wp_error *error);
+/// Puts what WP_OUTPUT_DEFAULT stands for.
+void wp_process_output_resolve(const wp_process_pool_config *config, wp_process_output output[WP_STREAM_COUNT]);
+/// Writes the settings into a new pool's memory, which starts at `head`.
+void wp_process_settings_share(wp_pool_head *head, const wp_geometry *geometry, const wp_process_pool_config *config);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

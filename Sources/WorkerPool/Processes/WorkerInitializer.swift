@@ -1,0 +1,34 @@
+/// What every worker of a ``ProcessPoolExecutor`` runs before it takes tasks: to load a model, or to open a connection.
+///
+/// ```swift
+/// var configuration = ProcessPoolExecutor.Configuration()
+/// configuration.initializer = .job(LoadModel(path: "model.bin"))
+/// let pool = try ProcessPoolExecutor(configuration: configuration)
+/// ```
+///
+/// Also the workers that replace others run it. When it throws, traps or exits, the pool breaks with that as its reason:
+/// creating the pool throws it, later what was submitted fails with ``WorkerPoolError/Code/brokenPool``. Only a SIGKILL,
+/// which is nobody's own doing, is forgiven, twice in a row.
+public struct WorkerInitializer: Sendable {
+  let label: TaskLabel
+  /// Of the job's type, nil for a function.
+  let typeName: @Sendable () throws -> String?
+  let functionIndex: UInt32?
+  let encode: @Sendable (inout WireEncoder) throws -> Void
+
+  /// Runs a job; its output is ignored.
+  public static func job<J: Job>(_ job: J) -> WorkerInitializer {
+    WorkerInitializer(
+      label: .job(J.self), typeName: { try resolvableName(of: J.self) }, functionIndex: nil,
+      encode: { try $0.encode(job) })
+  }
+
+  /// Calls a function, made before the pool, which has to be forked; its output is ignored.
+  public static func function<Input, Output>(
+    _ function: FunctionHandle<Input, Output>, _ input: Input
+  ) -> WorkerInitializer {
+    WorkerInitializer(
+      label: .function(function.name), typeName: { nil }, functionIndex: function.index,
+      encode: { try $0.encode(input) })
+  }
+}
