@@ -34,6 +34,8 @@ CXX_FILES := $(wildcard $(ENGINE)/include/*.h $(ENGINE)/src/queue/*.[ch] $(ENGIN
 PRIMES_SOURCES := $(wildcard CShim/CPrimeVectors/src/*.c)
 # Test drivers and the C program.
 C_TEST_SOURCES := $(wildcard Tests/*/*.c)
+# What the package trait Sandbox compiles in another way.
+SANDBOX_SOURCES := $(ENGINE)/src/process/wp_process_sandbox.c Tests/ProcessEngineCheck/sandbox.c
 # Not that of ForkJoinPool, which includes the header of a JDK: it is compiled with these warnings where there is one.
 C_BENCH_SOURCES := $(wildcard Sources/bench/Engine/*.c Sources/bench/Sources/*/*.c)
 C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -ICShim/CPrimeVectors/include \
@@ -41,11 +43,11 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c tsan asan docs model soak bench bench-peers bench-smoke bench-test \
+.PHONY: help run test test-consumer test-c test-sandbox tsan asan docs model soak bench bench-peers bench-smoke bench-test \
   bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Build in release mode and run the main job (ARGS="--limits 5000000 --workers 2").
 	@swift build -c release --product primes
@@ -58,6 +60,19 @@ test: setup ## Run all tests, the package that depends on this one, and the C pr
 test-consumer:
 	@cd Tests/Consumer && $(BUILD_DEPENDENT) --scratch-path .build && .build/debug/consumer | tail -n 1
 	@cd Tests/Consumer && $(BUILD_DEPENDENT) --scratch-path .build-static --static-swift-stdlib && .build-static/debug/consumer | tail -n 1
+
+# With the package trait, and so in a build of its own.
+SANDBOX_BUILD := .build-sandbox
+BUILD_SANDBOX := swift build --traits Sandbox --scratch-path $(SANDBOX_BUILD)
+
+test-sandbox: setup ## Check the sandbox of worker processes, which needs a build with the package trait.
+	@.ci/need seccomp.h=libseccomp-dev
+	@$(BUILD_SANDBOX) --product process-engine-check
+	@$(BUILD_SANDBOX) --product ProcessScenarios
+	@for method in fork reexec; do \
+	  for scenario in sandbox-refuses sandbox-allows sandbox-not-granted deaths; do \
+	    $(SANDBOX_BUILD)/debug/process-engine-check $$scenario $$method; done; \
+	  for scenario in sandbox deaths; do $(SANDBOX_BUILD)/debug/ProcessScenarios $$method $$scenario; done; done
 
 test-c: .build/c-program
 	@.build/c-program
@@ -127,10 +142,13 @@ lint-swift:
 # gcc compiles in full, since some of its warnings need the optimiser. The second loop reads as C++ what has to be
 # legible to it: the public headers for users, the queues and what they sleep on for a model checker.
 lint-c:
-	@.ci/need gcc=gcc g++=g++
+	@.ci/need gcc=gcc g++=g++ seccomp.h=libseccomp-dev
 	for file in $(ENGINE_SOURCES) $(PRIMES_SOURCES) $(C_TEST_SOURCES) $(C_BENCH_SOURCES); do \
 	  gcc $(C_FLAGS) $(WARNINGS) -O2 -S -o /dev/null $$file; \
 	  clang $(C_FLAGS) $(WARNINGS) -Watomic-implicit-seq-cst -fsyntax-only $$file; done
+	for file in $(SANDBOX_SOURCES); do \
+	  gcc $(C_FLAGS) -DWP_SANDBOX $(WARNINGS) -O2 -S -o /dev/null $$file; \
+	  clang $(C_FLAGS) -DWP_SANDBOX $(WARNINGS) -Watomic-implicit-seq-cst -fsyntax-only $$file; done
 	for file in $(CXX_FILES); do for compiler in g++ clang++; do \
 	  $$compiler -x c++ $(CXX_FLAGS) -Wall -Wextra -Werror -fsyntax-only $$file; done; done
 

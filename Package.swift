@@ -13,21 +13,27 @@ let package = Package(
     .library(name: "_CPrimeVectors", targets: ["CPrimeVectors"]),
     .executable(name: "primes", targets: ["primes"]),
     .executable(name: "process-pool", targets: ["ProcessPoolExample"]),
+    .executable(name: "crash-isolation", targets: ["CrashIsolationExample"]),
     .executable(name: "futures", targets: ["FuturesExample"]),
     .executable(name: "async-bridge", targets: ["AsyncBridgeExample"]),
+  ],
+  traits: [
+    .trait(name: "Sandbox", description: "Sandboxes for worker processes; needs libseccomp (Debian: libseccomp-dev).")
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
   ],
   targets: [
     .systemLibrary(name: "CNuma", path: "CShim/CNuma", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
+    .systemLibrary(
+      name: "CSeccomp", path: "CShim/CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
     .target(
       name: "CWorkerPool",
-      dependencies: ["CNuma"],
+      dependencies: ["CNuma", .target(name: "CSeccomp", condition: .when(traits: ["Sandbox"]))],
       path: "CShim/CWorkerPool",
       publicHeadersPath: "include",
-      cSettings: [.define("_GNU_SOURCE")],
-      linkerSettings: [.linkedLibrary("numa")]),
+      cSettings: [.define("_GNU_SOURCE"), .define("WP_SANDBOX", .when(traits: ["Sandbox"]))],
+      linkerSettings: [.linkedLibrary("numa"), .linkedLibrary("seccomp", .when(traits: ["Sandbox"]))]),
     .target(name: "WorkerPool", dependencies: ["CWorkerPool"]),
     .target(name: "WorkerPoolFoundation", dependencies: ["WorkerPool"]),
     .testTarget(name: "WireTests", dependencies: ["WorkerPool", "WorkerPoolFoundation"]),
@@ -63,6 +69,8 @@ let package = Package(
     .executableTarget(
       name: "ProcessPoolExample", dependencies: ["PrimeWorkload", "WorkerPool"], path: "Sources/Examples/ProcessPool"),
     .executableTarget(
+      name: "CrashIsolationExample", dependencies: ["WorkerPool"], path: "Sources/Examples/CrashIsolation"),
+    .executableTarget(
       name: "FuturesExample", dependencies: ["WorkerPool", argumentParser], path: "Sources/Examples/Futures"),
     .executableTarget(name: "AsyncBridgeExample", dependencies: ["WorkerPool"], path: "Sources/Examples/AsyncBridge"),
     .target(name: "TestSupport", dependencies: ["WorkerPool"], path: "Tests/TestSupport"),
@@ -70,11 +78,13 @@ let package = Package(
     .testTarget(name: "PrimesCLITests", dependencies: ["PrimeWorkload", "primes", "TestSupport"]),
     .testTarget(
       name: "ExampleTests",
-      dependencies: ["ProcessPoolExample", "FuturesExample", "AsyncBridgeExample", "TestSupport"]),
+      dependencies: [
+        "ProcessPoolExample", "CrashIsolationExample", "FuturesExample", "AsyncBridgeExample", "TestSupport",
+      ]),
     // A C program that links the engine alone; its one thread can be forked, as a test runner's cannot.
     .executableTarget(
       name: "process-engine-check", dependencies: ["CWorkerPool"], path: "Tests/ProcessEngineCheck",
-      cSettings: [.define("_GNU_SOURCE")]),
+      cSettings: [.define("_GNU_SOURCE"), .define("WP_SANDBOX", .when(traits: ["Sandbox"]))]),
     .testTarget(name: "ProcessEngineTests", dependencies: ["CWorkerPool", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6],

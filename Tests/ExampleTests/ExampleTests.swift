@@ -13,6 +13,20 @@ import Testing
     #expect(result.errors == "")
   }
 
+  @Test func crashIsolation() async throws {
+    let result = try await runProduct("crash-isolation")
+    let lines = result.outputLines
+    try #require(result.status == 0 && lines.count >= 3, "\(result)")
+    #expect(lines[0] == "neighbours: 1000 squares, their sum is 333833500")
+    // A signal of Swift's traps: which, depends on the processor.
+    for (task, words) in [("Trap", "a state that cannot be"), ("RunOff", "Index out of range")] {
+      let death = try Regex("\(task): worker \\d+ was ended by SIG(ILL|TRAP) while it ran \(task).*")
+      #expect(lines.contains { $0.wholeMatch(of: death) != nil }, "\(result)")
+      // Release builds leave out what the standard library says of an index.
+      #expect(result.errors.contains(words) || task == "RunOff", "\(result)")
+    }
+  }
+
   @Test func futures() async throws {
     let result = try await runProduct("futures", ["--seed", "7"])
     let lines = result.outputLines
@@ -49,7 +63,7 @@ import Testing
     #expect(try #require(seconds.min()) < 0.4)
   }
 
-  @Test(arguments: ["ProcessPool", "Futures", "AsyncBridge"])
+  @Test(arguments: ["ProcessPool", "CrashIsolation", "Futures", "AsyncBridge"])
   func staysUnderFortyLines(example: String) throws {
     let folder = packageFolder.appendingPathComponent("Sources/Examples/\(example)")
     let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)

@@ -46,6 +46,9 @@ enum {
   DO_SHARED_FORCE,    // uint64_t id -> uint64_t number of ways by which it got write access to the memory
   DO_BLOCK,           // uint64_t n -> uint64_t offset of a block of n bytes, each n mod 251
   DO_ROOM,            // uint64_t n -> n bytes of 0x5A, written before it is said how many
+  DO_SYSTEM_CALL,          // uint64_t number, arguments[6] (all ones: the address of these) -> int64_t, as the kernel
+  DO_SYSTEM_CALL_BLOCKED,  // the same with SIGSYS blocked
+  DO_RAISE_SIGSYS,
 };
 
 // ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
@@ -158,5 +161,6 @@ scenario bad_arguments, sigchld_ignored, waiting_threads;
 scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, loans, large_arguments, out_of_descriptors;
+scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 
 #endif

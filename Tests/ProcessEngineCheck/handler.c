@@ -1,11 +1,13 @@
 #include "check.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,6 +79,22 @@ static void spin(const wp_process_request *request, wp_process_reply *reply) {
   answer(reply, &length, sizeof length);
 }
 
+static void make_system_call(const wp_process_request *request, wp_process_reply *reply) {
+  long given[7];
+  memcpy(given, request->bytes, sizeof given);
+  for (size_t i = 1; i < 7; i++) given[i] = given[i] == -1 ? (long)(uintptr_t)request->bytes : given[i];
+  int64_t result = syscall(given[0], given[1], given[2], given[3], given[4], given[5], given[6]);
+  if (result == -1) result = -errno;
+  answer(reply, &result, sizeof result);
+}
+
+static void block_sigsys(void) {
+  sigset_t mask;
+  sigemptyset(&mask);
+  sigaddset(&mask, SIGSYS);
+  sigprocmask(SIG_BLOCK, &mask, NULL);
+}
+
 static void print(uint64_t count) {
   enum { PART = 2600 };
   char bytes[PART + 26];
@@ -124,6 +142,7 @@ static void die(uint32_t function, const wp_process_request *request) {
   case DO_SEGV: raise(SIGSEGV); break;  // not a wild load: sanitizers would take that one
   case DO_EXIT_3: exit(3);
   case DO__EXIT_0: _exit(0);
+  case DO_RAISE_SIGSYS: raise(SIGSYS); break;
   case DO_WRITE_ARGUMENT: *(volatile unsigned char *)(uintptr_t)request->bytes = 1; break;
   default: break;
   }
@@ -235,6 +254,8 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
   case DO_SHARED_FORCE: shared_force(request, reply); break;
   case DO_BLOCK: make_block(request, reply); break;
   case DO_ROOM: use_room(request, reply); break;
+  case DO_SYSTEM_CALL_BLOCKED: block_sigsys();  // fall through
+  case DO_SYSTEM_CALL: make_system_call(request, reply); break;
   default: die(request->function, request);
   }
 }

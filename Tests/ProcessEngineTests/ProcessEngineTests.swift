@@ -12,6 +12,7 @@ import Testing
     "sigchld-ignored", "pinned", "stress", "prints", "echoes", "limits", "recycles", "initializes", "timeouts",
     "timeout-races", "stop-requests", "terminations", "retries", "stopped-workers", "bounded-end", "shared-memories",
     "shared-limits", "shared-ends", "loans", "large-arguments", "out-of-descriptors", "waiting-threads",
+    "sandbox-refuses", "sandbox-allows", "sandbox-not-granted",
   ]
 
   /// All but one of the pairs: a worker of a re-executed template cannot be told to die at its start.

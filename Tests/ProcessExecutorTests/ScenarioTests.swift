@@ -9,7 +9,7 @@ import WorkerPool
   func inItsOwnProgram(_ scenario: Scenario, _ method: String) async throws {
     let result = try await runProduct("ProcessScenarios", [method, scenario.rawValue])
     #expect(result.status == 0, "\(result)")
-    #expect(result.output == "as expected\n")
+    #expect(result.output == scenario.output(method))
   }
 
   /// In this process, which has threads and tasks of every kind.

@@ -73,6 +73,23 @@ typedef enum wp_start_method {
   WP_START_REEXEC,
 } wp_start_method;
 
+/// What workers may ask of the kernel once they have set themselves up.
+typedef enum wp_sandbox_level {
+  /// Whatever the host may.
+  WP_SANDBOX_NONE = 0,
+  /// Memory, own threads, clocks, random numbers, output: what computing needs. A worker that makes any other system
+  /// call is ended by SIGSYS, and `wp_task_outcome.forbidden_call` says which one it was. Needs a pool that is
+  /// re-executed, and an engine that was built with libseccomp (WP_SANDBOX).
+  WP_SANDBOX_COMPUTE_ONLY,
+} wp_sandbox_level;
+
+/// A forbidden call whose number the worker did not leave behind, or one of another architecture.
+#define WP_FORBIDDEN_CALL_UNKNOWN UINT32_MAX
+
+/// Writes the name of the system call that `wp_task_outcome.forbidden_call` stands for, cut to `capacity` and ended
+/// with a NUL, and returns its length; 0, and nothing written, when it has none. Thread-safe.
+size_t wp_system_call_name(uint32_t forbidden_call, char *name, size_t capacity);
+
 /// How a task ended.
 typedef enum wp_task_end {
   /// The handler returned; `bytes`, `length` and `reply_code` hold what it left.
@@ -113,6 +130,9 @@ struct wp_task_outcome {
   int32_t worker_pid;
   /// As from `waitpid`; meaningful for `WP_TASK_WORKER_DIED`.
   int32_t wait_status;
+  /// The number of the system call, plus one, for which the sandbox ended the worker, as the worker left it;
+  /// `WP_FORBIDDEN_CALL_UNKNOWN` when it left none. 0 when it ended otherwise.
+  uint32_t forbidden_call;
   /// Nanoseconds from the task's start to its end on a monotonic clock; 0 when it never began.
   uint64_t run_ns;
   const char *WP_NULLABLE reason;
@@ -176,6 +196,8 @@ typedef struct wp_process_pool_config {
   /// How long a worker or the collector spins before it sleeps, in nanoseconds; 0 for the default,
   /// `WP_SPIN_NEVER` (wp_thread_pool.h) for not at all.
   uint64_t spin_ns;
+  /// A pool with a sandbox is re-executed: `WP_START_FORK` is refused with `WP_UNSUPPORTED`.
+  wp_sandbox_level sandbox;
   wp_process_limits limits;
   /// By stream: `WP_STREAM_OUTPUT`, `WP_STREAM_ERROR`. Standard input reads nothing.
   wp_process_output output[WP_STREAM_COUNT];

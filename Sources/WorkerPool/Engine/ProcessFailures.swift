@@ -22,7 +22,7 @@ extension WorkerExit {
     }
   }
 
-  fileprivate var quotation: String {
+  var quotation: String {
     let words = lastWords
     return words.isEmpty ? "" : "; its standard error ends with: \(words)"
   }

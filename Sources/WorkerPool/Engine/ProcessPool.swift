@@ -33,6 +33,7 @@ final class ProcessPool: @unchecked Sendable {
   init(_ settings: Settings) throws {
     var settings = settings
     let configuration = settings.configuration
+    if configuration.sandbox != nil, settings.startMethod == .automatic { settings.startMethod = .reexec }
     let encodedInitializer = try configuration.initializer.map {
       try EncodedInitializer($0, startMethod: &settings.startMethod)
     }

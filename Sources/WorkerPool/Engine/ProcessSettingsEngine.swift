@@ -8,6 +8,7 @@ extension wp_process_pool_config {
     limits = try wp_process_limits(configuration)
     output.0 = try wp_process_output(configuration.standardOutput, "standardOutput")
     output.1 = try wp_process_output(configuration.standardError, "standardError")
+    sandbox = configuration.sandbox?.engineValue ?? WP_SANDBOX_NONE
   }
 }
 

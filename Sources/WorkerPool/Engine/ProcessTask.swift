@@ -92,6 +92,8 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
     switch outcome.end {
     case WP_TASK_REPLIED:
       return try read(outcome, attachments)
+    case WP_TASK_WORKER_DIED where outcome.forbidden_call != 0:
+      throw WorkerPoolError(forbiddenCallBy: label, outcome)
     case WP_TASK_WORKER_DIED:
       throw WorkerPoolError(deathDuring: label, outcome)
     case WP_TASK_TIMED_OUT:

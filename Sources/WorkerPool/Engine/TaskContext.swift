@@ -14,8 +14,8 @@ import CWorkerPool
 /// ```
 ///
 /// A task is asked to stop by its timeout (``TaskOptions/timeout``), by `cancel()` on its future, by the end of the Swift
-/// task that awaits it in `run`, and by ``ProcessPoolExecutor/shutdown(deadline:gracePeriod:)``. The request is a word in
-/// memory: a task that does not look is not disturbed. No request outlives the task that it was meant for.
+/// task that awaits it in `run`, and by `shutdown(deadline:)`. The request is a word in memory: a task that does not
+/// look is not disturbed. No request outlives the task that it was meant for.
 ///
 /// Threads cannot be ended and know no such requests: outside of a worker process ``current`` is nil, and
 /// ``checkStop()-swift.type.method`` does nothing, so that a job may call it wherever it runs.

@@ -15,9 +15,10 @@ public struct WorkerPoolError: Error, Sendable {
   public var code: Code
   /// One sentence that names the value and the rule.
   public var message: String
-  /// How the worker ended, for ``Code/workerDied`` and its kin.
+  /// How the worker ended, for ``Code/workerDied``, ``Code/forbiddenCall`` and their kin.
   public var workerExit: WorkerExit?
-  /// The failed system call and its `errno`, for ``Code/systemCall``.
+  /// The failed system call and its `errno`, for ``Code/systemCall``; the forbidden one, with an `errno` of 0, for
+  /// ``Code/forbiddenCall``, nil when the worker did not leave its number behind.
   public var systemCall: SystemCall?
 
   public init(code: Code, message: String, workerExit: WorkerExit? = nil, systemCall: SystemCall? = nil) {
@@ -69,6 +70,9 @@ public struct WorkerPoolError: Error, Sendable {
     /// A running task was ended with its worker: by ``ProcessPoolExecutor/terminate(_:)``, or by a shutdown whose
     /// deadline and grace period had passed.
     public static let terminated = Code(.terminated)
+    /// The task made a system call that the pool's ``ProcessPoolExecutor/Sandbox`` forbids, which ended its worker;
+    /// ``WorkerPoolError/systemCall`` says which.
+    public static let forbiddenCall = Code(.forbiddenCall)
 
     init(_ name: StaticName) { self.name = name }
 
@@ -77,6 +81,7 @@ public struct WorkerPoolError: Error, Sendable {
       case unresolvableType, coding, tooLarge, forked, wouldDeadlock, promiseDropped
       case memoryLimitExceeded, cpuTimeExceeded
       case taskTimedOut, terminated
+      case forbiddenCall
     }
   }
 

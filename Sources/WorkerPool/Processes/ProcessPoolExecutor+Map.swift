@@ -2,7 +2,7 @@
 // a round trip between processes.
 
 extension ProcessPoolExecutor {
-  /// Runs all jobs and returns their outputs in the jobs' order. As ``map(_:chunkSize:options:)``, with the pool's
+  /// Runs all jobs and returns their outputs in the jobs' order. As `map(_:chunkSize:options:)`, with the pool's
   /// options.
   @available(*, noasync, message: "use the async overload, which does not block")
   public func map<J: Job>(_ jobs: some Sequence<J>, chunkSize: Int? = nil) throws -> [J.Output] {

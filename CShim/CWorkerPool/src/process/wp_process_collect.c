@@ -45,6 +45,7 @@ static void gather_ended(wp_process_pool *pool) {
     record->outcome.reason = loss->reason;
     record->outcome.worker_pid = loss->process;
     record->outcome.wait_status = loss->wait_status;
+    record->outcome.forbidden_call = loss->forbidden_call;
     record->outcome.run_ns = loss->run_ns;
     record->death = loss->death;
     wp_death_tell(loss->death, &record->outcome);
@@ -148,6 +149,7 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
     if (begun) {
       loss.process = worker->process;
       loss.wait_status = worker->wait_status;
+      loss.forbidden_call = worker->forbidden_call;
       loss.run_ns = now > started ? now - started : 0;
       if (!broken) loss.death = wp_death_describe(pool, worker, &pool->tasks.tasks[sent->task]);
     }

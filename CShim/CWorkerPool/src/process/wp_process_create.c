@@ -9,6 +9,7 @@
 #include "../platform/wp_thread.h"
 #include "wp_process_death.h"
 #include "wp_process_reexec.h"
+#include "wp_process_sandbox.h"
 #include "wp_process_settings_check.h"
 #include "wp_process_share.h"
 
@@ -36,11 +37,16 @@ static wp_status check(const wp_process_pool_config *config, wp_error *error) {
   if (config->start_method == WP_START_FORK && config->handler == NULL) {
     return wp_fail(error, WP_INVALID_ARGUMENT, 0, "handler", "a forked pool needs a handler");
   }
+  if (config->sandbox > WP_SANDBOX_COMPUTE_ONLY) {
+    return wp_fail(error, WP_INVALID_ARGUMENT, 0, "sandbox", "none, or compute only");
+  }
+  const char *refusal = wp_sandbox_refusal(config->sandbox, config->start_method);
+  if (refusal != NULL) return wp_fail(error, WP_UNSUPPORTED, 0, "sandbox", refusal);
   return wp_process_settings_check(config, error);
 }
 
 static wp_status pick_method(const wp_process_pool_config *config, wp_start_method *method, wp_error *error) {
-  *method = config->start_method;
+  *method = config->sandbox == WP_SANDBOX_NONE ? config->start_method : WP_START_REEXEC;
   size_t threads = *method == WP_START_REEXEC ? 0 : wp_process_thread_count();
   if (*method == WP_START_AUTOMATIC) {
     *method = threads == 1 && config->handler != NULL ? WP_START_FORK : WP_START_REEXEC;
@@ -114,6 +120,7 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   pool->head->prefetch = pool->geometry.prefetch;
   pool->head->max_payload = pool->geometry.max_payload;
   pool->head->spin_ns = pool->spin_ns;
+  pool->head->sandbox = (uint32_t)pool->sandbox;
   strncpy(pool->head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
   wp_process_settings_share(pool->head, &pool->geometry, config);
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
@@ -208,6 +215,7 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->method = method;
   pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;
   if (config->spin_ns == WP_SPIN_NEVER) pool->spin_ns = 0;
+  pool->sandbox = config->sandbox;
   pool->handler = config->handler;
   pool->handler_context = config->handler_context;
   pool->hooks = config->hooks;

@@ -56,6 +56,8 @@ typedef struct wp_pool_head {
   uint32_t prefetch;
   uint64_t max_payload;
   uint64_t spin_ns;
+  /// A `wp_sandbox_level`.
+  uint32_t sandbox;
   char prefix[WP_PROCESS_PREFIX_BYTES];
   wp_process_limits limits;
   wp_process_output output[WP_STREAM_COUNT];  // no mode is WP_OUTPUT_DEFAULT
@@ -139,7 +141,9 @@ typedef struct wp_channel_status {
   /// The call that kept it from doing so (a `wp_call`), and `errno`.
   wp_atomic_u32 failed_call;
   wp_atomic_u32 failed_errno;
-  /// 1 from when the initializer begins; its reply stands in slot 0.
+  /// Number plus one of the system call that its sandbox forbade.
+  wp_atomic_u32 forbidden_call;
+  /// 1 while the initializer runs and after it has failed; its reply stands in slot 0.
   wp_atomic_u32 initializing;
   /// Written by the handler of a fault under a memory limit: 1 when an allocation had failed just before, and how much
   /// private memory there was.

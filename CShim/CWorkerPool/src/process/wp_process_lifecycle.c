@@ -85,6 +85,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   worker->process = 0;
   worker->condemned = false;
   worker->loss = NULL;
+  worker->forbidden_call = 0;
   worker->peak_memory = 0;
   wp_channel_head *head = wp_channel_get_head(&worker->channel);
   head->generation = worker->generation;
@@ -95,6 +96,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   wp_atomic_store(&status->ready, 0u, wp_relaxed);
   wp_atomic_store(&status->failed_call, 0u, wp_relaxed);
   wp_atomic_store(&status->failed_errno, 0u, wp_relaxed);
+  wp_atomic_store(&status->forbidden_call, 0u, wp_relaxed);
   wp_atomic_store(&status->initializing, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_starved, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_data, 0u, wp_relaxed);
@@ -182,6 +184,14 @@ void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, con
 
 // MARK: Listening
 
+/// Which call the worker's sandbox forbade, 0 when it did not end for that. The wait status is the kernel's word, the
+/// number the worker's.
+static uint32_t forbidden_call(const wp_process_pool *pool, const wp_channel_status *status, int wait_status) {
+  if (pool->sandbox == WP_SANDBOX_NONE || !WIFSIGNALED(wait_status) || WTERMSIG(wait_status) != SIGSYS) return 0;
+  uint32_t noted = wp_atomic_load(&status->forbidden_call, wp_relaxed);
+  return noted == 0 ? WP_FORBIDDEN_CALL_UNKNOWN : noted;
+}
+
 static void hear_exit(wp_process_pool *pool, const wp_message *message) {
   wp_host_worker *worker = &pool->workers[message->worker];
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
@@ -189,6 +199,7 @@ static void hear_exit(wp_process_pool *pool, const wp_message *message) {
                    wp_atomic_load(&status->ready, wp_acquire) == worker->generation;
   worker->peak_memory = message->peak_memory;
   wp_worker_ended(pool, message->worker, message->value, NULL);
+  worker->forbidden_call = forbidden_call(pool, status, message->value);
   if (was_ready || pool->phase == WP_POOL_LEAVING) return;
   uint32_t call = wp_atomic_load(&status->failed_call, wp_acquire);
   start_failed(pool, message->worker, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));

@@ -23,6 +23,13 @@ const char *wp_call_name(uint32_t call) {
   case WP_CALL_TIMER_CREATE: return "timer_create";
   case WP_CALL_SIGALTSTACK: return "sigaltstack";
   case WP_CALL_MEMORY_FLOOR: return "limits.memory";
+  case WP_CALL_SECCOMP_INIT: return "seccomp_init";
+  case WP_CALL_SECCOMP_RULE_ADD: return "seccomp_rule_add";
+  case WP_CALL_SECCOMP_EXPORT_BPF: return "seccomp_export_bpf";
+  case WP_CALL_SECCOMP: return "seccomp";
+  case WP_CALL_PRCTL: return "prctl";
+  case WP_CALL_CAPSET: return "capset";
+  case WP_CALL_SIGACTION: return "sigaction";
   default: return "?";
   }
 }

@@ -40,6 +40,13 @@ typedef enum wp_call {
   WP_CALL_MEMORY_FLOOR,
   /// No call: the initializer replied with a code.
   WP_CALL_INITIALIZER,
+  WP_CALL_SECCOMP_INIT,
+  WP_CALL_SECCOMP_RULE_ADD,
+  WP_CALL_SECCOMP_EXPORT_BPF,
+  WP_CALL_SECCOMP,
+  WP_CALL_PRCTL,
+  WP_CALL_CAPSET,
+  WP_CALL_SIGACTION,
 } wp_call;
 
 /// The name of a call, "?" for a number that is none.

@@ -83,6 +83,7 @@ typedef struct wp_host_worker {
   int wait_status;           // collector
   uint64_t peak_memory;      // collector; bytes, 0 when nobody could tell
   const char *loss;          // collector; why it ended, when no wait status tells
+  uint32_t forbidden_call;   // collector; as in wp_task_outcome
   bool condemned;            // collector; killed for what it wrote
   uint32_t start_failures;   // collector; in a row
   uint64_t retry_at;         // collector; no earlier start
@@ -153,6 +154,7 @@ struct wp_process_pool {
   wp_start_method method;
   uint64_t spin_ns;
   bool ahead_follows_tasks;
+  wp_sandbox_level sandbox;
   wp_process_handler handler;
   void *handler_context;
   wp_process_pool_hooks hooks;

@@ -34,6 +34,7 @@ typedef struct wp_task_loss {
   wp_stop_reason stop;
   int32_t process;
   int32_t wait_status;
+  uint32_t forbidden_call;
 } wp_task_loss;
 
 typedef struct wp_task {

@@ -240,10 +240,13 @@ static void read_settings(wp_template *self) {
   char name[WP_NAME_BYTES];
   wp_name_format(name, head->prefix, "-template");
   wp_name_self(name);
+  wp_sandbox_level sandbox = (wp_sandbox_level)head->sandbox;
   wp_memory_unmap(head, wp_pool_part_size());
   self->children = (wp_child *)calloc(self->geometry.worker_count, sizeof *self->children);
   if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);
   for (uint32_t i = 0; i < self->geometry.worker_count; i++) self->children[i].pidfd = self->children[i].share = -1;
+  failed = wp_sandbox_prepare(&self->sandbox, sandbox, true);
+  if (failed != WP_CALL_NONE) give_up(self->control, failed);
 }
 
 WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context) {

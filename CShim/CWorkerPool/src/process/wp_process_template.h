@@ -5,6 +5,7 @@
 
 #include "wp_process_capture.h"
 #include "wp_process_layout.h"
+#include "wp_process_sandbox.h"
 
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -28,6 +29,7 @@ typedef struct wp_template {
   void *context;
   /// Copied out of the pool's head: mappings of shared memory are not inherited.
   wp_geometry geometry;
+  wp_sandbox sandbox;
   struct wp_child *children;
   wp_capture capture;
   /// How many files the host may open: the template may open more, and gives its workers what the host has.

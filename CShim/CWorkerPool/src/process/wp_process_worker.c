@@ -313,6 +313,7 @@ static void initialize(wp_process_worker *worker) {
     errno = 0;
     fail(worker, WP_CALL_INITIALIZER);
   }
+  wp_atomic_store(&worker->status->initializing, 0u, wp_release);
 }
 
 WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index, int share) {
@@ -345,6 +346,10 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   current_index = (int32_t)index;
   current_channel = head;
   initialize(&worker);
+  // The last step: what comes before it may ask for what tasks may not.
+  wp_sandbox_descriptors descriptors = {worker.doorbell, worker.driver_bell, worker.limits.memory_use, worker.share};
+  failed = wp_sandbox_enter(&parent->sandbox, &descriptors, worker.status);
+  if (failed != WP_CALL_NONE) fail(&worker, failed);
   wp_atomic_store(&worker.status->ready, head->generation, wp_seq_cst);
   wake_host(&worker);
   run_loop(&worker);
