@@ -1,0 +1,39 @@
+/// What is asked of pools of processes.
+enum ProcessBenchName: String {
+  case pingpong = "process-pingpong"
+  case pingpongParked = "process-pingpong-parked"
+  case fanout = "process-fanout"
+  case map = "process-map"
+  case payload = "process-payload"
+  case respawn = "process-respawn"
+  case primes = "process-primes"
+  case seed = "process-seed"
+}
+
+extension Bench {
+  private init(
+    _ name: ProcessBenchName, n: Int, _ subjects: [SubjectName] = [.ours], workers: Int = 2, isDivisible: Bool = true
+  ) {
+    self.init(
+      name: name.rawValue, n: n,
+      contestants: subjects.map { subject in
+        Contestant(subject: subject, workers: subject == .sequential ? 1 : workers, n: n)
+      },
+      workers: workers, isDivisible: isDivisible)
+  }
+
+  /// The work that this package began with, which the README's headline is about.
+  static let seed = Bench(.seed, n: 50_000, isDivisible: false)
+
+  static let processes: [Bench] = [
+    Bench(.pingpong, n: 30_000),
+    Bench(.pingpongParked, n: 10_000),
+    Bench(.fanout, n: 200_000),
+    Bench(.map, n: 400_000),
+    Bench(.payload, n: 1000),
+    // A pool of one: nobody else can begin what stands behind the task that dies.
+    Bench(.respawn, n: 100, workers: 1),
+    Bench(.primes, n: 2_000_000, [.ours, .sequential], isDivisible: false),
+    seed,
+  ]
+}
