@@ -35,7 +35,7 @@ PRIMES_SOURCES := $(wildcard CShim/CPrimeVectors/src/*.c)
 # Test drivers and the C program.
 C_TEST_SOURCES := $(wildcard Tests/*/*.c)
 # Not that of ForkJoinPool, which includes the header of a JDK: it is compiled with these warnings where there is one.
-C_BENCH_SOURCES := $(wildcard Sources/bench/Engine/*.c Sources/bench/Sources/*/*.c)
+C_BENCH_SOURCES := $(wildcard Sources/bench/Engine/*.c Sources/bench/Peers/c-loop/*.c Sources/bench/Sources/*/*.c)
 C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -ICShim/CPrimeVectors/include \
   -ISources/bench/Sources/CPrimeKernel/include
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include

@@ -6,17 +6,31 @@ import WorkerPool
 
 func ourProcesses(_ bench: ProcessBenchName, workers: Int, n: Int) throws -> Workload {
   if bench == .respawn { return try ourRespawn(n) }
-  let isParked = bench == .pingpongParked
-  if isParked { BlockingWait.spinDuration = .zero }
-  let pool = try ProcessPoolExecutor(maxWorkers: workers, startMethod: .fork, spinDuration: isParked ? .zero : nil)
+  let pool =
+    switch bench {
+    case .pingpongParked: try parkedPool(workers, workersOn: 1)
+    case .pingpongParkedNear: try parkedPool(workers, workersOn: 0)
+    default: try ProcessPoolExecutor(maxWorkers: workers, startMethod: .fork)
+    }
   var workload = ourWorkload(bench, pool, n)
   workload.cpu = try cpuClock(of: pool)
   return workload
 }
 
+/// A pool in which nobody spins, with its workers on one CPU and this process on the first.
+private func parkedPool(_ workers: Int, workersOn index: Int) throws -> ProcessPoolExecutor {
+  BlockingWait.spinDuration = .zero
+  let cpus = try grantedCPUs()
+  let pool = try ProcessPoolExecutor(
+    maxWorkers: workers, startMethod: .fork, affinity: .cpus([cpus[min(index, cpus.count - 1)]]), spinDuration: .zero)
+  try stay(onCPU: cpus[0])
+  return pool
+}
+
 private func ourWorkload(_ bench: ProcessBenchName, _ pool: ProcessPoolExecutor, _ n: Int) -> Workload {
   switch bench {
-  case .pingpong, .pingpongParked: return pingpong(n) { index in try pool.submit(Echo(number: index)).result() }
+  case .pingpong, .pingpongParked, .pingpongParkedNear:
+    return pingpong(n) { index in try pool.submit(Echo(number: index)).result() }
   case .fanout:
     return fanoutFuture(n) {
       let futures = try (0..<n).map { index in try pool.submit(Echo(number: index)) }

@@ -28,7 +28,8 @@ func respawn(_ n: Int, _ gap: @escaping () throws -> Int) -> Workload {
     return {
       try check(gaps.first { $0 <= 0 }, is: nil)
       return [
-        "wall_ns": gaps.reduce(0, +), "p50_ns": percentile(0.5, of: gaps) ?? 0, "p99_ns": percentile(0.99, of: gaps) ?? 0,
+        "wall_ns": gaps.reduce(0, +), "p50_ns": percentile(0.5, of: gaps) ?? 0,
+        "p99_ns": percentile(0.99, of: gaps) ?? 0,
       ]
     }
   }
@@ -72,7 +73,7 @@ struct SharedStamp: @unchecked Sendable {
 
   init() throws {
     let address = mmap(nil, MemoryLayout<Int>.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
-    guard let address, address != MAP_FAILED else { throw WrongResult(description: "mmap failed with errno \(errno)") }
+    guard let address, address != MAP_FAILED else { throw failure(of: "mmap") }
     page = address.assumingMemoryBound(to: Int.self)
   }
 
