@@ -41,11 +41,11 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c tsan asan docs model soak bench bench-peers bench-smoke bench-test \
-  bench-binary bench-engine lint lint-swift lint-c format setup clean
+.PHONY: help run test test-consumer test-c tsan asan docs model soak bench bench-peers bench-headline bench-smoke \
+  bench-test bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Build in release mode and run the main job (ARGS="--limits 5000000 --workers 2").
 	@swift build -c release --product primes
@@ -89,6 +89,10 @@ bench: bench-binary bench-engine ## Compare with other pools of Swift, 6 minutes
 bench-peers: bench-binary bench-engine ## The same with oneTBB, rayon, ForkJoinPool, Go and Python, too.
 	@$(MAKE) --no-print-directory -C Sources/bench/Peers OUT=$(CURDIR)/.build/peers
 	@$(BENCH) $(BENCH_OPTIONS) --peers .build/peers/peers.tsv
+
+bench-headline: bench-binary ## How many times as fast as Python's process pool the main job is: one line.
+	@.ci/need /usr/bin/python3=python3
+	@$(BENCH) headline
 
 # Whether all benchmarks run and answer rightly, in seconds; how fast, it does not say.
 bench-smoke: bench-binary bench-engine

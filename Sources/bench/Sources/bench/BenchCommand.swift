@@ -6,7 +6,7 @@ struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Compares pools of threads, each in a process of its own.",
-    subcommands: [RunCommand.self, SubjectCommand.self],
+    subcommands: [RunCommand.self, HeadlineCommand.self, SubjectCommand.self],
     defaultSubcommand: RunCommand.self)
 }
 
