@@ -1,12 +1,13 @@
 // What the machine can do: a parent and a forked child that share a page and take turns, with nothing between them but
 // one futex word. No pool, no queue, no types; so a limit, and not a competitor (the protocol is in ../README.md).
-//   c-loop copy|no-copy <bench> <workers> <n>        `workers` is checked and not used: there is one child
+//   c-loop copy|no-copy <bench> <workers> <n>        `workers` matters to process-primes; else there is one child
 //
 //   process-pingpong              the child returns the number it is given; both spin as long as ours, then sleep
 //   process-pingpong-parked       nobody spins; parent and child have a CPU each
 //   process-pingpong-parked-near  … and share one
 //   process-payload               the child copies 1 MiB into shared pages; the parent copies it out (copy), or not
 //   process-respawn               the child kills itself; the next one is there when it reads the clock
+//   process-primes                children that are forked for the round take the next block until there is none left
 //
 // Edge TURN: whoever passes the turn releases what it wrote to whoever sees it.
 #include <errno.h>
@@ -27,11 +28,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "prime_kernel.h"
+
 #define CACHE_LINE 64
 #define PAYLOAD ((size_t)1 << 20)
 /// That of ours: `WP_SPIN_DEFAULT_NS`.
 #define SPIN_NS 20000
 #define PAUSES_PER_LOOK 4
+#define MOST_WORKERS 1024
+/// Primes: how often all are counted, and how many numbers a child takes at a time.
+#define REPETITIONS 4
+#define BLOCK 32768
 
 enum { PARENT, CHILD };
 
@@ -43,6 +50,8 @@ typedef struct shared {
   /// Written by whoever has the turn.
   _Alignas(CACHE_LINE) uint64_t number;
   int64_t died, began;
+  /// Of all blocks, those that were taken; and the primes in them. Read when the children have ended.
+  _Alignas(CACHE_LINE) _Atomic uint64_t block, primes;
   _Alignas(4096) unsigned char payload[PAYLOAD];
 } shared;
 
@@ -50,6 +59,7 @@ static shared *page;
 static int64_t spin_ns = SPIN_NS;
 static bool copies_out;
 static pid_t child;
+static uint64_t workers;
 /// Where each side has to stay, or -1.
 static int places[2] = {-1, -1};
 static unsigned char source[PAYLOAD], target[PAYLOAD];
@@ -214,6 +224,51 @@ static int64_t respawn(uint64_t n, int64_t *times) {
   return sum;
 }
 
+static void count_blocks(uint64_t n) {
+  uint64_t blocks = (n + BLOCK - 1) / BLOCK, block;
+  while ((block = atomic_fetch_add_explicit(&page->block, 1, memory_order_relaxed)) < REPETITIONS * blocks) {
+    uint64_t begin = block % blocks * BLOCK, end = begin + BLOCK < n ? begin + BLOCK : n;
+    uint64_t count = prime_kernel_count((uint32_t)begin, (uint32_t)end);
+    atomic_fetch_add_explicit(&page->primes, count, memory_order_relaxed);
+  }
+}
+
+/// The number of primes below n, by a sieve.
+static uint64_t primes_below(uint64_t n) {
+  unsigned char *composite = (unsigned char *)calloc(n, 1);
+  if (composite == NULL) fail(1, "there is no memory for the sieve");
+  uint64_t count = 0;
+  for (uint64_t k = 2; k < n; k++) {
+    if (composite[k]) continue;
+    count++;
+    for (uint64_t multiple = k * k; multiple < n; multiple += k) composite[multiple] = 1;
+  }
+  free(composite);
+  return count;
+}
+
+static int64_t primes(uint64_t n, int64_t *times) {
+  (void)times;
+  static pid_t children[MOST_WORKERS];
+  atomic_store_explicit(&page->block, 0, memory_order_relaxed);
+  atomic_store_explicit(&page->primes, 0, memory_order_relaxed);
+  int64_t start = now(CLOCK_MONOTONIC);
+  for (uint64_t i = 0; i < workers; i++) {
+    children[i] = fork_child();
+    if (children[i] != 0) continue;
+    count_blocks(n);
+    _exit(0);
+  }
+  for (uint64_t i = 0; i < workers; i++) {
+    int status;
+    if (waitpid(children[i], &status, 0) != children[i] || status != 0) fail(1, "a child did not end as it should");
+  }
+  int64_t wall = now(CLOCK_MONOTONIC) - start;
+  uint64_t found = atomic_load_explicit(&page->primes, memory_order_relaxed);
+  if (found != REPETITIONS * primes_below(n)) fail(1, "the primes were counted wrong");
+  return wall;
+}
+
 // The protocol
 
 typedef enum placement { ANYWHERE, APART, NEAR } placement;
@@ -232,6 +287,7 @@ static const bench benches[] = {
     {"process-pingpong-parked-near", pingpong, serve_number, 0, NEAR},
     {"process-payload", payload, serve_payload, SPIN_NS, ANYWHERE},
     {"process-respawn", respawn, NULL, SPIN_NS, ANYWHERE},
+    {"process-primes", primes, NULL, SPIN_NS, ANYWHERE},
 };
 
 static int64_t cpu_ns(void) {
@@ -253,9 +309,9 @@ static void round_of(const bench *b, uint64_t n, int64_t *times, bool report) {
   int64_t cpu = cpu_ns();
   int64_t wall = b->round(n, times);
   cpu = cpu_ns() - cpu;
-  if (!report) return;
+  if (!report) return;  // the first, which warms up
   printf("{\"wall_ns\": %" PRId64 ", \"cpu_ns\": %" PRId64, wall, cpu);
-  if (b->round != payload) {
+  if (b->round == pingpong || b->round == respawn) {
     qsort(times, n, sizeof *times, by_size);
     printf(", \"p50_ns\": %" PRId64 ", \"p99_ns\": %" PRId64, times[n / 2], times[n * 99 / 100]);
   }
@@ -289,7 +345,7 @@ int main(int count, char **arguments) {
   if (count != 5) fail(1, "there must be 4 arguments: copy|no-copy bench workers n");
   copies_out = strcmp(arguments[1], "copy") == 0;
   if (!copies_out && strcmp(arguments[1], "no-copy") != 0) fail(1, "the first argument must be copy or no-copy");
-  number("workers", arguments[3], 1024);
+  workers = number("workers", arguments[3], MOST_WORKERS);
   uint64_t n = number("n", arguments[4], 1000000000);
   const bench *b = NULL;
   for (size_t i = 0; i < sizeof benches / sizeof *benches; i++) {

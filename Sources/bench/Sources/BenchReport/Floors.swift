@@ -53,8 +53,10 @@ public let floors: [Floor] = [
   Floor("process-map", .over("python-process"), atMost: 0.01),
   Floor("process-payload", .over("c-loop"), atMost: 1.5),
   Floor("process-respawn", .time, atMost: 5_000_000),
-  // Two workers, nine tenths of what two could do at best.
+  // Two workers, nine tenths of what two could do at best: of two whole CPUs, and of the two that there are, which may
+  // be halves of one.
   Floor("process-primes", .over("sequential"), atMost: 1 / (0.9 * 2)),
+  Floor("process-primes", .over("c-loop"), atMost: 1 / 0.9),
 ]
 
 public struct Judgement: Sendable {

@@ -36,7 +36,7 @@ extension Bench {
     Bench(.map, n: 400_000),
     Bench(.payload, n: 1000),
     // A pool of one: nobody else can begin what stands behind the task that dies.
-    Bench(.respawn, n: 100, workers: 1),
+    Bench(.respawn, n: 300, workers: 1),
     Bench(.primes, n: 2_000_000, [.ours, .sequential], isDivisible: false),
     seed,
   ]

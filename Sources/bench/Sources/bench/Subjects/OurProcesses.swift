@@ -55,12 +55,12 @@ func sequential(_ bench: ProcessBenchName, n: Int) -> Workload? {
   }
 }
 
-/// CPU time of this process, the template and the workers that live.
+/// CPU time of this process, the template and all workers, living and dead.
 private func cpuClock(of pool: ProcessPoolExecutor) throws -> () -> Int {
   let template = try pool.submit(ParentIdentifier()).result()
   return {
     let processes = [getpid(), template] + pool.workerProcessIdentifiers
-    return processes.reduce(0) { $0 + cpuNanoseconds(of: $1) }
+    return processes.reduce(cpuNanosecondsOfEndedChildren(of: template)) { $0 + cpuNanoseconds(of: $1) }
   }
 }
 
