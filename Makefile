@@ -83,10 +83,10 @@ soak: setup ## Check what the thread pool holds on to under lasting load, a minu
 	@soak=.build/release/ThreadSoak; failed=0; for scenario in $$($$soak list); do \
 	  echo "$$scenario: $$($$soak $$scenario $(SOAK_SECONDS))" || failed=1; done; exit $$failed
 
-bench: bench-binary bench-engine ## Compare with other pools of Swift, 6 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
+bench: bench-binary bench-engine ## Compare with other pools of Swift, 7 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
 	@$(BENCH) $(BENCH_OPTIONS)
 
-bench-peers: bench-binary bench-engine ## The same with oneTBB, rayon, ForkJoinPool, Go and Python, too.
+bench-peers: bench-binary bench-engine ## The same with oneTBB, rayon, ForkJoinPool, Go, Python and a loop in C, too.
 	@$(MAKE) --no-print-directory -C Sources/bench/Peers OUT=$(CURDIR)/.build/peers
 	@$(BENCH) $(BENCH_OPTIONS) --peers .build/peers/peers.tsv
 

@@ -5,7 +5,7 @@ import BenchedPrimes
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Compares pools of threads, each in a process of its own.",
+    abstract: "Compares pools of threads and of processes, each in a process of its own.",
     subcommands: [RunCommand.self, HeadlineCommand.self, SubjectCommand.self],
     defaultSubcommand: RunCommand.self)
 }
