@@ -37,17 +37,17 @@ C_TEST_SOURCES := $(wildcard Tests/*/*.c)
 # What the package trait Sandbox compiles in another way.
 SANDBOX_SOURCES := $(ENGINE)/src/process/wp_process_sandbox.c Tests/ProcessEngineCheck/sandbox.c
 # Not that of ForkJoinPool, which includes the header of a JDK: it is compiled with these warnings where there is one.
-C_BENCH_SOURCES := $(wildcard Sources/bench/Engine/*.c Sources/bench/Sources/*/*.c)
+C_BENCH_SOURCES := $(wildcard Sources/bench/Engine/*.c Sources/bench/Peers/c-loop/*.c Sources/bench/Sources/*/*.c)
 C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -ICShim/CPrimeVectors/include \
   -ISources/bench/Sources/CPrimeKernel/include
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c test-sandbox tsan asan docs model soak bench bench-peers bench-smoke bench-test \
-  bench-binary bench-engine lint lint-swift lint-c format setup clean
+.PHONY: help run test test-consumer test-c test-sandbox tsan asan docs model soak bench bench-peers bench-headline \
+  bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Build in release mode and run the main job (ARGS="--limits 5000000 --workers 2").
 	@swift build -c release --product primes
@@ -98,12 +98,16 @@ soak: setup ## Check what the thread pool holds on to under lasting load, a minu
 	@soak=.build/release/ThreadSoak; failed=0; for scenario in $$($$soak list); do \
 	  echo "$$scenario: $$($$soak $$scenario $(SOAK_SECONDS))" || failed=1; done; exit $$failed
 
-bench: bench-binary bench-engine ## Compare with other pools of Swift, 6 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
+bench: bench-binary bench-engine ## Compare with other pools of Swift, 7 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
 	@$(BENCH) $(BENCH_OPTIONS)
 
-bench-peers: bench-binary bench-engine ## The same with oneTBB, rayon, ForkJoinPool, Go and Python, too.
+bench-peers: bench-binary bench-engine ## The same with oneTBB, rayon, ForkJoinPool, Go, Python and a loop in C, too.
 	@$(MAKE) --no-print-directory -C Sources/bench/Peers OUT=$(CURDIR)/.build/peers
 	@$(BENCH) $(BENCH_OPTIONS) --peers .build/peers/peers.tsv
+
+bench-headline: bench-binary ## How many times as fast as Python's process pool the main job is: one line.
+	@.ci/need /usr/bin/python3=python3
+	@$(BENCH) headline
 
 # Whether all benchmarks run and answer rightly, in seconds; how fast, it does not say.
 bench-smoke: bench-binary bench-engine

@@ -10,7 +10,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio", from: "2.80.0"),
   ],
   targets: [
-    .systemLibrary(name: "CMalloc"),
+    .systemLibrary(name: "CLinux"),
     .target(
       name: "CPrimeKernel",
       cSettings: [.unsafeFlags(["-O3"])],
@@ -30,7 +30,7 @@ let package = Package(
       name: "bench",
       dependencies: [
         "BenchReport",
-        "CMalloc",
+        "CLinux",
         "CPrimeKernel",
         "BenchedPrimes",
         .product(name: "WorkerPool", package: "swift-worker-pool"),

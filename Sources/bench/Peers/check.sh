@@ -10,9 +10,14 @@ failures=0
 
 declare -A small=(
   [fanout]=1000 [contend]=1003 [fanout-future]=1000 [fire-and-forget]=1000 [spawn-fib]=100 [pingpong]=100
-  [map-uniform]=10007 [map-irregular]=20 [primes]=100003 [pending]=1000 [pending-future]=1000 [idle]=1)
+  [map-uniform]=10007 [map-irregular]=20 [primes]=100003 [pending]=1000 [pending-future]=1000 [idle]=1
+  [process-pingpong]=100 [process-pingpong-parked]=100 [process-pingpong-parked-near]=100 [process-fanout]=1000
+  [process-map]=1000 [process-payload]=10 [process-respawn]=10 [process-primes]=100003 [process-seed]=1000)
+times=", \"p50_ns\": $number, \"p99_ns\": $number"
 declare -A more=(
-  [pingpong]=", \"p50_ns\": $number, \"p99_ns\": $number" [pending]=", \"bytes\": $number"
+  [process-pingpong]=$times [process-pingpong-parked]=$times [process-pingpong-parked-near]=$times
+  [process-respawn]=$times
+  [pingpong]=$times [pending]=", \"bytes\": $number"
   [pending-future]=", \"bytes\": $number" [idle]=", \"switches\": $number")
 
 complain() {

@@ -1,10 +1,13 @@
 """The pools of concurrent.futures as subjects of the benchmarks: see ../README.md for the protocol.
 
-Usage: peer.py libkernel.so thread|process bench workers n
+Usage: peer.py libkernel.so|- thread|process|process-chunked bench workers n
+  -                for benches that do not call the kernel
+  process-chunked  maps with as many chunks as ours, and not with the default of one item each
 """
 
 import ctypes
 import json
+import math
 import multiprocessing
 import os
 import sys
@@ -15,6 +18,9 @@ from pathlib import Path
 
 libc = ctypes.CDLL(None)
 kernel = None  # set before the workers are forked
+workers = None  # of the pool
+LARGE_RESULT = bytes(k * 31 % 256 for k in range(1 << 20))
+REPETITIONS = 4  # of each count of primes, in the benches of processes
 
 
 # Protocol
@@ -132,6 +138,58 @@ def primes(pool, n):
     return measured
 
 
+def process_map(pool, n, chunksize=1):
+    total, measured = measure(lambda: sum(pool.map(identity, range(n), chunksize=chunksize)))
+    expect(total, n * (n - 1) // 2)
+    return measured
+
+
+def process_map_chunked(pool, n):
+    return process_map(pool, n, chunksize=math.ceil(n / (4 * workers)))
+
+
+def large_result(_):
+    return LARGE_RESULT
+
+
+def process_payload(pool, n):
+    def body():
+        for _ in range(n):
+            result = pool.submit(large_result, 0).result()
+        return result
+
+    result, measured = measure(body)
+    expect(result == LARGE_RESULT, True)
+    return measured
+
+
+def process_primes(pool, n):
+    block = 32768
+    blocks = REPETITIONS * [(begin, min(n, begin + block)) for begin in range(0, n, block)]
+    total, measured = measure(lambda: sum(pool.map(count_primes, blocks)))
+    expect(total, REPETITIONS * primes_below(n)[n])
+    return measured
+
+
+def is_prime(number):
+    if number < 2:
+        return False
+    for divisor in range(2, math.isqrt(number) + 1):
+        if number % divisor == 0:
+            return False
+    return True
+
+
+def count_below(limit):
+    return sum(map(is_prime, range(limit)))
+
+
+def process_seed(pool, n):
+    counts, measured = measure(lambda: list(pool.map(count_below, REPETITIONS * [n])))
+    expect(counts, REPETITIONS * [primes_below(n)[n]])
+    return measured
+
+
 def idle(pool, _):
     fanout_future(pool, 1000)
     time.sleep(0.1)  # for the way to sleep, which is not idleness
@@ -142,26 +200,43 @@ def idle(pool, _):
 
 # A closure cannot be sent to a process, and threads of Python do not run Python code at the same time.
 OFFERS = {
-    "thread": (ThreadPoolExecutor, [fanout_future, pingpong, idle]),
-    "process": (ProcessPoolExecutor, [fanout_future, pingpong, map_irregular, primes, idle]),
+    "thread": (ThreadPoolExecutor, {"fanout-future": fanout_future, "pingpong": pingpong, "idle": idle}),
+    "process": (
+        ProcessPoolExecutor,
+        {
+            "fanout-future": fanout_future,
+            "pingpong": pingpong,
+            "map-irregular": map_irregular,
+            "primes": primes,
+            "idle": idle,
+            "process-fanout": fanout_future,
+            "process-pingpong": pingpong,
+            "process-map": process_map,
+            "process-payload": process_payload,
+            "process-primes": process_primes,
+            "process-seed": process_seed,
+        },
+    ),
+    "process-chunked": (ProcessPoolExecutor, {"process-map": process_map_chunked}),
 }
 
 
 def main():
-    global kernel
+    global kernel, workers
     if len(sys.argv) != 6:
-        raise Failure(f"there are {len(sys.argv) - 1} arguments, but must be 5: kernel kind bench workers n")
+        raise Failure(f"there are {len(sys.argv) - 1} arguments, but must be 5: library kind bench workers n")
     library, kind, name, workers, n = sys.argv[1:]
     if kind not in OFFERS:
-        raise Failure(f"kind is '{kind}', but must be thread or process")
+        raise Failure(f"kind is '{kind}', but must be one of {', '.join(OFFERS)}")
     executor, benches = OFFERS[kind]
     workers, n = number("workers", workers, 1024), number("n", n, 1_000_000_000)
-    bench = next((bench for bench in benches if bench.__name__.replace("_", "-") == name), None)
-    if bench is None:
+    if name not in benches:
         raise Failure("unsupported", status=2)
-    kernel = ctypes.CDLL(library)
-    kernel.prime_kernel_count.argtypes = [ctypes.c_uint32, ctypes.c_uint32]
-    kernel.prime_kernel_count.restype = ctypes.c_uint32
+    bench = benches[name]
+    if library != "-":
+        kernel = ctypes.CDLL(library)
+        kernel.prime_kernel_count.argtypes = [ctypes.c_uint32, ctypes.c_uint32]
+        kernel.prime_kernel_count.restype = ctypes.c_uint32
 
     with executor(workers) as pool:
         bench(pool, n)

@@ -46,6 +46,17 @@ public let floors: [Floor] = [
   Floor("prime-kernel", .over("c-O3"), atMost: 1.1),
   Floor("prime-kernel", .between("ours-simd", "ours"), atMost: 0.4),
   Floor("idle", .extra("switches"), atMost: 0),
+  Floor("process-pingpong", .extra("p50_ns"), atMost: 3000),
+  Floor("process-pingpong-parked", .over("c-loop"), atMost: 1.3),
+  Floor("process-pingpong-parked-near", .over("c-loop"), atMost: 1.3),
+  Floor("process-fanout", .over("python-process"), atMost: 0.01),
+  Floor("process-map", .over("python-process"), atMost: 0.01),
+  Floor("process-payload", .over("c-loop"), atMost: 1.5),
+  Floor("process-respawn", .time, atMost: 5_000_000),
+  // Two workers, nine tenths of what two could do at best: of two whole CPUs, and of the two that there are, which may
+  // be halves of one.
+  Floor("process-primes", .over("sequential"), atMost: 1 / (0.9 * 2)),
+  Floor("process-primes", .over("c-loop"), atMost: 1 / 0.9),
 ]
 
 public struct Judgement: Sendable {
@@ -86,6 +97,7 @@ extension Floor {
     case .between(let subject, let other): "\(subject) over \(other)"
     case .width(let workers): "\(workers) workers over \(Comparison.referenceWidth)"
     case .time: "time of an operation"
+    case .extra("p50_ns"): "median time of an operation"
     case .extra(let key): key
     }
   }
@@ -93,7 +105,7 @@ extension Floor {
   /// A value of this floor as people read it.
   public func readable(_ value: Double) -> String {
     switch self.value {
-    case .time: readableTime(value)
+    case .time, .extra("p50_ns"): readableTime(value)
     case .extra: readableCount(value)
     default: readableRatio(value)
     }

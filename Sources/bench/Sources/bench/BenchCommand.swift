@@ -5,8 +5,8 @@ import BenchedPrimes
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
-    abstract: "Compares pools of threads, each in a process of its own.",
-    subcommands: [RunCommand.self, SubjectCommand.self],
+    abstract: "Compares pools of threads and of processes, each in a process of its own.",
+    subcommands: [RunCommand.self, HeadlineCommand.self, SubjectCommand.self],
     defaultSubcommand: RunCommand.self)
 }
 
@@ -35,7 +35,7 @@ struct SubjectCommand: ParsableCommand {
 
   func run() throws {
     do {
-      guard let bench = BenchName(rawValue: bench), let workload = try workload(of: subject, bench, workers, n) else {
+      guard let workload = try workload(of: subject, bench, workers, n) else {
         answer(["error": "unsupported"])
         throw ExitCode(2)
       }
@@ -48,8 +48,16 @@ struct SubjectCommand: ParsableCommand {
 }
 
 /// Nil for what this subject does not offer.
-private func workload(of subject: SubjectName, _ bench: BenchName, _ workers: Int, _ n: Int) throws -> Workload? {
-  switch subject {
+private func workload(of subject: SubjectName, _ name: String, _ workers: Int, _ n: Int) throws -> Workload? {
+  if let bench = ProcessBenchName(rawValue: name) {
+    switch subject {
+    case .ours: return try ourProcesses(bench, workers: workers, n: n)
+    case .sequential: return sequential(bench, n: n)
+    default: return nil
+    }
+  }
+  guard let bench = BenchName(rawValue: name) else { return nil }
+  return switch subject {
   case .ours: try ours(bench, workers: workers, n: n)
   case .dispatch: dispatch(bench, n: n)
   case .swiftConcurrency: swiftConcurrency(bench, n: n)
@@ -58,5 +66,6 @@ private func workload(of subject: SubjectName, _ bench: BenchName, _ workers: In
   case .cO3: bench == .primeKernel ? primeKernel(n, countInC) : nil
   case .oursSIMD: bench == .primeKernel ? primeKernel(n) { countPrimes(in: 0..<$0, kernel: .widest) } : nil
   case .oursSIMD128: bench == .primeKernel ? primeKernel(n) { countPrimes(in: 0..<$0, kernel: .simd128) } : nil
+  case .sequential: nil
   }
 }

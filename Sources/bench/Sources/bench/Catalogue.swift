@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// What is asked of the subjects in this program, among others. The names are those of the protocol that all subjects
+/// What is asked of the subjects in this program, among others; of pools of processes, see ``ProcessBenchName``. The names are those of the protocol that all subjects
 /// speak, whatever they are written in.
 enum BenchName: String, CaseIterable, ExpressibleByArgument {
   case fanout, contend, wide, pingpong, primes, pending, idle
@@ -18,7 +18,7 @@ enum BenchName: String, CaseIterable, ExpressibleByArgument {
 /// Who is asked, among those that this program contains. What a Swift program would otherwise use, each with as many
 /// workers as ours where it lets itself be told.
 enum SubjectName: String, CaseIterable, ExpressibleByArgument {
-  case ours, dispatch, nio, opqueue
+  case ours, dispatch, nio, opqueue, sequential
   case swiftConcurrency = "swift-concurrency"
   case cO3 = "c-O3"
   case oursSIMD = "ours-simd"
@@ -84,7 +84,9 @@ extension Bench {
   }
 
   /// All of them, in the order in which they run.
-  static let all: [Bench] = [
+  static let all = threads + processes + engine
+
+  private static let threads: [Bench] = [
     Bench(
       .fanout, n: 1_000_000, [.ours, .dispatch, .swiftConcurrency, .nio, .opqueue],
       smaller: [.swiftConcurrency: 200_000, .opqueue: 20_000]),
@@ -113,6 +115,9 @@ extension Bench {
     Bench(
       .primeKernel, n: 1_000_000, [.ours, .oursSIMD, .oursSIMD128, .cO3], workers: 1, programs: .none,
       isDivisible: false),
+  ]
+
+  private static let engine: [Bench] = [
     Bench(ofEngine: "queue", n: 2_000_000, threads: 2),
     Bench(ofEngine: "queue-contended", n: 2_000_000, threads: 4),
     Bench(ofEngine: "deque", n: 8_000_000, threads: 1),

@@ -28,6 +28,29 @@ import Testing
     #expect(floor.judge([Comparison(bench: "idle", series: [idle], busy: [])])?.holds == false)
   }
 
+  @Test func judgesTheMedianOperation() throws {
+    let floor = Floor("process-pingpong", .extra("p50_ns"), atMost: 3000)
+    let ours = series("ours", [9000, 9000, 9000], ["p50_ns": 2500])
+    let judgement = try #require(floor.judge([Comparison(bench: "process-pingpong", series: [ours], busy: [])]))
+    #expect(judgement.holds, "a few slow operations do not matter")
+    #expect(floor.readable(judgement.value) == "2.50 µs")
+    #expect(floor.subject == "median time of an operation")
+  }
+
+  /// One floor of the process pool each, held and missed.
+  @Test(arguments: [
+    ("process-pingpong-parked", "c-loop", 12.9, 13.1), ("process-pingpong-parked-near", "c-loop", 12.9, 13.1),
+    ("process-fanout", "python-process", 0.099, 0.101), ("process-map", "python-process", 0.099, 0.101),
+    ("process-payload", "c-loop", 14.9, 15.1), ("process-primes", "sequential", 5.55, 5.56),
+    ("process-primes", "c-loop", 11.1, 11.2),
+  ]) func processesAreJudgedAgainst(bench: String, other: String, good: Double, bad: Double) throws {
+    let floor = try #require(floors.first { $0.bench == bench && $0.value == .over(other) })
+    for (time, holds) in [(good, true), (bad, false)] {
+      let comparison = Comparison(bench: bench, series: [series("ours", [time]), series(other, [10])], busy: [0])
+      #expect(floor.judge([comparison])?.holds == holds)
+    }
+  }
+
   @Test func tableSaysWhatWasMissed() throws {
     let text = try #require(floorsTable([fanout]))
     #expect(

@@ -45,6 +45,17 @@ import Testing
     #expect(object.allSatisfy { row in keys.allSatisfy { row[$0] != nil } })
   }
 
+  @Test func headlineIsOneLine() throws {
+    let (ours, python) = (series("ours", n: 50_000, [80, 100]), series("python-process", n: 50_000, [2000, 2000]))
+    let headline = try #require(Headline(Comparison(bench: "process-seed", series: [ours, python], busy: [0, 0])))
+    #expect(
+      headline.line == """
+        primes below 50000, counted 4 times on 2 workers: Python's ProcessPoolExecutor 100 ms, ours 4.50 ms, \
+        22.5 times as fast
+        """)
+    #expect(Headline(Comparison(bench: "process-seed", series: [ours], busy: [0, 0])) == nil)
+  }
+
   @Test func baseIsComparedByBenchAndWidth() {
     var old = fanout.rows
     old[0].medianNs = 60

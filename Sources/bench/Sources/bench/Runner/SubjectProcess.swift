@@ -74,14 +74,7 @@ final class SubjectProcess {
   }
 
   /// CPU time of the process so far, its rounds and what is between them. Zero if it is gone.
-  var cpuNanoseconds: Double {
-    var clock = clockid_t()
-    var time = timespec()
-    guard clock_getcpuclockid(process.processIdentifier, &clock) == 0, clock_gettime(clock, &time) == 0 else {
-      return 0
-    }
-    return Double(time.tv_sec) * 1e9 + Double(time.tv_nsec)
-  }
+  var cpuNanoseconds: Double { Double(bench.cpuNanoseconds(of: process.processIdentifier)) }
 
   /// Ends the process: by the end of its input, and if that does not help, by force.
   func stop() {

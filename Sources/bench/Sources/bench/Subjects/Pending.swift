@@ -1,5 +1,5 @@
 // What a task costs in memory while it waits for a worker.
-import CMalloc
+import CLinux
 import Dispatch
 import Foundation
 import Synchronization

@@ -1,2 +1,0 @@
-// malloc_trim, which the module of glibc leaves out.
-#include <malloc.h>
