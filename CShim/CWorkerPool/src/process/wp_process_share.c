@@ -154,7 +154,8 @@ static void add(wp_share_message *message, int *descriptors, const wp_shared_mem
 void wp_share_deliver(wp_process_pool *pool, uint32_t index, uint32_t position, const wp_task *task) {
   wp_host_worker *worker = &pool->workers[index];
   wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
-  request->deliveries = request->delivery_errno = 0;
+  request->deliveries = 0;
+  request->delivery_errno = 0;
   if (task->shared_count == 0) return;
   wp_atomic_u64 *cells = wp_channel_cells(&worker->channel, &pool->geometry);
   wp_share_message message;
@@ -174,7 +175,7 @@ void wp_share_deliver(wp_process_pool *pool, uint32_t index, uint32_t position, 
   if (message.count == 0) return;
   size_t length = offsetof(wp_share_message, deliveries) + message.count * sizeof message.deliveries[0];
   if (wp_socket_send(worker->share, &message, length, descriptors, (size_t)message.count, false)) {
-    request->deliveries = (uint8_t)message.count;
+    request->deliveries = message.count & 0x7f;
     return;
   }
   // The task finds nothing there and says why; or its worker is dead, and it will be sent again.
