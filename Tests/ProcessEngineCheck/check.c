@@ -253,6 +253,8 @@ static const struct {
     {"large-arguments", large_arguments},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
+    {"hostile", hostile},
+    {"hostile-driven", hostile_driven},
 };
 
 int main(int count, char **arguments) {

@@ -49,6 +49,7 @@ enum {
   DO_SYSTEM_CALL,          // uint64_t number, arguments[6] (all ones: the address of these) -> int64_t, as the kernel
   DO_SYSTEM_CALL_BLOCKED,  // the same with SIGSYS blocked
   DO_RAISE_SIGSYS,
+  DO_SCRIBBLE,  // hostile_task: see hostile.h
 };
 
 // ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
@@ -161,6 +162,7 @@ scenario bad_arguments, sigchld_ignored, waiting_threads;
 scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, loans, large_arguments, out_of_descriptors;
+scenario hostile, hostile_driven;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 
 #endif

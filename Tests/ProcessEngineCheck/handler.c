@@ -1,4 +1,4 @@
-#include "check.h"
+#include "hostile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -256,6 +256,7 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
   case DO_ROOM: use_room(request, reply); break;
   case DO_SYSTEM_CALL_BLOCKED: block_sigsys();  // fall through
   case DO_SYSTEM_CALL: make_system_call(request, reply); break;
+  case DO_SCRIBBLE: scribble(request, reply); break;
   default: die(request->function, request);
   }
 }

@@ -20,9 +20,9 @@
 __thread const wp_process_pool *wp_calling_back;
 
 void wp_pool_poke(wp_process_pool *pool) {
-  if (pool->doorbell < 0) return;
+  if (pool->doorbell.ring < 0) return;
   wp_atomic_store(&pool->attention, 1u, wp_release);
-  wp_event_ring(pool->doorbell);
+  wp_event_ring(pool->doorbell.ring);
 }
 
 static bool spin(wp_process_pool *pool) {
@@ -65,7 +65,7 @@ static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
     int ready = ppoll(events, 3, time_until(deadline, &time), NULL);
     if (ready == 0) break;  // something is due
     if (ready < 0) continue;
-    if (events[0].revents != 0) wp_event_clear(pool->doorbell);
+    if (events[0].revents != 0) wp_event_clear(pool->doorbell.hear);
     if (wp_atomic_exchange(&pool->attention, 0u, wp_acquire) != 0) break;
     if (events[1].revents != 0 || events[2].revents != 0) break;
     // A worker rang: for us, unless a driver has taken over.
@@ -78,7 +78,7 @@ static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
 /// Looks at the descriptors, waiting for them when there is nothing else to do.
 static void look(wp_process_pool *pool, bool may_sleep) {
   struct pollfd events[3];
-  events[0].fd = pool->doorbell;
+  events[0].fd = pool->doorbell.hear;
   events[1].fd = pool->control;
   events[2].fd = pool->template_pidfd;
   for (int i = 0; i < 3; i++) {
@@ -92,7 +92,7 @@ static void look(wp_process_pool *pool, bool may_sleep) {
     sleeps = !wp_process_has_news(pool);
   }
   if (sleeps) sleep_until_wanted(pool, events);
-  else if (poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->doorbell);
+  else if (poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->doorbell.hear);
   if (may_sleep) wp_atomic_store(&pool->head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_relaxed);
   if (events[1].revents != 0 || events[2].revents != 0) wp_template_listen(pool);
   if (events[2].revents != 0) wp_template_lost(pool);  // a no-op when the end of the stream told already
@@ -141,16 +141,14 @@ static bool follow_phase(wp_process_pool *pool) {
 void wp_pool_tear_down(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   wp_pool_head *head = pool->head;
-  int bells[2] = {pool->doorbell, pool->driver_bell};
+  wp_event bells[2] = {pool->doorbell, pool->driver_bell};
   bool lent = wp_areas_keep_lent(pool);
   pool->lent_memory = lent ? head : NULL;
   pool->head = NULL;
-  pool->doorbell = pool->driver_bell = -1;
+  pool->doorbell = pool->driver_bell = (wp_event){-1, -1};
   pthread_mutex_unlock(&pool->lock);
   if (!lent) wp_memory_unmap(head, (size_t)pool->geometry.total);
-  for (int i = 0; i < 2; i++) {
-    if (bells[i] >= 0) close(bells[i]);
-  }
+  for (int i = 0; i < 2; i++) wp_event_destroy(&bells[i]);
   if (pool->memory >= 0) close(pool->memory);
   pool->memory = -1;
 }

@@ -110,9 +110,9 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   const char *call = NULL;
   pool->memory = wp_memory_file_create("worker-pool", pool->geometry.total, &call);
   if (pool->memory < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
-  pool->doorbell = wp_event_create(false);
-  pool->driver_bell = wp_event_create(true);
-  if (pool->doorbell < 0 || pool->driver_bell < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "eventfd", NULL);
+  if (!wp_event_create(&pool->doorbell, false) || !wp_event_create(&pool->driver_bell, true)) {
+    return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "pipe2", NULL);
+  }
   void *memory = wp_memory_map(pool->memory, 0, (size_t)pool->geometry.total, true);
   if (memory == NULL) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
   pool->head = (wp_pool_head *)memory;
@@ -222,7 +222,8 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->fork_generation = wp_fork_generation();
   pool->references = 1;
   wp_atomic_init(&pool->role, WP_ROLE_HELD);  // ours until the collector runs, then its own
-  pool->memory = pool->doorbell = pool->driver_bell = pool->control = pool->template_pidfd = -1;
+  pool->memory = pool->control = pool->template_pidfd = -1;
+  pool->doorbell = pool->driver_bell = (wp_event){-1, -1};
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);  // held for a microsecond at most: spin first

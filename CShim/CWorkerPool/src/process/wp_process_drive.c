@@ -66,7 +66,7 @@ void wp_driver_wake(wp_process_pool *pool) {
   uint32_t expected = WP_DRIVER_SLEEPS;
   wp_atomic_u32 *sleeper = &pool->head->host_sleeping;
   if (!wp_atomic_cas_strong(sleeper, &expected, WP_NOBODY_SLEEPS, wp_seq_cst, wp_relaxed)) return;
-  wp_event_ring(pool->driver_bell);
+  wp_event_ring(pool->driver_bell.ring);
 }
 
 // MARK: Driving
@@ -117,7 +117,7 @@ static void sleep_driving(wp_process_pool *pool, const wp_awaited *awaited, uint
     bool idle = !wp_process_has_news(pool) && wp_atomic_load(&pool->role, wp_seq_cst) != WP_ROLE_WANTED;
     if (idle && !has_come(awaited)) {
       uint64_t start = wp_clock_now();
-      wp_event_wait(pool->driver_bell, deadline);
+      wp_event_wait(pool->driver_bell.hear, deadline);
       uint64_t end = wp_clock_now();
       wp_wait_slept(end - start);
       in_time = end < deadline;

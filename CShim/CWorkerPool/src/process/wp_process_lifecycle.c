@@ -67,7 +67,7 @@ wp_status wp_template_start(wp_process_pool *pool, wp_error *error) {
   memset(&start, 0, sizeof start);
   start.kind = WP_MESSAGE_START;
   start.process = getpid();
-  int descriptors[3] = {pool->memory, pool->doorbell, pool->driver_bell};
+  int descriptors[3] = {pool->memory, pool->doorbell.ring, pool->driver_bell.ring};
   wp_socket_send(pool->control, &start, sizeof start, descriptors, 3, true);  // if it is gone, its pidfd will tell
   pool->template_ready = false;
   pool->template_deadline = wp_clock_now() + WP_HELLO_TIMEOUT_NS;

@@ -19,6 +19,7 @@
 #ifndef WP_PROCESS_STATE_H
 #define WP_PROCESS_STATE_H
 
+#include "../platform/wp_event.h"
 #include "wp_process_areas.h"
 #include "wp_process_layout.h"
 #include "wp_process_message.h"
@@ -181,8 +182,8 @@ struct wp_process_pool {
   wp_pool_head *head;  // the whole file; NULL once unmapped
   wp_pool_head *lent_memory;  // the same when its processes are gone and loans are left
   int memory;
-  int doorbell;     // wakes the collector's thread
-  int driver_bell;  // wakes a thread that collects while it waits for a task
+  wp_event doorbell;     // wakes the collector's thread
+  wp_event driver_bell;  // wakes a thread that collects while it waits for a task
   wp_host_worker *workers;
   uint32_t *cell_uses;  // of all workers
   pid_t template_process;  // 0 when there is none
