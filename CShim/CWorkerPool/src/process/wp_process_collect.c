@@ -227,6 +227,7 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   bool sound = true;
   uint32_t before = pool->batch_count;
+  uint32_t first = worker->collected;
   while (pool->batch_count < WP_BATCH && worker->collected != worker->published) {
     uint32_t position = worker->collected;
     wp_sent *sent = wp_sent_at(pool, worker, position);
@@ -244,6 +245,7 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
     }
   }
   if (worker->collected == worker->published) sound = !shows_result(pool, worker);  // of a task it was never sent
+  if (worker->collected != first) wp_timers_moved_on(pool, index);
   if (pool->batch_count == WP_BATCH) return;
   if (worker->state == WP_WORKER_ENDED) {
     // Not while its last results are being read: the worker that follows may write there.
