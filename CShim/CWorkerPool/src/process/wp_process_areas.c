@@ -89,6 +89,12 @@ void wp_areas_tidy(wp_process_pool *pool) {
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) tidy_worker(pool, i);
 }
 
+void wp_areas_rest(wp_process_pool *pool) {
+  if (!pool->warm) return;
+  pool->idle_since = 0;
+  wp_timers_look_by(pool, wp_clock_now() + WP_TIDY_AFTER_NS);
+}
+
 uint64_t wp_areas_deadline(const wp_process_pool *pool) {
   return pool->idle_since == 0 ? UINT64_MAX : pool->idle_since + WP_TIDY_AFTER_NS;
 }

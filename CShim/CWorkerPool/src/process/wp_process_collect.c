@@ -317,6 +317,14 @@ static void gather(wp_process_pool *pool) {
   gather_ended(pool);
 }
 
+/// On a driver, under the lock: what follows when no task is left is the business of the collector's thread.
+static void rest(wp_process_pool *pool) {
+  if (pool->live > 0) return;
+  wp_task_table_trim(&pool->tasks);
+  wp_areas_rest(pool);
+  if (pool->closed || pool->phase != WP_POOL_RUNNING) wp_pool_poke(pool);
+}
+
 bool wp_process_collect_results(wp_process_pool *pool) {
   wp_wakes wakes;
   wakes.count = 0;
@@ -325,6 +333,7 @@ bool wp_process_collect_results(wp_process_pool *pool) {
   gather(pool);
   wp_dispatch_pending(pool, &wakes);
   pool->busy = pool->live > pool->batch_count;
+  rest(pool);
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
   call_back(pool, true);
@@ -339,8 +348,7 @@ void wp_process_settle(wp_process_pool *pool) {
   settle(pool);
   wp_dispatch_pending(pool, &wakes);
   pool->busy = pool->live > 0;
-  if (pool->live == 0) wp_task_table_trim(&pool->tasks);
-  if (pool->live == 0 && (pool->closed || pool->phase != WP_POOL_RUNNING)) wp_pool_poke(pool);
+  rest(pool);
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
 }
