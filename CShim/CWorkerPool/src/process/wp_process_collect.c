@@ -374,6 +374,7 @@ bool wp_process_collect(wp_process_pool *pool) {
 }
 
 bool wp_process_has_news(const wp_process_pool *pool) {
+  if (pool->tasks.ended.count > 0) return true;  // lost since the last round; only who has the role adds to them
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->state == WP_WORKER_ENDED) return true;
