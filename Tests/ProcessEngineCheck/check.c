@@ -253,6 +253,10 @@ static const struct {
     {"large-arguments", large_arguments},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
+    {"waiting-timeouts", waiting_timeouts},
+    {"waiting-tidies", waiting_tidies},
+    {"tidying", tidying},
+    {"restart-fails", restart_fails},
 };
 
 int main(int count, char **arguments) {
