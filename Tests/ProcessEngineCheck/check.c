@@ -255,6 +255,10 @@ static const struct {
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},
     {"hostile-driven", hostile_driven},
+    {"waiting-timeouts", waiting_timeouts},
+    {"waiting-tidies", waiting_tidies},
+    {"tidying", tidying},
+    {"restart-fails", restart_fails},
 };
 
 int main(int count, char **arguments) {

@@ -153,6 +153,8 @@ leftovers count_leftovers(void);
 /// Lines of a file that contain this.
 size_t count_in(const char *path, const char *part);
 void check_leftovers(leftovers before, const char *after);
+/// Bytes that the pool's memory file holds.
+size_t memory_in_use(void);
 
 typedef void scenario(wp_start_method method);
 scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, discards, takes_over, pinned;
@@ -163,6 +165,7 @@ scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, loans, large_arguments, out_of_descriptors;
 scenario hostile, hostile_driven;
+scenario waiting_timeouts, waiting_tidies, tidying, restart_fails;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 
 #endif

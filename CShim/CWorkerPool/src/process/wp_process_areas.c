@@ -42,34 +42,36 @@ static void give_back_all(const wp_process_pool *pool, uint32_t worker, uint64_t
   }
 }
 
-/// The warm areas that nobody uses, which are cold from now on.
-static uint64_t take_warm(wp_areas *areas) {
-  uint64_t taken = areas->warm & ~areas->busy;
+/// Those of these areas that are warm and used by nobody, which are cold from now on.
+static uint64_t take_warm(wp_areas *areas, uint64_t wanted) {
+  uint64_t taken = areas->warm & ~areas->busy & wanted;
   areas->warm &= ~taken;
   return taken;
 }
 
 void wp_areas_bury(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
-  give_back_all(pool, index, take_warm(&worker->arguments), wp_channel_arguments);
-  give_back_all(pool, index, take_warm(&worker->results), wp_channel_results);
+  give_back_all(pool, index, take_warm(&worker->arguments, UINT64_MAX), wp_channel_arguments);
+  give_back_all(pool, index, take_warm(&worker->results, UINT64_MAX), wp_channel_results);
 }
 
-/// Those areas are busy while the lock is released, so that nobody finds his argument gone.
-static void tidy_worker(wp_process_pool *pool, uint32_t index) {
-  wp_host_worker *worker = &pool->workers[index];
-  pthread_mutex_lock(&pool->lock);
-  uint64_t arguments = take_warm(&worker->arguments);
-  uint64_t results = take_warm(&worker->results);
-  worker->arguments.busy |= arguments;
-  worker->results.busy |= results;
-  pthread_mutex_unlock(&pool->lock);
-  give_back_all(pool, index, arguments, wp_channel_arguments);
-  give_back_all(pool, index, results, wp_channel_results);
-  pthread_mutex_lock(&pool->lock);
-  worker->arguments.busy &= ~arguments;
-  worker->results.busy &= ~results;
-  pthread_mutex_unlock(&pool->lock);
+/// An area is busy while the lock is released, so that nobody finds his argument gone. One at a time, since whoever
+/// submits meanwhile counts on there being another. False when somebody has: the rest will be used.
+static bool tidy(wp_process_pool *pool, uint32_t worker, wp_areas *areas, wp_area_place *place) {
+  bool idle = true;
+  for (uint32_t i = 0; i < areas->count && idle; i++) {
+    pthread_mutex_lock(&pool->lock);
+    idle = pool->live == 0;
+    uint64_t area = idle ? take_warm(areas, (uint64_t)1 << i) : 0;
+    areas->busy |= area;
+    pthread_mutex_unlock(&pool->lock);
+    if (area == 0) continue;
+    give_back_all(pool, worker, area, place);
+    pthread_mutex_lock(&pool->lock);
+    areas->busy &= ~area;
+    pthread_mutex_unlock(&pool->lock);
+  }
+  return idle;
 }
 
 bool wp_areas_are_due(wp_process_pool *pool) {
@@ -86,7 +88,21 @@ bool wp_areas_are_due(wp_process_pool *pool) {
 }
 
 void wp_areas_tidy(wp_process_pool *pool) {
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) tidy_worker(pool, i);
+  bool idle = true;
+  for (uint32_t i = 0; i < pool->geometry.worker_count && idle; i++) {
+    wp_host_worker *worker = &pool->workers[i];
+    idle = tidy(pool, i, &worker->arguments, wp_channel_arguments) && tidy(pool, i, &worker->results, wp_channel_results);
+  }
+  if (idle) return;
+  pthread_mutex_lock(&pool->lock);
+  pool->warm = true;
+  pthread_mutex_unlock(&pool->lock);
+}
+
+void wp_areas_rest(wp_process_pool *pool) {
+  if (!pool->warm) return;
+  pool->idle_since = 0;
+  wp_timers_look_by(pool, wp_clock_now() + WP_TIDY_AFTER_NS);
 }
 
 uint64_t wp_areas_deadline(const wp_process_pool *pool) {

@@ -227,6 +227,7 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   bool sound = true;
   uint32_t before = pool->batch_count;
+  uint32_t first = worker->collected;
   while (pool->batch_count < WP_BATCH && worker->collected != worker->published) {
     uint32_t position = worker->collected;
     wp_sent *sent = wp_sent_at(pool, worker, position);
@@ -244,6 +245,7 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
     }
   }
   if (worker->collected == worker->published) sound = !shows_result(pool, worker);  // of a task it was never sent
+  if (worker->collected != first) wp_timers_moved_on(pool, index);
   if (pool->batch_count == WP_BATCH) return;
   if (worker->state == WP_WORKER_ENDED) {
     // Not while its last results are being read: the worker that follows may write there.
@@ -315,6 +317,14 @@ static void gather(wp_process_pool *pool) {
   gather_ended(pool);
 }
 
+/// On a driver, under the lock: what follows when no task is left is the business of the collector's thread.
+static void rest(wp_process_pool *pool) {
+  if (pool->live > 0) return;
+  wp_task_table_trim(&pool->tasks);
+  wp_areas_rest(pool);
+  if (pool->closed || pool->phase != WP_POOL_RUNNING) wp_pool_poke(pool);
+}
+
 bool wp_process_collect_results(wp_process_pool *pool) {
   wp_wakes wakes;
   wakes.count = 0;
@@ -323,6 +333,7 @@ bool wp_process_collect_results(wp_process_pool *pool) {
   gather(pool);
   wp_dispatch_pending(pool, &wakes);
   pool->busy = pool->live > pool->batch_count;
+  rest(pool);
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
   call_back(pool, true);
@@ -337,8 +348,7 @@ void wp_process_settle(wp_process_pool *pool) {
   settle(pool);
   wp_dispatch_pending(pool, &wakes);
   pool->busy = pool->live > 0;
-  if (pool->live == 0) wp_task_table_trim(&pool->tasks);
-  if (pool->live == 0 && (pool->closed || pool->phase != WP_POOL_RUNNING)) wp_pool_poke(pool);
+  rest(pool);
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
 }
@@ -364,6 +374,7 @@ bool wp_process_collect(wp_process_pool *pool) {
 }
 
 bool wp_process_has_news(const wp_process_pool *pool) {
+  if (pool->tasks.ended.count > 0) return true;  // lost since the last round; only who has the role adds to them
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->state == WP_WORKER_ENDED) return true;

@@ -298,6 +298,10 @@ void wp_timers_check(wp_process_pool *pool);
 bool wp_task_runs(const wp_process_pool *pool, const wp_task *task);
 /// Asks a task that runs to stop.
 void wp_task_ask(wp_process_pool *pool, const wp_task *task, wp_stop_reason reason);
+/// The worker has ended the task that it may have been running: whoever collects may not be the one who checks.
+void wp_timers_moved_on(wp_process_pool *pool, uint32_t worker);
+/// Under the lock: has the collector's thread make a round by then.
+void wp_timers_look_by(wp_process_pool *pool, uint64_t time);
 /// Without the lock: when to look next, UINT64_MAX for never. Part of the collector's prepare-recheck-sleep.
 uint64_t wp_timers_deadline(const wp_process_pool *pool);
 

@@ -2,8 +2,9 @@
 //
 // No thread and no periodic wake-up: every round of the collector looks at the task that each worker may be running, if
 // it is a watched one (a pool without watched tasks pays for one comparison), and `look_ns` says when a collector that
-// sleeps has to make a round for their sake. Whoever sends a watched task moves it forward; only the check, once it has
-// passed, moves it back. So a stream of tasks with the same timeout wakes the collector once in that time at most.
+// sleeps has to make a round for their sake. Whoever sends a watched task, or takes the result of the one before it,
+// moves it forward; only the check, once it has passed, moves it back. So a stream of tasks with the same timeout wakes
+// the collector once in that time at most.
 //
 //     begun ───timeout───▶ asked to stop ───grace───▶ worker killed ──▶ WP_TASK_TIMED_OUT
 //       └──terminate──────────────────────────────▶ worker killed ──▶ WP_TASK_TERMINATED
@@ -29,8 +30,8 @@ static uint64_t add(uint64_t time, uint64_t length) { return time > UINT64_MAX -
 static uint64_t larger(uint64_t first, uint64_t second) { return first > second ? first : second; }
 static uint64_t smaller(uint64_t first, uint64_t second) { return first < second ? first : second; }
 
-/// Dekker with the collector thread's store to `collector_sleeps` and its load in `wp_timers_deadline`, all seq_cst.
-static void look_by(wp_process_pool *pool, uint64_t time) {
+void wp_timers_look_by(wp_process_pool *pool, uint64_t time) {
+  // Dekker with the collector thread's store to `collector_sleeps` and its load in `wp_timers_deadline`, all seq_cst.
   if (time >= wp_atomic_load(&pool->look_ns, wp_relaxed)) return;
   wp_atomic_store(&pool->look_ns, time, wp_seq_cst);
   if (wp_atomic_load(&pool->collector_sleeps, wp_seq_cst) != 0) wp_pool_poke(pool);
@@ -45,7 +46,7 @@ void wp_timers_sent(wp_process_pool *pool, wp_sent *sent) {
   const wp_task *task = &pool->tasks.tasks[sent->task];
   if (!task->watched || task->options == NULL) return;
   sent->sent_ns = wp_clock_now();
-  look_by(pool, add(sent->sent_ns, task->options->timeout_ns));
+  wp_timers_look_by(pool, add(sent->sent_ns, task->options->timeout_ns));
 }
 
 // MARK: Asking and killing
@@ -125,15 +126,29 @@ static uint64_t watch(wp_process_pool *pool, uint32_t index, uint32_t position, 
   return UINT64_MAX;
 }
 
-/// Looks at the one task that the worker may be running.
+/// The position of the one task that the worker may be running, if it is a watched one.
+static bool find_watched(const wp_process_pool *pool, wp_host_worker *worker, uint32_t *position) {
+  if (worker->state != WP_WORKER_LIVE || worker->condemned) return false;
+  uint32_t at = worker->collected;
+  while (at != worker->published && wp_sent_at(pool, worker, at)->state == WP_SENT_REVOKED) at++;
+  *position = at;
+  return at != worker->published && pool->tasks.tasks[wp_sent_at(pool, worker, at)->task].watched;
+}
+
+void wp_timers_moved_on(wp_process_pool *pool, uint32_t index) {
+  wp_host_worker *worker = &pool->workers[index];
+  uint32_t position;
+  if (pool->tasks.watched == 0 || !find_watched(pool, worker, &position)) return;
+  const wp_task_options *options = pool->tasks.tasks[wp_sent_at(pool, worker, position)->task].options;
+  if (options == NULL || options->timeout_ns == 0) return;
+  wp_timers_look_by(pool, add(wp_clock_now(), options->timeout_ns));
+}
+
 static uint64_t check_worker(wp_process_pool *pool, uint32_t index, uint64_t now) {
   wp_host_worker *worker = &pool->workers[index];
-  if (worker->state != WP_WORKER_LIVE || worker->condemned) return UINT64_MAX;
-  uint32_t position = worker->collected;
-  while (position != worker->published && wp_sent_at(pool, worker, position)->state == WP_SENT_REVOKED) position++;
-  if (position == worker->published) return UINT64_MAX;
+  uint32_t position;
+  if (!find_watched(pool, worker, &position)) return UINT64_MAX;
   const wp_sent *sent = wp_sent_at(pool, worker, position);
-  if (!pool->tasks.tasks[sent->task].watched) return UINT64_MAX;
   uint32_t word = slot_word(pool, worker, position);
   if (word == wp_slot_word(position, WP_SLOT_DONE)) return UINT64_MAX;  // the next round takes its result
   bool begun = word == wp_slot_word(position, WP_SLOT_STARTED) || wp_sent_begun(sent);
@@ -159,7 +174,7 @@ static bool terminate(wp_process_pool *pool, uint32_t index) {
   wp_sent *sent = wp_sent_at(pool, &pool->workers[task->worker], task->position);
   if (sent->fate == WP_TASK_WORKER_DIED) sent->fate = WP_TASK_TERMINATED;
   wp_task_watch(&pool->tasks, index);
-  look_by(pool, 0);
+  wp_timers_look_by(pool, 0);
   return true;
 }
 

@@ -1,0 +1,137 @@
+// What one thread does for the pool and another has to know: a waiting thread that collects beside the collector's
+// own, which sleeps; an idle pool that gives memory back beside a thread that submits.
+#include "check.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define MILLISECOND ((uint64_t)1000000)
+/// Longer than anything here takes, even on a busy machine.
+#define PATIENCE (10000 * MILLISECOND)
+
+static bool has_ended(test_lab *lab, size_t task) {
+  pthread_mutex_lock(&lab->lock);
+  bool ended = lab->endings[task].times > 0;
+  pthread_mutex_unlock(&lab->lock);
+  return ended;
+}
+
+/// For tasks that a defect would leave behind for ever.
+static bool ends_in_time(test_lab *lab, size_t task) {
+  for (uint64_t end = wp_monotonic_now() + PATIENCE; wp_monotonic_now() < end; sched_yield()) {
+    if (has_ended(lab, task)) return true;
+  }
+  return false;
+}
+
+/// Waits for a task as a future does, and so collects.
+static void drive(test_lab *lab, size_t task) {
+  // More than once: the collector's thread may still be awake.
+  while (!has_ended(lab, task)) wp_process_pool_sleep(lab->pool, &lab->endings[task].times, UINT32_MAX, UINT64_MAX);
+  CHECK(lab_await_task(lab, task).outcome.on_waiting_thread, "task %zu: this thread did not collect", task);
+}
+
+static uint64_t submit_busy(test_lab *lab, size_t task, uint64_t nanoseconds) {
+  return lab_submit(lab, task, DO_SPIN, &nanoseconds, sizeof nanoseconds);
+}
+
+void waiting_timeouts(wp_start_method method) {
+  test_lab lab;
+  lab_open(&lab, 1, method, 2);
+  uint64_t start = wp_monotonic_now();
+  submit_busy(&lab, 0, 400 * MILLISECOND);
+  wp_task_options options;
+  memset(&options, 0, sizeof options);
+  options.timeout_ns = 50 * MILLISECOND;
+  uint64_t last = lab_submit_with(&lab, 1, DO_PAUSE, NULL, 0, options);
+  // The collector looks once, at the earliest end of the timeout, and sees a task that has none.
+  while (wp_monotonic_now() < start + 200 * MILLISECOND) sched_yield();
+  drive(&lab, 0);
+  bool ended = ends_in_time(&lab, 1);
+  CHECK(ended && lab.endings[1].outcome.end == WP_TASK_TIMED_OUT, "behind a task that a waiting thread took: end %d",
+        ended ? (int)lab.endings[1].outcome.end : -1);
+  if (!ended) wp_process_pool_terminate(lab.pool, last);
+  lab_close(&lab);
+}
+
+void waiting_tidies(wp_start_method method) {
+  test_lab lab;
+  lab_open(&lab, 1, method, 2);
+  submit_busy(&lab, 0, 100 * MILLISECOND);
+  uint64_t size = 3u << 20;
+  lab_submit(&lab, 1, DO_FILL, &size, sizeof size);
+  drive(&lab, 1);
+  size_t used = memory_in_use();
+  CHECK(used >= size, "%zu bytes are kept", used);
+  for (uint64_t end = wp_monotonic_now() + PATIENCE; used >= size && wp_monotonic_now() < end; used = memory_in_use()) {
+    sched_yield();
+  }
+  CHECK(used < size, "%zu bytes are kept by an idle pool", used);
+  lab_close(&lab);
+}
+
+/// Uses every area of a worker that holds one task at a time: eight results are lent, one is in its callback, the next
+/// is being written.
+static void warm_all_areas(test_lab *lab) {
+  enum { LENT = WP_PROCESS_MAX_LOANS, TASKS = LENT + 2 };
+  uint64_t argument[25] = {4u << 20};  // too long for a slot
+  lab->lend = true;
+  for (size_t i = 0; i < TASKS; i++) lab_submit(lab, i, DO_FILL, argument, sizeof argument);
+  lab_await(lab, TASKS);
+  lab->lend = false;
+  for (size_t i = 0; i < TASKS; i++) {
+    if (lab->endings[i].loan != NULL) wp_process_loan_release(lab->endings[i].loan);
+  }
+}
+
+void tidying(wp_start_method method) {
+  test_lab lab;
+  wp_process_pool_config config = lab_config(&lab, 1, method);
+  config.prefetch = 1;
+  config.max_payload = 8u << 20;
+  enum { ROUNDS = 3, EACH = WP_PROCESS_MAX_LOANS + 3 };
+  for (int round = 0; round < ROUNDS; round++) {
+    lab_open_with(&lab, &config, EACH);
+    warm_all_areas(&lab);
+    // Submit at the moment when the pool has begun to give its pages back.
+    size_t full = memory_in_use();
+    CHECK(full > 32u << 20, "%zu bytes are kept", full);
+    while (memory_in_use() >= full) continue;
+    unsigned char bytes[200] = {1};
+    lab_submit(&lab, EACH - 1, DO_ECHO, bytes, sizeof bytes);
+    bool ended = ends_in_time(&lab, EACH - 1);
+    CHECK(ended && lab.endings[EACH - 1].outcome.end == WP_TASK_REPLIED, "beside tidying: %s", ended ? "end" : "stuck");
+    lab_close(&lab);
+  }
+}
+
+static void stop_process(int32_t process) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/status", process);
+  CHECK(kill(process, SIGSTOP) == 0, "SIGSTOP");
+  while (count_in(path, "State:\tT") == 0) sched_yield();
+}
+
+void restart_fails(wp_start_method method) {
+  test_lab lab;
+  lab_open(&lab, 1, method, 2);
+  int32_t worker = 0;
+  wp_process_pool_worker_pids(lab.pool, &worker, 1);
+  stop_process(worker);
+  // Sent, and not begun: it waits for a new worker, which there cannot be without a descriptor for its template.
+  lab_submit(&lab, 0, DO_ECHO, NULL, 0);
+  struct rlimit limit, none;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  none = limit;
+  none.rlim_cur = 3;
+  setrlimit(RLIMIT_NOFILE, &none);
+  kill(wp_process_pool_template_pid(lab.pool), SIGKILL);
+  bool ended = ends_in_time(&lab, 0);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  CHECK(ended && lab.endings[0].outcome.end == WP_TASK_POOL_BROKEN, "a task that nobody can run: %s",
+        ended ? "end" : "stuck");
+  lab_close(&lab);
+}
