@@ -259,6 +259,7 @@ static const struct {
     {"waiting-tidies", waiting_tidies},
     {"tidying", tidying},
     {"restart-fails", restart_fails},
+    {"bells-filled", bells_filled},
 };
 
 int main(int count, char **arguments) {

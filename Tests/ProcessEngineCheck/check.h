@@ -50,6 +50,7 @@ enum {
   DO_SYSTEM_CALL_BLOCKED,  // the same with SIGSYS blocked
   DO_RAISE_SIGSYS,
   DO_SCRIBBLE,  // hostile_task: see hostile.h
+  DO_FILL_BELLS,  // keeps every bell full, never returns
 };
 
 // ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
@@ -165,7 +166,7 @@ scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, loans, large_arguments, out_of_descriptors;
 scenario hostile, hostile_driven;
-scenario waiting_timeouts, waiting_tidies, tidying, restart_fails;
+scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 
 #endif

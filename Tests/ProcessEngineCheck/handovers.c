@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define MILLISECOND ((uint64_t)1000000)
 /// Longer than anything here takes, even on a busy machine.
@@ -133,5 +134,27 @@ void restart_fails(wp_start_method method) {
   setrlimit(RLIMIT_NOFILE, &limit);
   CHECK(ended && lab.endings[0].outcome.end == WP_TASK_POOL_BROKEN, "a task that nobody can run: %s",
         ended ? "end" : "stuck");
+  lab_close(&lab);
+}
+
+static void *sleep_for_second(void *argument) {
+  test_lab *lab = (test_lab *)argument;
+  while (!has_ended(lab, 1)) wp_process_pool_sleep(lab->pool, &lab->endings[1].times, UINT32_MAX, UINT64_MAX);
+  return NULL;
+}
+
+void bells_filled(wp_start_method method) {
+  test_lab lab;
+  lab_open(&lab, 2, method, 2);
+  alarm(60);  // a host that waits for its worker to let it ring would wait for ever, with the pool's lock
+  uint64_t first = lab_submit(&lab, 0, DO_FILL_BELLS, NULL, 0);
+  lab_await_running(&lab, first);
+  submit_busy(&lab, 1, 500 * MILLISECOND);
+  pthread_t driver;
+  pthread_create(&driver, NULL, sleep_for_second, &lab);
+  while (!has_ended(&lab, 1)) wp_process_pool_wake(lab.pool);
+  pthread_join(driver, NULL);
+  CHECK(lab.endings[1].outcome.end == WP_TASK_REPLIED, "beside full bells: end %d", (int)lab.endings[1].outcome.end);
+  CHECK(wp_process_pool_terminate(lab.pool, first), "%s", "it still runs");
   lab_close(&lab);
 }
