@@ -83,6 +83,7 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   static func make() -> Future<Success> { make(origin: 0) }
 
   /// The same, for a task that waits elsewhere.
+  @inlinable
   static func make(source: FutureSource) -> Future<Success> {
     make(origin: UInt(bitPattern: Unmanaged.passRetained(source).toOpaque()) | Origin.sourceTag)
   }
@@ -262,6 +263,7 @@ public class Future<Success: Sendable>: @unchecked Sendable {
 
   /// Makes the future cancelled without asking its source: for a source that has given the task up by itself. False
   /// when it was done, or begun.
+  @usableFromInline
   final func completeCancelled() -> Bool {
     guard let before = settle(from: Phase.pending, to: Phase.cancelled) else { return false }
     if home != nil { payload.deinitialize(as: TaskBody<Success>.self) }

@@ -1,6 +1,7 @@
 import CWorkerPool
 
 /// The engine's process pool, made safe: owns the handle, encodes what goes in, and hands out futures.
+@usableFromInline
 final class ProcessPool: @unchecked Sendable {
   // SAFETY: `handle` is constant, and all host functions of wp_process_pool.h may be called from any thread.
   // `wp_process_pool_release` in `deinit` is the last call, since every task holds the pool.
@@ -17,7 +18,7 @@ final class ProcessPool: @unchecked Sendable {
   /// Callbacks and continuations of futures that a waiting thread has completed, for the collector's thread.
   let untold = UntoldWaiters()
   /// Indices of job types in the engine's name table.
-  private let jobIndices = Locked<[ObjectIdentifier: UInt32]>([:])
+  private let jobIndices = Locked(JobIndices())
 
   struct Settings {
     var maxWorkers: Int?
@@ -156,44 +157,68 @@ final class ProcessPool: @unchecked Sendable {
 
   // MARK: - Submitting
 
+  @inlinable
   func submit<J: Job>(_ job: J, _ options: TaskOptions?) throws -> Future<J.Output> {
-    let code = TaskCode(.job, index: try index(of: J.self), isChunk: false)
-    return try submit(code, .job(J.self), job, options)
+    try submit(job, returning: J.Output.self, code(of: J.self, isChunk: false), .job(J.self), options)
   }
 
+  @inlinable
   func submit<J: Job>(chunk jobs: [J], _ options: TaskOptions?) throws -> Future<[J.Output]> {
-    let code = TaskCode(.job, index: try index(of: J.self), isChunk: true)
-    return try submit(code, .job(J.self), jobs, options)
+    try submit(jobs, returning: [J.Output].self, code(of: J.self, isChunk: true), .job(J.self), options)
   }
 
   func submit<Input, Output>(
     _ function: FunctionHandle<Input, Output>, _ input: Input, _ options: TaskOptions?
   ) throws -> Future<Output> {
-    try submit(code(of: function, isChunk: false), .function(function.name), input, options)
+    try submit(
+      input, returning: Output.self, code(of: function, isChunk: false), .function(function.name), options)
   }
 
   func submit<Input, Output>(
     _ function: FunctionHandle<Input, Output>, chunk inputs: [Input], _ options: TaskOptions?
   ) throws -> Future<[Output]> {
-    try submit(code(of: function, isChunk: true), .function(function.name), inputs, options)
+    try submit(
+      inputs, returning: [Output].self, code(of: function, isChunk: true), .function(function.name), options)
   }
 
-  private func submit<Input: WireCodable, Output: WireCodable & Sendable>(
-    _ code: TaskCode, _ label: TaskLabel, _ input: Input, _ options: TaskOptions?
+  @inlinable
+  func submit<Input: WireCodable, Output: WireCodable & Sendable>(
+    _ input: Input, returning type: Output.Type, _ code: TaskCode, _ label: TaskLabel, _ options: TaskOptions?
   ) throws -> Future<Output> {
-    let options = try options.map { try $0.engineValue() } ?? taskOptions
     var encoder = WireEncoder()
     try explaining("the input of \(label)") { try encoder.encode(input) }
-    let task = TypedProcessTask<Output>(pool: self, label: label, attachments: encoder.attachments)
-    let future = Future<Output>.make(source: task)
-    task.future = future
-    var ticket: UInt64 = 0
-    let token = Unmanaged<ProcessTask>.passRetained(task)
+    let task = ProcessTask(pool: self, label: label, settle: ProcessTask.settle(as: type))
+    let future = task.makeFuture(of: type)
+    try submit(task, code, &encoder, options)
+    return future
+  }
+
+  /// Hands the task to the engine, with what was encoded for it.
+  @usableFromInline
+  func submit(
+    _ task: ProcessTask, _ code: TaskCode, _ encoder: inout WireEncoder, _ options: TaskOptions?
+  ) throws {
     var submission = wp_process_submission()
     submission.function = code.rawValue
-    submission.token = token.toOpaque()
     // A large argument that has to wait stays where it was encoded.
     submission.adopt = encoder.byteCount > WireEncoder.roomThreshold
+    do {
+      task.ticket = try submit(task, &submission, encoder, options.map { try $0.engineValue() } ?? taskOptions)
+    } catch {
+      task.abandon()
+      throw error
+    }
+    if submission.adopt { encoder.disown() }
+  }
+
+  private func submit(
+    _ task: ProcessTask, _ submission: inout wp_process_submission, _ encoder: borrowing WireEncoder,
+    _ options: wp_task_options?
+  ) throws -> UInt64 {
+    task.attachments = encoder.attachments
+    let token = Unmanaged.passRetained(task)
+    submission.token = token.toOpaque()
+    var ticket: UInt64 = 0
     let shared = encoder.attachments.map(\.handle)
     let status = encoder.withUnsafeBytes { bytes in
       submission.bytes = bytes.baseAddress
@@ -207,18 +232,18 @@ final class ProcessPool: @unchecked Sendable {
         }
       }
     }
-    if status == WP_OK, submission.adopt { encoder.disown() }
-    guard status == WP_OK else {
-      task.abandon()
-      token.release()
-      throw refusal(status, of: label, length: encoder.byteCount)
-    }
-    task.ticket = ticket
-    return future
+    if status == WP_OK { return ticket }
+    token.release()
+    throw refusal(status, of: task.label, length: encoder.byteCount)
+  }
+
+  @usableFromInline
+  func code(of type: any Job.Type, isChunk: Bool) throws -> TaskCode {
+    TaskCode(.job, index: try index(of: type), isChunk: isChunk)
   }
 
   /// The index by which workers find the type. Checked and entered once for each type.
-  private func index<J: Job>(of type: J.Type) throws -> UInt32 {
+  private func index(of type: any Job.Type) throws -> UInt32 {
     let key = ObjectIdentifier(type)
     if let known = jobIndices.withLock({ $0[key] }) { return known }
     var index: UInt32 = 0
@@ -227,7 +252,7 @@ final class ProcessPool: @unchecked Sendable {
     guard status == WP_OK, index <= TaskCode.maximumIndex else {
       throw refusal(status, of: .job(type), length: utf8.count)
     }
-    jobIndices.withLock { $0[key] = index }
+    jobIndices.withLock { $0.enter(key, index) }
     return index
   }
 
@@ -261,8 +286,25 @@ final class ProcessPool: @unchecked Sendable {
   }
 }
 
+/// What is known about job types. Programs submit one type after the other a thousand times.
+private struct JobIndices {
+  private var all: [ObjectIdentifier: UInt32] = [:]
+  private var last: (type: ObjectIdentifier, index: UInt32)?
+
+  subscript(type: ObjectIdentifier) -> UInt32? {
+    mutating get {
+      if let last, last.type == type { return last.index }
+      guard let index = all[type] else { return nil }
+      last = (type, index)
+      return index
+    }
+  }
+
+  mutating func enter(_ type: ObjectIdentifier, _ index: UInt32) { all[type] = index }
+}
+
 /// The name by which workers find the type.
-func resolvableName<J: Job>(of type: J.Type) throws -> String {
+func resolvableName(of type: any Job.Type) throws -> String {
   if let name = TypeName.name(of: type) { return name }
   throw WorkerPoolError(
     code: .unresolvableType,

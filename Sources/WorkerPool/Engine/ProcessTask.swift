@@ -5,31 +5,86 @@ import CWorkerPool
 /// The engine gives every token back exactly once: to the `completed` hook, or to the one `wp_process_pool_cancel` that
 /// returns true. Whoever gets it owns the task and settles its future.
 ///
-/// Abstract, because a token cannot say of which type it is.
-class ProcessTask: FutureSource, @unchecked Sendable {
-  // SAFETY: `pool` and `label` are constant. `ticket` is written by the submitting thread before it hands out the
-  // future that alone leads here. `attachments` and a subclass's `future` are written before `wp_process_pool_submit` and afterwards
-  // touched by the one thread that the engine returns the token to.
+/// Not generic, and what has to know the type of the result is inlined into the caller of `submit`: finding the metadata
+/// of three generic types at run time cost more than all that the engine does for a small task.
+@usableFromInline
+final class ProcessTask: FutureSource, @unchecked Sendable {
+  // SAFETY: `pool`, `label` and `settle` are constant. `ticket` is written by the submitting thread before it hands out
+  // the future that alone leads here. `attachments` and `future` are written before `wp_process_pool_submit` and
+  // afterwards touched by the one thread that the engine returns the token to.
+
+  /// Completes a future of the type that it knows. Throws when the reply is none of its values, with the future as it
+  /// was; callbacks are left to `untold` where there is one.
+  @usableFromInline
+  typealias Settle = @Sendable (_ future: AnyObject, _ ending: TaskEnding, _ untold: UntoldWaiters?) throws -> Void
+
   let pool: ProcessPool
   let label: TaskLabel
-  var ticket: UInt64 = 0
+  private let settle: Settle
+  @exclusivity(unchecked) var ticket: UInt64 = 0
+  @exclusivity(unchecked) private var future: AnyObject?
   /// Memories that the task carries. The engine needs them until it gives the token back; whoever gets it lets them go.
-  var attachments: [SharedMemory]
+  @exclusivity(unchecked) var attachments: [SharedMemory] = []
 
-  init(pool: ProcessPool, label: TaskLabel, attachments: [SharedMemory]) {
+  @usableFromInline
+  init(pool: ProcessPool, label: TaskLabel, settle: @escaping Settle) {
     self.pool = pool
     self.label = label
-    self.attachments = attachments
+    self.settle = settle
+  }
+
+  /// Makes the future that this task settles.
+  @inlinable
+  func makeFuture<Output: WireCodable & Sendable>(of type: Output.Type) -> Future<Output> {
+    let future = Future<Output>.make(source: self)
+    adopt(future)
+    return future
+  }
+
+  @usableFromInline
+  func adopt(_ future: AnyObject) { self.future = future }
+
+  /// How futures of results of this type are settled.
+  @inlinable
+  static func settle<Output: WireCodable & Sendable>(as type: Output.Type) -> Settle {
+    { future, ending, untold in
+      let future = unsafeDowncast(future, to: Future<Output>.self)
+      switch ending {
+      case .replied(let bytes, let memory):
+        let output = try WireDecoder.read(Output.self, from: bytes, memory: memory)
+        _ = future.complete(with: .success(output), leaving: untold)
+      case .failed(let error):
+        _ = future.complete(with: .failure(error), leaving: untold)
+      case .discarded:
+        _ = future.completeCancelled()
+      }
+    }
   }
 
   /// Settles the future. Called with the outcome that came with the token.
   func finish(_ outcome: wp_task_outcome) {
-    preconditionFailure("abstract")
+    guard let future else { return }
+    let attachments = attachments
+    abandon()
+    // Callbacks may take a lock that a waiting thread holds.
+    let untold = outcome.on_waiting_thread ? pool.untold : nil
+    do {
+      let ending = try ending(of: outcome, attachments)
+      try explaining(source(of: outcome)) { try settle(future, ending, untold) }
+    } catch {
+      do {
+        try settle(future, .failed(error), untold)
+      } catch {
+        preconditionFailure("a failure has nothing to decode")
+      }
+    }
+    if outcome.on_waiting_thread { pool.haveUntoldTold() }
   }
 
   /// Lets go of the future, which holds this task.
   func abandon() {
-    preconditionFailure("abstract")
+    future = nil
+    attachments = []
   }
 
   override func tryCancel() -> Bool {
@@ -52,11 +107,23 @@ class ProcessTask: FutureSource, @unchecked Sendable {
   override func wakeSleepers() { pool.wakeSleepers() }
 }
 
+/// What became of a task.
+@usableFromInline
+enum TaskEnding {
+  /// With these bytes, valid until the engine has its thread back, which may refer to this memory.
+  case replied(UnsafeRawBufferPointer, (any WireMemory)?)
+  case failed(any Error)
+  /// No worker ran it.
+  case discarded
+}
+
 /// What a task is called in errors. Cheap to make: the text is built only when something fails.
+@usableFromInline
 enum TaskLabel: Sendable, CustomStringConvertible {
   case job(any Job.Type)
   case function(String)
 
+  @usableFromInline
   var description: String {
     switch self {
     case .job(let type): "\(type)"
@@ -65,33 +132,16 @@ enum TaskLabel: Sendable, CustomStringConvertible {
   }
 }
 
-final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unchecked Sendable {
-  // SAFETY: see the base class.
-  var future: Future<Output>?
+// MARK: - Outcomes
 
-  override func abandon() {
-    future = nil
-    attachments = []
-  }
-
-  override func finish(_ outcome: wp_task_outcome) {
-    guard let future else { return }
-    let attachments = attachments
-    abandon()
-    if outcome.end == WP_TASK_DISCARDED {
-      _ = future.completeCancelled()
-    } else {
-      let result = Result { try output(of: outcome, attachments) }
-      // Callbacks may take a lock that a waiting thread holds.
-      _ = future.complete(with: result, leaving: outcome.on_waiting_thread ? pool.untold : nil)
-      if outcome.on_waiting_thread { pool.haveUntoldTold() }
-    }
-  }
-
-  private func output(of outcome: wp_task_outcome, _ attachments: [SharedMemory]) throws -> Output {
+extension ProcessTask {
+  /// What the outcome comes to. Throws what the task failed with.
+  fileprivate func ending(of outcome: wp_task_outcome, _ attachments: [SharedMemory]) throws -> TaskEnding {
     switch outcome.end {
     case WP_TASK_REPLIED:
-      return try read(outcome, attachments)
+      return try reply(outcome, attachments)
+    case WP_TASK_DISCARDED:
+      return .discarded
     case WP_TASK_WORKER_DIED where outcome.forbidden_call != 0:
       throw WorkerPoolError(forbiddenCallBy: label, outcome)
     case WP_TASK_WORKER_DIED:
@@ -113,24 +163,25 @@ final class TypedProcessTask<Output: WireCodable & Sendable>: ProcessTask, @unch
     }
   }
 
-  private func read(_ outcome: wp_task_outcome, _ attachments: [SharedMemory]) throws -> Output {
+  private func reply(_ outcome: wp_task_outcome, _ attachments: [SharedMemory]) throws -> TaskEnding {
     let bytes = UnsafeRawBufferPointer(start: outcome.bytes, count: outcome.bytes == nil ? 0 : outcome.length)
-    // A function, so that the text is built only when something fails.
-    func context() -> String { "the result of \(label) from worker \(outcome.worker_pid)" }
     switch outcome.reply_code {
     case ReplyCode.output:
       let refersToMemory = outcome.area != nil || !attachments.isEmpty
-      let memory = refersToMemory ? ReplyMemory(outcome, attachments) : nil
-      return try explaining(context()) { try WireDecoder.read(Output.self, from: bytes, memory: memory) }
+      return .replied(bytes, refersToMemory ? ReplyMemory(outcome, attachments) : nil)
     case ReplyCode.error:
-      let error = try explaining(context()) {
+      let error = try explaining(source(of: outcome)) {
         try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) }
       }
       let gaveUp = outcome.stop == WP_STOP_TIMED_OUT && error is CancellationError
       if gaveUp { throw WorkerPoolError.timedOut(label, outcome) }
       throw error
     case let code:
-      throw WorkerPoolError(code: .coding, message: "\(context()) carries the unknown code \(code)")
+      throw WorkerPoolError(code: .coding, message: "\(source(of: outcome)) carries the unknown code \(code)")
     }
+  }
+
+  private func source(of outcome: wp_task_outcome) -> String {
+    "the result of \(label) from worker \(outcome.worker_pid)"
   }
 }

@@ -2,6 +2,7 @@ import CWorkerPool
 import Glibc
 
 /// Memory that outlives the call that made it and may belong to several processes; freed with the last reference.
+@usableFromInline
 final class SharedMemory: @unchecked Sendable {
   // SAFETY: all fields are constant, and the functions of wp_process_data.h may be called from any thread. What the
   // bytes hold is for the types above to synchronise, and they say how.

@@ -36,7 +36,7 @@ public final class ProcessPoolExecutor: JobExecutor {
     case reexec
   }
 
-  let pool: ProcessPool
+  @usableFromInline let pool: ProcessPool
 
   /// How many tasks can run at once.
   public let maxWorkers: Int
@@ -80,6 +80,7 @@ public final class ProcessPoolExecutor: JobExecutor {
   // MARK: - One task
 
   /// Accepts a job and returns at once. As ``submit(_:options:)``, with the pool's options.
+  @inlinable
   public func submit<J: Job>(_ job: J) throws -> Future<J.Output> {
     try pool.submit(job, nil)
   }
@@ -96,6 +97,7 @@ public final class ProcessPoolExecutor: JobExecutor {
   ///   find by name, `.invalidArgument` for options that break a rule, `.tooLarge`, `.shutDown`, `.brokenPool`,
   ///   `.forked` in a child of the program.
   /// - Complexity: O(bytes of the job).
+  @inlinable
   public func submit<J: Job>(_ job: J, options: TaskOptions?) throws -> Future<J.Output> {
     try pool.submit(job, options)
   }

@@ -1,4 +1,5 @@
 /// What a task's 32-bit code says: which function, and on one input or on an array of them.
+@usableFromInline
 struct TaskCode {
   static let maximumIndex = UInt32(1) << 30 - 1
 
@@ -62,6 +63,7 @@ struct WorkerTask: ~Copyable {
 }
 
 /// Says in a coding error which value it is about. Other errors pass.
+@inlinable
 func explaining<Result>(_ value: @autoclosure () -> String, _ body: () throws -> Result) throws -> Result {
   do {
     return try body()

@@ -4,26 +4,32 @@
 /// names the byte offset and what was expected there. Valid only inside ``read(_:from:)``, which is why it
 /// cannot be made or copied elsewhere.
 public struct WireDecoder: ~Copyable {
-  private let bytes: UnsafeRawBufferPointer
-  /// Bytes read so far.
-  public private(set) var offset: Int = 0
-  private var depth = 0
+  @usableFromInline let bytes: UnsafeRawBufferPointer
+  @usableFromInline var position = 0
+  @usableFromInline var depth = 0
   /// Finds what the bytes refer to.
-  let memory: (any WireMemory)?
+  @usableFromInline let memory: (any WireMemory)?
 
-  private init(_ bytes: UnsafeRawBufferPointer, _ memory: (any WireMemory)?) {
+  @inlinable
+  init(_ bytes: UnsafeRawBufferPointer, _ memory: (any WireMemory)?) {
     self.bytes = bytes
     self.memory = memory
   }
 
+  /// Bytes read so far.
+  @inlinable
+  public var offset: Int { position }
+
   /// Bytes that are left.
-  public var remaining: Int { bytes.count - offset }
+  @inlinable
+  public var remaining: Int { bytes.count - position }
 
   /// Reads one value, which has to take up all of `bytes`.
   public static func read<Value: WireCodable>(_ type: Value.Type, from bytes: UnsafeRawBufferPointer) throws -> Value {
     try read(type, from: bytes, memory: nil)
   }
 
+  @inlinable
   static func read<Value: WireCodable>(
     _ type: Value.Type, from bytes: UnsafeRawBufferPointer, memory: (any WireMemory)?
   ) throws -> Value {
@@ -31,6 +37,7 @@ public struct WireDecoder: ~Copyable {
   }
 
   /// Lends a decoder over `bytes` to `body`, which has to read all of them.
+  @inlinable
   static func reading<Result>(
     from bytes: UnsafeRawBufferPointer, memory: (any WireMemory)? = nil, _ body: (inout WireDecoder) throws -> Result
   ) throws -> Result {
@@ -41,6 +48,7 @@ public struct WireDecoder: ~Copyable {
   }
 
   /// Reads the next value. The type may be left to inference: `name = try decoder.decode()`.
+  @inlinable
   public mutating func decode<Value: WireCodable>(_ type: Value.Type = Value.self) throws -> Value {
     try nested(type) { decoder in try Value(decoding: &decoder) }
   }
@@ -52,6 +60,7 @@ public struct WireDecoder: ~Copyable {
   }
 
   /// Reads the bytes of a trivial value. Whether they are a value of the type is for the caller to know.
+  @inlinable
   public mutating func readBits<Value: BitwiseCopyable>(of type: Value.Type) throws -> Value {
     guard let source = try readBytes(count: MemoryLayout<Value>.size, for: type).baseAddress else {
       // Only a type without bytes gets here, and such a type has one value.
@@ -61,13 +70,14 @@ public struct WireDecoder: ~Copyable {
   }
 
   /// Takes the next `count` bytes; `type` is for the error. The result is valid as long as the decoder is.
+  @inlinable
   public mutating func readBytes<Value>(count: Int, for type: Value.Type) throws -> UnsafeRawBufferPointer {
     guard count >= 0, count <= remaining else {
       throw invalid("\(type) takes \(count) bytes, \(remaining) are left")
     }
-    defer { offset += count }
+    defer { position += count }
     guard count > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-    return UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)])
+    return UnsafeRawBufferPointer(rebasing: bytes[position..<(position + count)])
   }
 
   /// Refuses a number of elements that the rest of the input cannot hold: each takes at least one byte.
@@ -82,9 +92,8 @@ public struct WireDecoder: ~Copyable {
     WorkerPoolError(code: .coding, message: "cannot decode at byte \(offset) of \(bytes.count): \(what)")
   }
 
-  private mutating func nested<Value>(
-    _ type: Value.Type, _ body: (inout WireDecoder) throws -> Value
-  ) throws -> Value {
+  @inlinable
+  mutating func nested<Value>(_ type: Value.Type, _ body: (inout WireDecoder) throws -> Value) throws -> Value {
     guard depth < WireEncoder.maximumDepth else {
       throw invalid("\(type) is nested deeper than \(WireEncoder.maximumDepth) levels")
     }

@@ -5,9 +5,8 @@ import Glibc
 /// Appending is amortised O(bytes). Not thread-safe: one owner, which is why it cannot be copied.
 public struct WireEncoder: ~Copyable {
   @usableFromInline var storage = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-  /// Bytes written so far.
-  public private(set) var byteCount: Int = 0
-  private var depth = 0
+  @usableFromInline var end = 0
+  @usableFromInline var depth = 0
   /// Whether the storage came from malloc and is ours to free.
   private var ownsStorage = true
   /// Where to go on once there is more than `roomThreshold`.
@@ -20,9 +19,14 @@ public struct WireEncoder: ~Copyable {
 
   /// How deep values may nest in each other, for reading and for writing: a chain of a million links would
   /// otherwise end the process by overflowing its stack.
-  public static let maximumDepth = 512
+  @inlinable
+  public static var maximumDepth: Int { 512 }
 
   public init() {}
+
+  /// Bytes written so far.
+  @inlinable
+  public var byteCount: Int { end }
 
   init(room: any WireRoom) { self.room = room }
 
@@ -34,6 +38,7 @@ public struct WireEncoder: ~Copyable {
   ///
   /// Throws what the value's ``WireCodable/encode(into:)`` throws, and `WorkerPoolError` (`.coding`) for values nested
   /// deeper than ``maximumDepth``.
+  @inlinable
   public mutating func encode<Value: WireCodable>(_ value: Value) throws {
     try nested(Value.self) { encoder in try value.encode(into: &encoder) }
   }
@@ -51,13 +56,14 @@ public struct WireEncoder: ~Copyable {
   public mutating func append(_ bytes: UnsafeRawBufferPointer) {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return }
     reserve(bytes.count).copyMemory(from: source, byteCount: bytes.count)
-    byteCount += bytes.count
+    end += bytes.count
   }
 
   /// Appends the bytes of a trivial value, as they are.
+  @inlinable
   public mutating func append<Value: BitwiseCopyable>(bytesOf value: Value) {
     reserve(MemoryLayout<Value>.size).storeBytes(of: value, as: Value.self)
-    byteCount += MemoryLayout<Value>.size
+    end += MemoryLayout<Value>.size
   }
 
   /// Appends a number of elements, then the elements as their type writes them.
@@ -75,7 +81,7 @@ public struct WireEncoder: ~Copyable {
 
   /// Forgets what was written and keeps the memory, up to `limit` bytes of it.
   mutating func reset(keeping limit: Int = 1 << 20) {
-    byteCount = 0
+    end = 0
     depth = 0
     attachments = []
     guard ownsStorage, storage.count > limit else { return }
@@ -86,21 +92,24 @@ public struct WireEncoder: ~Copyable {
   /// Leaves what was written to whoever frees it.
   mutating func disown() { ownsStorage = false }
 
-  private mutating func nested<Value>(
-    _ type: Value.Type, _ body: (inout WireEncoder) throws -> Void
-  ) throws {
-    guard depth < Self.maximumDepth else {
-      throw WorkerPoolError(
-        code: .coding,
-        message: "cannot encode \(type) at byte \(byteCount): values nest deeper than \(Self.maximumDepth) levels")
-    }
+  @inlinable
+  mutating func nested<Value>(_ type: Value.Type, _ body: (inout WireEncoder) throws -> Void) throws {
+    guard depth < Self.maximumDepth else { throw tooDeep(type) }
     depth += 1
     defer { depth -= 1 }
     try body(&self)
   }
 
+  @usableFromInline
+  func tooDeep(_ type: Any.Type) -> WorkerPoolError {
+    WorkerPoolError(
+      code: .coding,
+      message: "cannot encode \(type) at byte \(byteCount): values nest deeper than \(Self.maximumDepth) levels")
+  }
+
   /// Makes room for `count` more bytes and returns where they go.
-  private mutating func reserve(_ count: Int) -> UnsafeMutableRawPointer {
+  @usableFromInline
+  mutating func reserve(_ count: Int) -> UnsafeMutableRawPointer {
     let needed = byteCount + count
     if needed > storage.count, needed > Self.roomThreshold { moveToRoom(for: needed) }
     if needed > storage.count || storage.baseAddress == nil { grow(to: max(needed, storage.count * 2, 128)) }

@@ -1,4 +1,5 @@
 /// Where a decoder finds what its bytes only refer to.
+@usableFromInline
 protocol WireMemory: AnyObject {
   /// The memory with this id; nil when there is none that the bytes may speak of.
   func sharedMemory(id: UInt64) throws -> SharedMemory?
