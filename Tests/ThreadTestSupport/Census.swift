@@ -67,6 +67,29 @@ public func residentBytes() -> Int {
   return kilobytes << 10
 }
 
+/// Processes that `process` has started or adopted, and that nobody has waited for.
+public func children(of process: Int32) -> [Int32] {
+  entries(of: "/proc/\(process)/task").flatMap { thread in
+    contents(of: "/proc/\(process)/task/\(thread)/children")?.split(separator: " ").compactMap { Int32($0) } ?? []
+  }
+}
+
+/// Nil when the process is gone.
+public func parent(of process: Int32) -> Int32? {
+  // The name may hold anything but ends with the last parenthesis; state and parent follow.
+  guard let line = contents(of: "/proc/\(process)/stat"), let end = line.lastIndex(of: ")") else { return nil }
+  let fields = line[end...].split(separator: " ")
+  return fields.count > 2 ? Int32(fields[2]) : nil
+}
+
+/// Makes descendants whose parents die children of this process, and not of the system's first.
+public func adoptOrphans() { cs_adopt_orphans() }
+
+/// Number of mappings of anonymous files in this process.
+public func sharedMappings() -> Int {
+  contents(of: "/proc/self/maps")?.split(separator: "\n").count { $0.contains("/memfd:") } ?? 0
+}
+
 /// CPUs that the calling thread may use, ascending.
 public func allowedCPUs() -> [Int] {
   var cpus = [Int32](repeating: 0, count: 4096)
@@ -95,7 +118,8 @@ private func entries(of folder: String) -> [String] {
 private func contents(of path: String) -> String? {
   guard let file = fopen(path, "r") else { return nil }
   defer { fclose(file) }
-  var bytes = [UInt8](repeating: 0, count: 8192)
-  let length = fread(&bytes, 1, bytes.count, file)
-  return length > 0 ? String(decoding: bytes[..<length], as: UTF8.self) : nil
+  var bytes: [UInt8] = []
+  var piece = [UInt8](repeating: 0, count: 8192)
+  while case let length = fread(&piece, 1, piece.count, file), length > 0 { bytes += piece[..<length] }
+  return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
 }

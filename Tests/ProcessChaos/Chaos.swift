@@ -1,0 +1,134 @@
+import Glibc
+import Synchronization
+import ThreadTestSupport
+import WorkerPool
+
+/// A pool whose processes are killed and stopped while threads and Swift tasks give it work of all kinds.
+///
+/// Each task has to end once, with its value or by a failure that names a reason which there was; the pool has to come
+/// back to all of its workers and to what it held before; and at its end nothing may be left of it.
+struct Chaos {
+  private static let loads = 4
+  private static let phases = 4
+  /// How far above that of the first phase's end the memory may be at the end of the others.
+  private static let keptAtMost = 16 << 20
+
+  private let pool: ProcessPoolExecutor
+  private let board: Board
+  private let ledger = Ledger()
+  private let seed: UInt64
+
+  /// Forks or re-executes the pool: the first thing to be done.
+  init(_ method: ProcessPoolExecutor.StartMethod, seed: UInt64) throws {
+    var configuration = ProcessPoolExecutor.Configuration()
+    configuration.standardError = .capture(limit: 256, echo: false)
+    pool = try ProcessPoolExecutor(
+      maxWorkers: 4, name: "chaos", startMethod: method, maxPayload: 4 << 20, configuration: configuration)
+    board = try Board(workers: pool.maxWorkers, cells: Self.loads * Load.cells)
+    self.seed = seed
+  }
+
+  func run(for duration: Duration) throws -> String {
+    var first = (bytes: 0, descriptors: 0)
+    for phase in 0..<Self.phases {
+      try disturb(for: duration / Self.phases, seed: seed &+ UInt64(phase) << 32)
+      try expectSoundPool()
+      if phase == 0 { first = (residentBytes(), openDescriptors()) }
+      try expect(
+        eventually { openDescriptors() <= first.descriptors }, "\(openDescriptors()) descriptors, not \(first.descriptors)")
+      try expect(
+        runsUnderSanitizer || eventually { residentBytes() - first.bytes <= Self.keptAtMost },
+        "\(residentBytes()) bytes, after the first phase \(first.bytes)")
+    }
+    try shutDown()
+    return ledger.summary
+  }
+
+  /// Returns when the time is over and all threads have ended, or at the first failure.
+  private func disturb(for duration: Duration, seed: UInt64) throws {
+    let end = ContinuousClock.now + duration
+    let loads = (0..<Self.loads).map { index in
+      RunningThread { [pool, board, ledger] in
+        var load = Load(pool, board, ledger, Random(seed: seed &+ UInt64(index)), index: index)
+        ledger.watch {
+          while ledger.goesOn, .now < end { try load.round() }
+        }
+      }
+    }
+    let awaiting = Promise<Void>()
+    Task { [pool, ledger] in
+      var load = AsyncLoad(pool, ledger, Random(seed: seed &+ 100))
+      do {
+        while ledger.goesOn, .now < end { try await load.round() }
+      } catch {
+        ledger.watch { throw error }
+      }
+      awaiting.succeed(())
+    }
+    try menaced(seed) {
+      for load in loads { load.join() }
+      try awaiting.future.result()
+    }
+    try ledger.expectSound()
+  }
+
+  /// Runs `body` while another thread kills and stops processes.
+  private func menaced(_ seed: UInt64, _ body: () throws -> Void) rethrows {
+    let goesOn = Flag()
+    let menace = RunningThread { [pool, board, ledger] in
+      var menace = Menace(pool, board, ledger, Random(seed: seed &+ 200))
+      menace.run { goesOn.isUp }
+    }
+    defer {
+      goesOn.lower()
+      menace.join()
+    }
+    try body()
+  }
+
+  /// All workers are there, each once, and nothing else is.
+  private func expectSoundPool() throws {
+    try expect(
+      eventually {
+        let workers = pool.workerProcessIdentifiers
+        return workers.count == pool.maxWorkers && workers.first.flatMap(parent).map(children)?.sorted() == workers.sorted()
+      }, "the workers are \(pool.workerProcessIdentifiers)")
+    let squares = try pool.map((0..<1000).map { Square(number: $0) })
+    try expect(squares == (0..<1000).map { $0 * $0 }, "wrong squares after all")
+  }
+
+  /// In a bounded time, menaced to the end, from a pool with work.
+  private func shutDown() throws {
+    let ends = [Work.Manner.answers, .heeds, .ignores]
+    let tasks = try (0..<Load.cells).map { cell in
+      let future = try pool.submit(Work(board: board, cell: cell, number: 1, manner: ends[cell % ends.count]))
+      ledger.follow(future)
+      return future
+    }
+    let took = ContinuousClock().measure {
+      menaced(seed &+ 300) { _ = pool.shutdown(deadline: .milliseconds(100), gracePeriod: .milliseconds(20)) }
+    }
+    try expect(took < .seconds(15), "the shutdown took \(took)")
+    for task in tasks {
+      let state = task.state
+      try expect(state == .finished || state == .cancelled, "a task of a pool that is over is \(state)")
+      do {
+        _ = try task.result()
+        ledger.note(.returned)
+      } catch is CancellationError {
+        ledger.note(.cancelled)
+      } catch let error as WorkerPoolError where error.code == .terminated {
+        ledger.note(.terminated)
+      } catch let error as WorkerPoolError where error.isDeathByMenace {
+        ledger.note(.died)
+      }
+    }
+    try ledger.expectSound()
+  }
+}
+
+private final class Flag: Sendable {
+  private let value = Atomic<Bool>(true)
+  var isUp: Bool { value.load(ordering: .relaxed) }
+  func lower() { value.store(false, ordering: .relaxed) }
+}
