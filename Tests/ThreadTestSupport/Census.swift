@@ -44,6 +44,15 @@ public func threads(named prefix: String) -> [ThreadStatus] {
 /// Number of open descriptors of this process.
 public func openDescriptors() -> Int { entries(of: "/proc/self/fd").count }
 
+/// What the open descriptors of this process lead to, as the kernel names it.
+public func openDescriptorTargets() -> [String] {
+  entries(of: "/proc/self/fd").compactMap { descriptor in
+    var target = [UInt8](repeating: 0, count: 256)
+    let length = readlink("/proc/self/fd/\(descriptor)", &target, target.count)
+    return length > 0 ? String(decoding: target[..<length], as: UTF8.self) : nil
+  }
+}
+
 /// Waits for something that the kernel does in its own time, such as taking an ended thread off /proc after it was
 /// joined. False when it has not happened within 20 s.
 public func eventually(_ condition: () -> Bool) -> Bool {
