@@ -82,11 +82,12 @@ struct Chaos {
 
   /// All workers are there, each once, and nothing else is.
   private func expectSoundPool() throws {
-    try expect(
-      eventually {
-        let workers = pool.workerProcessIdentifiers
-        return workers.count == pool.maxWorkers && workers.first.flatMap(parent).map(children)?.sorted() == workers.sorted()
-      }, "the workers are \(pool.workerProcessIdentifiers)")
+    let areBack = eventually {
+      let workers = pool.workerProcessIdentifiers.sorted()
+      let children = workers.first.flatMap(parent).map(children)
+      return workers.count == pool.maxWorkers && children?.sorted() == workers
+    }
+    try expect(areBack, "the workers are \(pool.workerProcessIdentifiers)")
     let squares = try pool.map((0..<1000).map { Square(number: $0) })
     try expect(squares == (0..<1000).map { $0 * $0 }, "wrong squares after all")
   }

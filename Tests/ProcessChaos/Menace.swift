@@ -66,7 +66,8 @@ struct Menace {
   /// A forked template cannot be replaced. Its workers have been at work, so it has not died three times in a row
   /// without, which would break the pool.
   private mutating func killTemplate(of worker: Int32) {
-    guard pool.startMethod == .reexec, .now >= nextTemplateKill, let template = parent(of: worker), template != getpid(),
+    guard pool.startMethod == .reexec, .now >= nextTemplateKill, let template = parent(of: worker),
+      template != getpid(),
       pool.workerProcessIdentifiers.contains(worker)
     else { return }
     kill(template, SIGKILL)
