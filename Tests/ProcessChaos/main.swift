@@ -22,7 +22,9 @@ guard let seconds = Double(arguments[2]), seconds > 0, seconds <= 86_400 else {
 guard let seed = arguments.count == 4 ? UInt64(arguments[3]) : .random(in: 0...999_999) else {
   refuse("\(arguments[3]): a seed has to be a whole number")
 }
-// One that hangs shall not hang the tests.
+// Before anything else, so that it is known of a run that hangs; which shall not hang the tests.
+print("seed \(seed), ", terminator: "")
+fflush(nil)
 alarm(UInt32(seconds) + 120)
 // Workers whose template was killed become children of this process, where a living one is found at the end.
 adoptOrphans()
@@ -30,8 +32,8 @@ let before = Remains()
 do {
   let summary = try Chaos(method, seed: seed).run(for: .seconds(seconds))
   try before.expectNothingElse()
-  print("\(summary); seed \(seed)")
+  print(summary)
 } catch {
-  print("\(error) (seed \(seed))")
+  print(error)
   exit(1)
 }
