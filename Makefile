@@ -15,6 +15,9 @@ BASE ?=
 # How long `soak` stays with each of its scenarios.
 SOAK_SECONDS ?= 60
 
+# How long `chaos` stays with each start method.
+CHAOS_SECONDS ?= 60
+
 # A machine with a Swift toolchain has clang, but not always a cc.
 ifeq ($(origin CC),default)
 CC := $(shell command -v cc || echo clang)
@@ -43,7 +46,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c test-sandbox tsan asan docs model soak bench bench-peers bench-headline \
+.PHONY: help run test test-consumer test-c test-sandbox tsan asan docs model soak chaos bench bench-peers bench-headline \
   bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
@@ -97,6 +100,11 @@ soak: setup ## Check what the thread pool holds on to under lasting load, a minu
 	@swift build -c release --product ThreadSoak
 	@soak=.build/release/ThreadSoak; failed=0; for scenario in $$($$soak list); do \
 	  echo "$$scenario: $$($$soak $$scenario $(SOAK_SECONDS))" || failed=1; done; exit $$failed
+
+chaos: setup ## Kill random processes of a pool under load, a minute with each start method (CHAOS_SECONDS=600).
+	@swift build -c release --product ProcessChaos
+	@failed=0; for method in fork reexec; do \
+	  echo "$$method: $$(.build/release/ProcessChaos $$method $(CHAOS_SECONDS))" || failed=1; done; exit $$failed
 
 bench: bench-binary bench-engine ## Compare with other pools of Swift, 7 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
 	@$(BENCH) $(BENCH_OPTIONS)

@@ -57,9 +57,12 @@ let package = Package(
     // Run by the tests in processes of their own, where a pool can be forked.
     .executableTarget(
       name: "ProcessScenarios", dependencies: ["WorkerPool", "WorkerPoolFoundation"], path: "Tests/ProcessScenarios"),
+    // Kills the processes of a pool under load; for a minute with each start method by `make chaos`.
+    .executableTarget(
+      name: "ProcessChaos", dependencies: ["WorkerPool", "ThreadTestSupport"], path: "Tests/ProcessChaos"),
     .testTarget(
       name: "ProcessExecutorTests",
-      dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessScenarios", "TestSupport"]),
+      dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessChaos", "ProcessScenarios", "TestSupport"]),
     .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
 
     // The programs and what they compute.

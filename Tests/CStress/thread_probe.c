@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 int32_t cs_thread_id(void) { return (int32_t)gettid(); }
@@ -29,3 +30,5 @@ size_t cs_stack_size(void) {
 }
 
 void cs_trim_memory(void) { malloc_trim(0); }
+
+void cs_adopt_orphans(void) { prctl(PR_SET_CHILD_SUBREAPER, 1UL); }

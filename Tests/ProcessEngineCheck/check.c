@@ -251,6 +251,7 @@ static const struct {
     {"shared-ends", shared_ends},
     {"loans", loans},
     {"large-arguments", large_arguments},
+    {"large-again", large_again},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},

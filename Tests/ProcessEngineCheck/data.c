@@ -325,6 +325,40 @@ void large_arguments(wp_start_method method) {
   lab_close(&lab);
 }
 
+/// Kills the pool's only worker and waits until there is another.
+static void replace_worker(test_lab *lab) {
+  int32_t before = 0, after = 0;
+  CHECK(wp_process_pool_worker_pids(lab->pool, &before, 1) == 1 && kill(before, SIGKILL) == 0, "SIGKILL");
+  while (wp_process_pool_worker_pids(lab->pool, &after, 1) == 0 || after == before) sched_yield();
+}
+
+/// Arguments that have waited in memory of their own, were sent, and are sent again from where their dead worker left
+/// them: that memory is freed once.
+void large_again(wp_start_method method) {
+  unsigned char *bytes = (unsigned char *)malloc(LARGE);
+  for (size_t i = 0; i < LARGE; i++) bytes[i] = (unsigned char)(i * 7 + i / 251);
+  test_lab lab;
+  lab_open(&lab, 1, method, 4);
+  uint64_t first = lab_submit(&lab, 0, DO_PAUSE, NULL, 0);
+  lab_submit(&lab, 1, DO_ECHO, NULL, 0);
+  wp_task_options options;
+  memset(&options, 0, sizeof options);
+  options.retries = 1;
+  uint64_t held = lab_submit_with(&lab, 2, DO_PAUSE, bytes, LARGE, options);
+  lab_submit(&lab, 3, DO_ECHO, bytes, LARGE);
+  lab_await_running(&lab, first);
+  replace_worker(&lab);
+  for (int attempt = 0; attempt < 2; attempt++) {
+    lab_await_running(&lab, held);
+    replace_worker(&lab);
+  }
+  check_killed(&lab, 2, SIGKILL);
+  ending end = lab_await_task(&lab, 3);
+  CHECK(end.outcome.length == LARGE && end.hash == hash_bytes(bytes, LARGE), "the argument has changed");
+  free(bytes);
+  lab_close(&lab);
+}
+
 /// A host that has no descriptor left cannot make more shared memory; what it has made goes on to work.
 void out_of_descriptors(wp_start_method method) {
   test_lab lab;

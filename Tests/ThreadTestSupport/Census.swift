@@ -44,6 +44,15 @@ public func threads(named prefix: String) -> [ThreadStatus] {
 /// Number of open descriptors of this process.
 public func openDescriptors() -> Int { entries(of: "/proc/self/fd").count }
 
+/// What the open descriptors of this process lead to, as the kernel names it.
+public func openDescriptorTargets() -> [String] {
+  entries(of: "/proc/self/fd").compactMap { descriptor in
+    var target = [UInt8](repeating: 0, count: 256)
+    let length = readlink("/proc/self/fd/\(descriptor)", &target, target.count)
+    return length > 0 ? String(decoding: target[..<length], as: UTF8.self) : nil
+  }
+}
+
 /// Waits for something that the kernel does in its own time, such as taking an ended thread off /proc after it was
 /// joined. False when it has not happened within 20 s.
 public func eventually(_ condition: () -> Bool) -> Bool {
@@ -65,6 +74,29 @@ public func residentBytes() -> Int {
     let kilobytes = line.split(whereSeparator: { !$0.isNumber }).first.flatMap({ Int($0) })
   else { fatalError("/proc/self/status tells no RssAnon") }
   return kilobytes << 10
+}
+
+/// Processes that `process` has started or adopted, and that nobody has waited for.
+public func children(of process: Int32) -> [Int32] {
+  entries(of: "/proc/\(process)/task").flatMap { thread in
+    contents(of: "/proc/\(process)/task/\(thread)/children")?.split(separator: " ").compactMap { Int32($0) } ?? []
+  }
+}
+
+/// Nil when the process is gone.
+public func parent(of process: Int32) -> Int32? {
+  // The name may hold anything but ends with the last parenthesis; state and parent follow.
+  guard let line = contents(of: "/proc/\(process)/stat"), let end = line.lastIndex(of: ")") else { return nil }
+  let fields = line[end...].split(separator: " ")
+  return fields.count > 2 ? Int32(fields[2]) : nil
+}
+
+/// Makes descendants whose parents die children of this process, and not of the system's first.
+public func adoptOrphans() { cs_adopt_orphans() }
+
+/// Number of mappings of anonymous files in this process.
+public func sharedMappings() -> Int {
+  contents(of: "/proc/self/maps")?.split(separator: "\n").count { $0.contains("/memfd:") } ?? 0
 }
 
 /// CPUs that the calling thread may use, ascending.
@@ -95,7 +127,8 @@ private func entries(of folder: String) -> [String] {
 private func contents(of path: String) -> String? {
   guard let file = fopen(path, "r") else { return nil }
   defer { fclose(file) }
-  var bytes = [UInt8](repeating: 0, count: 8192)
-  let length = fread(&bytes, 1, bytes.count, file)
-  return length > 0 ? String(decoding: bytes[..<length], as: UTF8.self) : nil
+  var bytes: [UInt8] = []
+  var piece = [UInt8](repeating: 0, count: 8192)
+  while case let length = fread(&piece, 1, piece.count, file), length > 0 { bytes += piece[..<length] }
+  return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
 }

@@ -50,6 +50,9 @@ size_t cs_stack_size(void);
 /// Gives the kernel back every page on which the C allocator holds nothing; the Swift module of glibc lacks the call.
 void cs_trim_memory(void);
 
+/// Makes this process the parent of descendants whose own parent dies (PR_SET_CHILD_SUBREAPER).
+void cs_adopt_orphans(void);
+
 /// What a child of `fork` was told by a thread pool of its parent (statuses of wp_base.h).
 typedef struct cs_fork_answers {
   int submit;

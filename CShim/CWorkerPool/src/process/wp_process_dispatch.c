@@ -183,6 +183,7 @@ static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
   wp_task *task = &pool->tasks.tasks[index];
   wp_payload payload = wp_payload_of_pending(pool, task);
   payload.in_place = task->area != WP_NO_AREA && task->worker == worker;
+  bool copied = false;
   if (payload.in_place) {
     task->area = WP_NO_AREA;  // the slot's from here on
     task->length = 0;
@@ -191,16 +192,17 @@ static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
     if (!wp_payload_reserve(pool, worker, payload.length, &area)) return false;
     if (wp_payload_is_large(payload.length)) {
       uint32_t generation = pool->workers[worker].generation;
-      payload.in_place = copy_pending(pool, worker, &payload, area, wakes);
-      if (!payload.in_place || !wp_payload_arrives(pool, worker, generation)) {
+      copied = copy_pending(pool, worker, &payload, area, wakes);
+      if (!copied || !wp_payload_arrives(pool, worker, generation)) {
         wp_area_free(&pool->workers[worker].arguments, area);
         return true;
       }
+      payload.in_place = true;
     }
     payload.area = area;
   }
   wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
-  if (wp_payload_is_large(payload.length)) send_copied(pool, worker, index, &payload, wakes);
+  if (copied) send_copied(pool, worker, index, &payload, wakes);
   else wp_dispatch_send(pool, worker, index, &payload, wakes);
   return true;
 }
