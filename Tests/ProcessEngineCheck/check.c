@@ -249,6 +249,7 @@ static const struct {
     {"shared-memories", shared_memories},
     {"shared-limits", shared_limits},
     {"shared-ends", shared_ends},
+    {"shared-taken-back", shared_taken_back},
     {"loans", loans},
     {"large-arguments", large_arguments},
     {"out-of-descriptors", out_of_descriptors},
