@@ -261,6 +261,7 @@ static const struct {
     {"tidying", tidying},
     {"restart-fails", restart_fails},
     {"bells-filled", bells_filled},
+    {"left-calls", left_calls},
 };
 
 int main(int count, char **arguments) {
