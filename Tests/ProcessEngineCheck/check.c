@@ -262,6 +262,7 @@ static const struct {
     {"restart-fails", restart_fails},
     {"bells-filled", bells_filled},
     {"left-calls", left_calls},
+    {"large-again", large_again},
 };
 
 int main(int count, char **arguments) {

@@ -166,7 +166,7 @@ scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, out_of_descriptors;
 scenario hostile, hostile_driven;
-scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;
+scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls, large_again;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 
 #endif

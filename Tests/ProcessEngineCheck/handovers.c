@@ -160,6 +160,35 @@ void bells_filled(wp_start_method method) {
   lab_close(&lab);
 }
 
+/// A large argument that first waits in memory, then stands in an area of a worker that dies, whose place another takes.
+void large_again(wp_start_method method) {
+  test_lab lab;
+  lab_open(&lab, 1, method, 3);
+  static unsigned char bytes[1 << 20] = {7};
+  test_gate gates[2];
+  uint64_t tickets[2];
+  for (size_t i = 0; i < 2; i++) {
+    gate_make(&gates[i]);
+    tickets[i] = lab_submit(&lab, i, DO_AWAIT_FIFO, gates[i].path, strlen(gates[i].path));
+  }
+  lab_submit(&lab, 2, DO_ECHO, bytes, sizeof bytes);
+  lab_await_running(&lab, tickets[0]);
+  gate_open(&gates[0]);
+  lab_await_running(&lab, tickets[1]);
+  // By now it stands behind the second task, or will as soon as its copy is there.
+  lab_await_task(&lab, 0);
+  while (memory_in_use() < sizeof bytes) sched_yield();
+  int32_t worker = 0;
+  wp_process_pool_worker_pids(lab.pool, &worker, 1);
+  kill(worker, SIGKILL);
+  CHECK(lab_await_task(&lab, 1).outcome.end == WP_TASK_WORKER_DIED, "%s", "its worker was killed");
+  ending end = lab_await_task(&lab, 2);
+  CHECK(end.outcome.end == WP_TASK_REPLIED && end.hash == hash_bytes(bytes, sizeof bytes), "end %d, %zu bytes",
+        (int)end.outcome.end, end.outcome.length);
+  for (size_t i = 0; i < 2; i++) gate_remove(&gates[i]);
+  lab_close(&lab);
+}
+
 // MARK: Callbacks that are left to the collector's thread
 
 typedef struct left_call {

@@ -13,7 +13,7 @@ import Testing
     "timeout-races", "stop-requests", "terminations", "retries", "stopped-workers", "bounded-end", "shared-memories",
     "shared-limits", "shared-ends", "shared-taken-back", "loans", "large-arguments", "out-of-descriptors", "waiting-threads",
     "hostile", "hostile-driven", "waiting-timeouts", "waiting-tidies", "tidying", "restart-fails", "bells-filled",
-    "left-calls", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted",
+    "left-calls", "large-again", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted",
   ]
 
   /// All but one of the pairs: a worker of a re-executed template cannot be told to die at its start.
