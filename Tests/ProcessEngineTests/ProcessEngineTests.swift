@@ -12,7 +12,8 @@ import Testing
     "sigchld-ignored", "pinned", "stress", "prints", "echoes", "limits", "recycles", "initializes", "timeouts",
     "timeout-races", "stop-requests", "terminations", "retries", "stopped-workers", "bounded-end", "shared-memories",
     "shared-limits", "shared-ends", "shared-taken-back", "loans", "large-arguments", "out-of-descriptors",
-    "waiting-threads", "hostile", "hostile-driven", "waiting-timeouts", "waiting-tidies", "tidying", "restart-fails", "bells-filled",
+    "waiting-threads", "hostile", "hostile-driven", "waiting-timeouts", "waiting-tidies", "tidying", "restart-fails",
+    "bells-filled",
     "left-calls", "large-again", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted",
   ]
 
