@@ -201,9 +201,10 @@ typedef struct left_call {
 /// Leaves a call, and holds the role until there is a second result to collect.
 static void leave_call(left_call *self) {
   wp_process_pool_call(self->pool);
-  while (atomic_load(&self->second) == 0) sched_yield();
-  while (!wp_process_pool_is_running(self->pool, self->second)) sched_yield();
-  while (wp_process_pool_is_running(self->pool, self->second)) sched_yield();
+  uint64_t second;
+  while ((second = atomic_load(&self->second)) == 0) sched_yield();
+  while (!wp_process_pool_is_running(self->pool, second)) sched_yield();
+  while (wp_process_pool_is_running(self->pool, second)) sched_yield();
 }
 
 static void on_first_or_second(void *context, void *token, const wp_task_outcome *outcome) {
