@@ -31,6 +31,7 @@ func runSandbox(_ method: ProcessPoolExecutor.StartMethod) throws {
     try expectForbidden(in: pool)
     try expectAllowed(in: pool)
     try expectLimits()
+    try runSharedArrays(.reexec, configuration)
     configuration.initializer = .function(FunctionHandle("prepare") { (_: NoValue) in NoValue() }, NoValue())
     try expectError(.unsupported, saying: "the initializer function prepare cannot run") {
       try ProcessPoolExecutor(maxWorkers: 1, configuration: configuration)

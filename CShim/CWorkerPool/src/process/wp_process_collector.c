@@ -69,7 +69,8 @@ static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
     if (wp_atomic_exchange(&pool->attention, 0u, wp_acquire) != 0) break;
     if (events[1].revents != 0 || events[2].revents != 0) break;
     // A worker rang: for us, unless a driver has taken over.
-    if (wp_atomic_load(&pool->head->host_sleeping, wp_seq_cst) == WP_COLLECTOR_SLEEPS) break;
+    uint32_t sleeper = wp_atomic_load(&pool->head->host_sleeping, wp_seq_cst);
+    if ((sleeper & WP_SLEEPER) == WP_COLLECTOR_SLEEPS) break;
   }
   wp_role_take_back(pool);
   wp_atomic_store(&pool->collector_sleeps, 0u, wp_relaxed);
@@ -88,7 +89,7 @@ static void look(wp_process_pool *pool, bool may_sleep) {
   bool sleeps = false;
   if (may_sleep) {
     // Prepare, recheck, commit. Dekker with a worker's store of DONE and its load of `host_sleeping`, all seq_cst.
-    wp_atomic_store(&pool->head->host_sleeping, (uint32_t)WP_COLLECTOR_SLEEPS, wp_seq_cst);
+    wp_role_announce_sleep(pool, WP_COLLECTOR_SLEEPS);
     sleeps = !wp_process_has_news(pool);
   }
   if (sleeps) sleep_until_wanted(pool, events);

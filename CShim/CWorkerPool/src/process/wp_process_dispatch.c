@@ -76,11 +76,10 @@ void wp_dispatch_signal(wp_host_worker *worker, wp_wakes *wakes) {
   wp_atomic_u32 *word = &wp_channel_get_signal(&worker->channel)->word;
   // Dekker with the worker's store to `sleeping` and its load of the word.
   wp_atomic_store(word, wp_signal_of(worker->published, worker->cell_calls, false), wp_seq_cst);
-  if (wp_atomic_load(&wp_channel_get_status(&worker->channel)->sleeping, wp_seq_cst) == 0) return;
+  uint32_t sleep = wp_atomic_load(&wp_channel_get_status(&worker->channel)->sleeping, wp_seq_cst);
+  if (sleep == 0 || sleep == worker->woken) return;
+  worker->woken = sleep;
   if (wakes->count == WP_BATCH) wp_wake_all(wakes);
-  for (uint32_t i = 0; i < wakes->count; i++) {
-    if (wakes->words[i] == word) return;
-  }
   wakes->words[wakes->count++] = word;
 }
 

@@ -63,11 +63,19 @@ void wp_role_take_back(wp_process_pool *pool) {
   }
 }
 
+void wp_role_announce_sleep(wp_process_pool *pool, wp_host_sleeper sleeper) {
+  pool->sleeps++;
+  wp_atomic_store(&pool->head->host_sleeping, pool->sleeps << WP_SLEEPER_BITS | sleeper, wp_seq_cst);
+}
+
 void wp_driver_wake(wp_process_pool *pool) {
-  uint32_t expected = WP_DRIVER_SLEEPS;
   wp_atomic_u32 *sleeper = &pool->head->host_sleeping;
-  if (!wp_atomic_cas_strong(sleeper, &expected, WP_NOBODY_SLEEPS, wp_seq_cst, wp_relaxed)) return;
-  wp_event_ring(pool->driver_bell.ring);
+  uint32_t seen = wp_atomic_load(sleeper, wp_seq_cst);
+  while ((seen & WP_SLEEPER) == WP_DRIVER_SLEEPS) {
+    if (!wp_atomic_cas_weak(sleeper, &seen, WP_NOBODY_SLEEPS, wp_seq_cst, wp_seq_cst)) continue;
+    wp_event_ring(pool->driver_bell.ring);
+    return;
+  }
 }
 
 // MARK: Driving
@@ -101,7 +109,7 @@ static void spin_driving(wp_process_pool *pool, const wp_awaited *awaited, uint6
 /// this, or finds us announced.
 static void announce_sleep(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
-  wp_atomic_store(&pool->head->host_sleeping, (uint32_t)WP_DRIVER_SLEEPS, wp_seq_cst);
+  wp_role_announce_sleep(pool, WP_DRIVER_SLEEPS);
   pthread_mutex_unlock(&pool->lock);
 }
 
@@ -130,7 +138,7 @@ static void sleep_driving(wp_process_pool *pool, const wp_awaited *awaited, uint
 /// Ends a driver's turn: settles its last batch and hands the pool over without losing a result.
 static void leave(wp_process_pool *pool) {
   wp_process_settle(pool);
-  wp_atomic_store(&pool->head->host_sleeping, (uint32_t)WP_COLLECTOR_SLEEPS, wp_seq_cst);
+  wp_role_announce_sleep(pool, WP_COLLECTOR_SLEEPS);
   if (wp_process_has_news(pool)) wp_pool_poke(pool);
   wp_role_give_up(pool);
 }

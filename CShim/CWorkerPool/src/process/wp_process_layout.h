@@ -64,12 +64,15 @@ typedef struct wp_pool_head {
   uint64_t initializer_length;
   uint32_t initializer_function;
   bool initializes;
-  /// Who is about to sleep or sleeps, and so has to be woken by whoever ends a task: a `wp_host_sleeper`.
+  /// Who is about to sleep or sleeps, and so has to be woken by whoever ends a task: [number of the sleep |
+  /// `wp_host_sleeper`]. A worker rings once for each sleep, however many tasks it ends before the sleeper runs.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 host_sleeping;
   /// Names interned so far. Entries below it never change. Edge "name": release here, acquire by the reader.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 name_count;
 } wp_pool_head;
 
+#define WP_SLEEPER_BITS 2
+#define WP_SLEEPER 3u
 typedef enum wp_host_sleeper {
   WP_NOBODY_SLEEPS = 0,
   /// The collector's thread, in poll: ring the doorbell.
@@ -135,6 +138,7 @@ static inline uint32_t wp_signal_of(uint32_t published, uint32_t cells, bool lea
 
 /// Written by the worker.
 typedef struct wp_channel_status {
+  /// 0 while it is awake, else a number that no sleep before had. The host wakes it once for each.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 sleeping;
   /// Generation of the worker that has set itself up.
   wp_atomic_u32 ready;

@@ -93,6 +93,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   wp_atomic_store(&head->stop, 0u, wp_relaxed);
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
   wp_atomic_store(&status->sleeping, 0u, wp_relaxed);
+  worker->woken = 0;
   wp_atomic_store(&status->ready, 0u, wp_relaxed);
   wp_atomic_store(&status->failed_call, 0u, wp_relaxed);
   wp_atomic_store(&status->failed_errno, 0u, wp_relaxed);

@@ -84,6 +84,7 @@ typedef struct wp_rule {
 #define WP_WHERE(argument, comparison, ...) {argument, comparison, __VA_ARGS__}
 #define WP_EQUAL(argument, value) WP_WHERE(argument, SCMP_CMP_EQ, (scmp_datum_t)(value), 0)
 #define WP_BELOW(argument, value) WP_WHERE(argument, SCMP_CMP_LT, (scmp_datum_t)(value), 0)
+#define WP_ABOVE(argument, value) WP_WHERE(argument, SCMP_CMP_GT, (scmp_datum_t)(value), 0)
 /// The bits of `mask` are `value`.
 #define WP_BITS(argument, mask, value) \
   WP_WHERE(argument, SCMP_CMP_MASKED_EQ, (scmp_datum_t)(mask), (scmp_datum_t)(value))
@@ -91,6 +92,7 @@ typedef struct wp_rule {
 #define WP_ALLOW(name) {SCMP_SYS(name), 0, {WP_EQUAL(0, 0)}}
 #define WP_ALLOW_IF(name, ...) {SCMP_SYS(name), 1, {__VA_ARGS__}}
 #define WP_ALLOW_IF2(name, ...) {SCMP_SYS(name), 2, {__VA_ARGS__}}
+#define WP_ALLOW_IF3(name, ...) {SCMP_SYS(name), 3, {__VA_ARGS__}}
 
 #define WP_NEW_NAMESPACES                                                                                            \
   (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
@@ -167,10 +169,12 @@ static const wp_rule compute_only[] = {
     WP_ALLOW(close),
 };
 
-/// Of workers that are sent memory files. What is received is all that they could map: they have no other file.
+/// Of workers that are sent memory files. Beside the standard streams, which may be files of the user's, these and what
+/// the initializer left open are all that they could map.
 static const wp_rule receiving[] = {
     WP_ALLOW_IF(recvmsg, WP_EQUAL(0, WP_RECEIVER)),
-    WP_ALLOW_IF2(mmap, WP_BITS(2, PROT_EXEC, 0), WP_BITS(3, MAP_TYPE | MAP_ANONYMOUS, MAP_SHARED)),
+    WP_ALLOW_IF3(mmap, WP_BITS(2, PROT_EXEC, 0), WP_BITS(3, MAP_TYPE | MAP_ANONYMOUS, MAP_SHARED),
+                 WP_ABOVE(4, STDERR_FILENO)),
 };
 
 static int add_rules(scmp_filter_ctx context, const wp_rule *rules, size_t count) {

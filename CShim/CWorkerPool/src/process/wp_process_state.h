@@ -89,6 +89,7 @@ typedef struct wp_host_worker {
   uint32_t start_failures;   // collector; in a row
   uint64_t retry_at;         // collector; no earlier start
   int cpu;                   // constant
+  uint32_t woken;            // lock; the last sleep of the worker's that was ended
   uint32_t published;        // lock; next position to send
   uint32_t collected;        // collector; next position to take a result from; those below may be sent again
   wp_areas arguments;        // lock
@@ -191,6 +192,7 @@ struct wp_process_pool {
   /// Who collects: a `wp_role` (wp_process_drive.c). "Collector" above and below is whoever holds it; what only the
   /// collector's thread may do says so.
   wp_atomic_u32 role;
+  uint32_t sleeps;             // role; of whoever had it
   wp_atomic_u32 driver_waits;  // any; a collector that spins shall let go
   wp_atomic_u32 attention;     // any sets, the collector's thread clears; the doorbell is for that thread
   wp_atomic_u32 collector_sleeps;  // the collector's thread; whether it has settled when to look again
@@ -343,6 +345,8 @@ extern __thread const wp_process_pool *wp_calling_back;
 /// For the collector's thread.
 void wp_role_give_up(wp_process_pool *pool);
 void wp_role_take_back(wp_process_pool *pool);
+/// With the role, before a last look for news. The sleep ends with a store of WP_NOBODY_SLEEPS, or in another's.
+void wp_role_announce_sleep(wp_process_pool *pool, wp_host_sleeper sleeper);
 /// Wakes a driver that sleeps. The pool's memory must be there.
 void wp_driver_wake(wp_process_pool *pool);
 

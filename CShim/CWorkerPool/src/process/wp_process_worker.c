@@ -55,6 +55,10 @@ typedef struct wp_process_worker {
   int driver_bell;
   /// Position of the next task.
   uint32_t next;
+  /// Times it slept.
+  uint32_t sleeps;
+  /// The sleep of the host's for which it rang last.
+  uint32_t rung;
 } wp_process_worker;
 
 /// What the public worker functions see; set once, before the first task.
@@ -156,9 +160,13 @@ static uint32_t await_signal(wp_process_worker *worker) {
     } while (wp_clock_now() < end);
   }
   // Prepare, recheck, commit. Dekker with the host's store to `word` and its load of `sleeping`, all seq_cst: either
-  // we see the new word or the host sees us asleep. A word that changes in between makes the futex return at once.
-  wp_atomic_store(&worker->status->sleeping, 1u, wp_seq_cst);
-  while (is_idle(worker, seen = wp_atomic_load(word, wp_seq_cst))) {
+  // we see the new word or the host sees us asleep. A word that changes in between makes the futex return at once. Each
+  // sleep has its own number, since the host wakes us once for each.
+  for (;;) {
+    if (++worker->sleeps == 0) worker->sleeps = 1;
+    wp_atomic_store(&worker->status->sleeping, worker->sleeps, wp_seq_cst);
+    seen = wp_atomic_load(word, wp_seq_cst);
+    if (!is_idle(worker, seen)) break;
     wp_views_follow(&worker->channel, &worker->geometry);
     wp_futex_wait(word, seen, UINT64_MAX, WP_FUTEX_SHARED);
   }
@@ -167,11 +175,12 @@ static uint32_t await_signal(wp_process_worker *worker) {
 }
 
 /// Wakes whoever collects and sleeps, after a store that tells him something. Dekker with his store to `host_sleeping`
-/// and his scan.
+/// and his scan. A bell that we rang for the same sleep still rings, or he is about to look.
 static void wake_host(wp_process_worker *worker) {
   uint32_t sleeper = wp_atomic_load(&worker->pool->host_sleeping, wp_seq_cst);
-  if (sleeper == WP_NOBODY_SLEEPS) return;
-  int bell = sleeper == WP_DRIVER_SLEEPS ? worker->driver_bell : worker->doorbell;
+  if (sleeper == WP_NOBODY_SLEEPS || sleeper == worker->rung) return;
+  worker->rung = sleeper;
+  int bell = (sleeper & WP_SLEEPER) == WP_DRIVER_SLEEPS ? worker->driver_bell : worker->doorbell;
   // The handler may have closed our descriptor; a worker that cannot be heard must go.
   if (!wp_event_ring(bell)) _exit(WP_EXIT_BAD_CHANNEL);
 }
@@ -324,7 +333,7 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   worker.doorbell = parent->doorbell;
   worker.driver_bell = parent->driver_bell;
   worker.share = share;
-  worker.next = 0;
+  worker.next = worker.sleeps = worker.rung = 0;
   map_channel(&worker, parent, index);
   worker.spin_ns = worker.pool->spin_ns;
   wp_call failed = wp_capture_attach(&parent->capture);
