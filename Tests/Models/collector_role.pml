@@ -5,7 +5,7 @@
  * The collector's thread; two threads that wait for one task each, and sleep with the role if they get it, or spin
  * with -DSPIN; two workers that end one task each. Task 0 has a callback, which a driver leaves to the collector's
  * thread. Task 1 begins only after that thread was poked and has made a round, which no driver does for it. With
- * -DCANCEL another thread takes task 1 back instead, at any time.
+ * -DCANCEL another thread takes task 1 back instead, at any time; with -DONE_WORKER the first worker ends both tasks.
  *
  * Checked: at most one thread has the role; when nobody can go on, every result was collected, every waiting thread
  * has its own, and the callback was called, once.
@@ -27,6 +27,7 @@
  *   BUG_ROLE_BY_STORE      the role is taken by a load and a store
  *   BUG_RING_FIRST         the bell is rung before `attention` is set
  *   BUG_CLEAR_LATE         the bell is cleared after `attention` was read
+ *   BUG_SAME_SLEEP         sleeps have no numbers, and a worker rings once for all of a kind
  *   BUG_SLEEP_ON           the collector's thread takes every ring without `attention` for a driver's
  */
 
@@ -42,6 +43,7 @@ bool doorbell = false, driver_bell = false; /* pipes that hold something */
 bool published[TASKS]; /* slots that are DONE */
 bool collected[TASKS];
 bool done[TASKS]; /* futures */
+mtype rung[TASKS] = NOBODY; /* by worker: who it has rung for, if the sleep is still the one that was announced last */
 
 /* Bookkeeping of the checks */
 byte holders = 1;
@@ -50,6 +52,17 @@ bool round_wanted = false, second_started = false;
 bool collector_waits = false; /* in the futex of `role` */
 
 #define HAS_NEWS ((published[0] && !collected[0]) || (published[1] && !collected[1]))
+
+/* wp_role_announce_sleep: a new number, for which nobody has rung. */
+inline announce_sleep(sleeper) {
+  d_step {
+    host_sleeping = sleeper;
+#ifndef BUG_SAME_SLEEP
+    rung[0] = NOBODY;
+    rung[1] = NOBODY
+#endif
+  }
+}
 
 /* wp_pool_poke */
 inline poke() {
@@ -133,7 +146,7 @@ round:
   :: true
   fi;
   /* look, which may sleep */
-  host_sleeping = COLLECTOR;
+  announce_sleep(COLLECTOR);
 #ifndef BUG_NO_RECHECK
   if
   :: HAS_NEWS -> doorbell = false; goto awake
@@ -195,7 +208,7 @@ awake:
 /* Ends a driver's turn. */
 inline leave() {
 #ifndef BUG_LEAVE_SILENTLY
-  host_sleeping = COLLECTOR;
+  announce_sleep(COLLECTOR);
 #endif
 #ifndef BUG_LEAVE_NO_RECHECK
   if
@@ -221,7 +234,7 @@ inline sleep_driving() {
      if
      :: HAS_NEWS -> collect_one(0, true); collect_one(1, true)
      :: else ->
-        host_sleeping = DRIVER; /* announce_sleep */
+        announce_sleep(DRIVER);
         if
 #ifndef BUG_DRIVER_NO_RECHECK
         :: HAS_NEWS
@@ -261,16 +274,25 @@ proctype Waiting(byte me) {
 }
 
 /* hand_back, wake_host */
-proctype Worker(byte me) {
+proctype Worker(byte me, last) {
   mtype sleeper;
-  me == 0 || second_started;
-  published[me] = true;
-  sleeper = host_sleeping;
-  if
-  :: sleeper == COLLECTOR -> doorbell = true
-  :: sleeper == DRIVER -> driver_bell = true
-  :: else
-  fi
+  byte task = me;
+  do
+  :: task <= last ->
+     me == 0 || second_started;
+     published[task] = true;
+     d_step {
+       sleeper = (rung[me] == host_sleeping -> NOBODY : host_sleeping);
+       rung[me] = (sleeper != NOBODY -> sleeper : rung[me]);
+       task++
+     }
+     if
+     :: sleeper == COLLECTOR -> doorbell = true
+     :: sleeper == DRIVER -> driver_bell = true
+     :: else
+     fi
+  :: else -> break
+  od
 }
 
 /* Takes task 1 back. */
@@ -285,11 +307,15 @@ active proctype Main() {
   atomic {
     run Waiting(0);
     run Waiting(1);
-    run Worker(0);
+#ifdef ONE_WORKER
+    run Worker(0, 1)
+#else
+    run Worker(0, 0);
 #ifdef CANCEL
     run Canceller()
 #else
-    run Worker(1)
+    run Worker(1, 1)
+#endif
 #endif
   }
   round_wanted = true;

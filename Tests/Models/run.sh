@@ -42,6 +42,8 @@ future|-DNO_CALLBACK|BUG_NO_ABANDON
 collector_role||holds
 collector_role|-DSPIN|holds
 collector_role|-DCANCEL|holds
+collector_role|-DONE_WORKER|holds
+collector_role|-DONE_WORKER -DSPIN|holds
 collector_role||BUG_NO_RECHECK
 collector_role|-DSPIN|BUG_LEAVE_NO_RECHECK
 collector_role||BUG_LEAVE_SILENTLY
@@ -55,6 +57,7 @@ collector_role||BUG_ROLE_BY_STORE
 collector_role||BUG_RING_FIRST
 collector_role||BUG_CLEAR_LATE
 collector_role||BUG_SLEEP_ON
+collector_role|-DONE_WORKER|BUG_SAME_SLEEP
 '
 
 # Runs one line of the table; prints one line, and fails when it is not as expected.
