@@ -92,7 +92,7 @@ tsan: setup ## Run all tests under ThreadSanitizer.
 asan: setup ## Run all tests under AddressSanitizer, with leak detection.
 	ASAN_OPTIONS=detect_leaks=1 $(SWIFT_TEST) --sanitize=address --scratch-path .build-asan
 
-model: ## Check the protocols of queue, sleep and future with the Spin model checker (some minutes).
+model: ## Check the protocols of queue, sleep, future and collector with the Spin model checker (some minutes).
 	@.ci/need spin=spin gcc=gcc
 	@Tests/Models/run.sh
 

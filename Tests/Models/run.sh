@@ -39,6 +39,25 @@ future|-DSLEEPERS|BUG_UNLOCK_STORES
 future|-DSLEEPERS|BUG_LATE_RESULT
 future|-DSLEEPERS|BUG_RESULT_OVER_BODY
 future|-DNO_CALLBACK|BUG_NO_ABANDON
+collector_role||holds
+collector_role|-DSPIN|holds
+collector_role|-DCANCEL|holds
+collector_role|-DONE_WORKER|holds
+collector_role|-DONE_WORKER -DSPIN|holds
+collector_role||BUG_NO_RECHECK
+collector_role|-DSPIN|BUG_LEAVE_NO_RECHECK
+collector_role||BUG_LEAVE_SILENTLY
+collector_role||BUG_DRIVER_NO_RECHECK
+collector_role||BUG_DRIVER_NO_WANTED
+collector_role|-DCANCEL|BUG_DRIVER_NO_COME
+collector_role|-DCANCEL|BUG_NO_WAKE
+collector_role||BUG_WANTED_ONLY
+collector_role||BUG_GIVE_UP_SILENTLY
+collector_role||BUG_ROLE_BY_STORE
+collector_role||BUG_RING_FIRST
+collector_role||BUG_CLEAR_LATE
+collector_role||BUG_SLEEP_ON
+collector_role|-DONE_WORKER|BUG_SAME_SLEEP
 '
 
 # Runs one line of the table; prints one line, and fails when it is not as expected.
@@ -76,7 +95,7 @@ check() {
       *) verdict=FAIL ;;
     esac
   fi
-  printf '%-5s %-12s %-46s %10s states %7s s\n' "$verdict" "$model" "$flags${bug:+ $bug}" "${states:-?}" "${seconds:-?}"
+  printf '%-5s %-14s %-46s %10s states %7s s\n' "$verdict" "$model" "$flags${bug:+ $bug}" "${states:-?}" "${seconds:-?}"
   [ "$verdict" != FAIL ] && return 0
   printf '      %s\n' "${finding:-${incomplete:-no violation found}}"
   return 1

@@ -249,6 +249,7 @@ static const struct {
     {"shared-memories", shared_memories},
     {"shared-limits", shared_limits},
     {"shared-ends", shared_ends},
+    {"shared-taken-back", shared_taken_back},
     {"loans", loans},
     {"large-arguments", large_arguments},
     {"large-again", large_again},
@@ -261,6 +262,7 @@ static const struct {
     {"tidying", tidying},
     {"restart-fails", restart_fails},
     {"bells-filled", bells_filled},
+    {"left-calls", left_calls},
 };
 
 int main(int count, char **arguments) {

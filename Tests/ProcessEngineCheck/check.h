@@ -164,9 +164,10 @@ scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host
 scenario bad_arguments, sigchld_ignored, waiting_threads;
 scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
-scenario shared_memories, shared_limits, shared_ends, loans, large_arguments, large_again, out_of_descriptors;
+scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, large_again;
+scenario out_of_descriptors;
 scenario hostile, hostile_driven;
-scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled;
+scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 
 #endif

@@ -168,6 +168,13 @@ static bool unmaps_all(int32_t process) {
   return mapped_by(process) == 0;
 }
 
+/// Waits until a worker that spins for `WP_SPIN_DEFAULT_NS` after its last task is asleep.
+static void await_sleep(int32_t process) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%d/status", process);
+  while (count_in(path, "State:\tS") == 0) sched_yield();
+}
+
 void shared_ends(wp_start_method method) {
   enum { ROUNDS = 10000 };
   test_lab lab;
@@ -188,6 +195,27 @@ void shared_ends(wp_start_method method) {
   check_leftovers(before, "after 10,000 shared memories");
   wp_shared_memory_destroy(kept);
   CHECK(unmaps_all(worker), "%zu are mapped by an idle worker", mapped_by(worker));
+  lab_close(&lab);
+}
+
+/// A memory that ends while it is under way, with a task that was taken back.
+void shared_taken_back(wp_start_method method) {
+  test_lab lab;
+  lab_open(&lab, 1, method, 2);
+  int32_t worker = 0;
+  CHECK(wp_process_pool_worker_pids(lab.pool, &worker, 1) == 1, "one worker");
+  test_gate gate;
+  gate_make(&gate);
+  uint64_t held = lab_submit(&lab, 0, DO_AWAIT_FIFO, gate.path, strlen(gate.path));
+  lab_await_running(&lab, held);
+  wp_shared_memory *memory = make_memory(8192, true, 3);
+  CHECK(wp_process_pool_cancel(lab.pool, submit_with(&lab, 1, DO_SHARED_SUM, &memory, 1)), "it has not begun");
+  wp_shared_memory_destroy(memory);
+  gate_open(&gate);
+  lab_await_task(&lab, 0);
+  await_sleep(worker);  // it has received the memory before
+  CHECK(unmaps_all(worker), "%zu are mapped by an idle worker", mapped_by(worker));
+  gate_remove(&gate);
   lab_close(&lab);
 }
 

@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -157,4 +158,55 @@ void bells_filled(wp_start_method method) {
   CHECK(lab.endings[1].outcome.end == WP_TASK_REPLIED, "beside full bells: end %d", (int)lab.endings[1].outcome.end);
   CHECK(wp_process_pool_terminate(lab.pool, first), "%s", "it still runs");
   lab_close(&lab);
+}
+
+// MARK: Callbacks that are left to the collector's thread
+
+typedef struct left_call {
+  wp_process_pool *pool;
+  _Atomic uint64_t second;
+  _Atomic uint32_t ended[2];
+  _Atomic bool called;
+} left_call;
+
+/// Leaves a call, and holds the role until there is a second result to collect.
+static void leave_call(left_call *self) {
+  wp_process_pool_call(self->pool);
+  uint64_t second;
+  while ((second = atomic_load(&self->second)) == 0) sched_yield();
+  while (!wp_process_pool_is_running(self->pool, second)) sched_yield();
+  while (wp_process_pool_is_running(self->pool, second)) sched_yield();
+}
+
+static void on_first_or_second(void *context, void *token, const wp_task_outcome *outcome) {
+  left_call *self = (left_call *)context;
+  size_t task = (size_t)(uintptr_t)token - 1;
+  CHECK(outcome->on_waiting_thread == (task == 0), "task %zu: on the wrong thread", task);
+  if (task == 0) leave_call(self);
+  else CHECK(atomic_load(&self->called), "%s", "the second task's callback came before what the first one's left");
+  atomic_store(&self->ended[task], 1);
+}
+
+static void on_left_call(void *context) { atomic_store(&((left_call *)context)->called, true); }
+
+void left_calls(wp_start_method method) {
+  static left_call self;
+  test_lab unused;
+  wp_process_pool_config config = lab_config(&unused, 1, method);
+  config.hooks.context = &self;
+  config.hooks.completed = on_first_or_second;
+  config.hooks.called = on_left_call;
+  config.hooks.destroy = NULL;
+  CHECK(wp_process_pool_create(&config, &self.pool, NULL) == WP_OK, "create");
+  for (size_t task = 0; task < 2; task++) {
+    uint64_t busy = 100 * MILLISECOND, ticket = 0;
+    wp_process_submission submission = lab_submission(task, DO_SPIN, &busy, sizeof busy);
+    CHECK(wp_process_pool_submit(self.pool, &submission, &ticket) == WP_OK, "submit");
+    if (task == 1) atomic_store(&self.second, ticket);
+  }
+  while (atomic_load(&self.ended[0]) == 0) wp_process_pool_sleep(self.pool, &self.ended[0], UINT32_MAX, UINT64_MAX);
+  wp_process_pool_close(self.pool);
+  CHECK(wp_process_pool_join(self.pool) == WP_OK, "join");
+  CHECK(atomic_load(&self.ended[1]) == 1 && atomic_load(&self.called), "%s", "something was forgotten");
+  wp_process_pool_release(self.pool);
 }

@@ -139,6 +139,7 @@ static void scribble_once(scribbler *self) {
 static void *scribble_for_ever(void *argument) {
   scribbler *self = (scribbler *)argument;
   for (;;) scribble_once(self);
+  return NULL;  // gcc wants one
 }
 
 void scribble(const wp_process_request *request, wp_process_reply *reply) {

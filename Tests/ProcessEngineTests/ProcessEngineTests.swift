@@ -11,8 +11,9 @@ import Testing
     "host-killed", "template-killed", "create-fails", "forked-host", "released-in-callback", "many-pools",
     "sigchld-ignored", "pinned", "stress", "prints", "echoes", "limits", "recycles", "initializes", "timeouts",
     "timeout-races", "stop-requests", "terminations", "retries", "stopped-workers", "bounded-end", "shared-memories",
-    "shared-limits", "shared-ends", "loans", "large-arguments", "large-again", "out-of-descriptors", "waiting-threads",
-    "hostile", "hostile-driven", "waiting-timeouts", "waiting-tidies", "tidying", "restart-fails", "bells-filled",
+    "shared-limits", "shared-ends", "shared-taken-back", "loans", "large-arguments", "large-again",
+    "out-of-descriptors", "waiting-threads", "hostile", "hostile-driven", "waiting-timeouts", "waiting-tidies",
+    "tidying", "restart-fails", "bells-filled", "left-calls",
     "sandbox-refuses", "sandbox-allows", "sandbox-not-granted",
   ]
 

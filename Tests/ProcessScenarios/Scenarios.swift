@@ -12,6 +12,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   case output, recycling, initializer, initializerFunction, initializerFailures
   case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
   case sharedArrays, sharedArrayEnds, sharedResults, largeData, outOfDescriptors
+  case mixture
   case sandbox
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
@@ -51,6 +52,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .sharedResults: try runSharedResults(method)
     case .largeData: try runLargeData(method)
     case .outOfDescriptors: try runOutOfDescriptors(method)
+    case .mixture: try runMixture(method)
     case .sandbox: try runSandbox(method)
     }
   }

@@ -171,7 +171,8 @@ typedef struct wp_process_pool_hooks {
                                             const wp_task_outcome *outcome);
   /// Once, in a create that fails because workers could not start, on the calling thread before it returns.
   void (*WP_NULLABLE WP_SENDABLE start_failed)(void *WP_NULLABLE context, const wp_process_breakage *breakage);
-  /// After `wp_process_pool_call`, on the collector's thread; once for several calls.
+  /// After `wp_process_pool_call`, on the collector's thread; once for several calls, and before `completed` for results
+  /// that this thread collects later.
   void (*WP_NULLABLE WP_SENDABLE called)(void *WP_NULLABLE context);
   /// Once, when the pool is destroyed. A create that fails does not call it: the context stays its caller's.
   void (*WP_NULLABLE WP_SENDABLE destroy)(void *WP_NULLABLE context);

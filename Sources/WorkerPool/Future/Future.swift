@@ -59,8 +59,9 @@ extension Future {
   /// Registers a callback for when the future is done.
   ///
   /// Callbacks run in the order of their registration, on the thread that completes or cancels the future; on the
-  /// calling thread, at once, when the future is done already. They should be short: the completing thread is a worker.
-  /// O(1), one allocation.
+  /// calling thread, at once, when the future is done already. They should be short: the completing thread is a worker,
+  /// or the one thread that completes all tasks of a process pool, on which a callback that waits for another task of
+  /// that pool waits for ever. O(1), one allocation.
   public final func addDoneCallback(_ body: @escaping @Sendable (Future<Success>) -> Void) {
     // The list holds the future until it is done: a callback must be able to look at it.
     if !add(WaiterNode(.callback { body(self) })) { body(self) }

@@ -307,6 +307,12 @@ static void call_back(wp_process_pool *pool, bool driving) {
   wp_calling_back = outer;
 }
 
+void wp_process_call_left(wp_process_pool *pool) {
+  if (wp_atomic_load(&pool->call_wanted, wp_relaxed) == 0) return;
+  wp_atomic_store(&pool->call_wanted, 0u, wp_relaxed);  // before the call, which sees what was left by then
+  if (pool->hooks.called != NULL) pool->hooks.called(pool->hooks.context);
+}
+
 /// Under the lock: fills the batch.
 static void gather(wp_process_pool *pool) {
   gather_ended(pool);
@@ -369,6 +375,7 @@ bool wp_process_collect(wp_process_pool *pool) {
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
   if (tidy) wp_areas_tidy(pool);
+  wp_process_call_left(pool);  // of earlier results than these
   call_back(pool, false);
   return settled || pool->batch_count > 0;
 }

@@ -99,13 +99,6 @@ static void look(wp_process_pool *pool, bool may_sleep) {
   if (events[2].revents != 0) wp_template_lost(pool);  // a no-op when the end of the stream told already
 }
 
-/// Runs what drivers left to this thread.
-static void call_if_wanted(wp_process_pool *pool) {
-  if (wp_atomic_load(&pool->call_wanted, wp_relaxed) == 0) return;
-  wp_atomic_store(&pool->call_wanted, 0u, wp_relaxed);  // before the call, which sees what was left by then
-  if (pool->hooks.called != NULL) pool->hooks.called(pool->hooks.context);
-}
-
 static bool nothing_live(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   bool nothing = pool->live == 0;
@@ -155,7 +148,7 @@ void wp_pool_tear_down(wp_process_pool *pool) {
 }
 
 static void finish(wp_process_pool *pool) {
-  call_if_wanted(pool);
+  wp_process_call_left(pool);
   wp_pool_tear_down(pool);
   pthread_mutex_lock(&pool->lock);
   while (pool->phase == WP_POOL_BROKEN && !pool->closed) pthread_cond_wait(&pool->changed, &pool->lock);
@@ -176,7 +169,6 @@ void *wp_collector_main(void *argument) {
   uint32_t rounds = 0;
   for (;;) {
     bool progress = wp_process_collect(pool);
-    call_if_wanted(pool);
     if (follow_phase(pool)) break;
     if (progress && ++rounds % WP_ROUNDS_BETWEEN_POLLS != 0) continue;
     look(pool, !progress && !spin(pool));

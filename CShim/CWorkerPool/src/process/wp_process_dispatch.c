@@ -159,15 +159,11 @@ static bool copy_pending(wp_process_pool *pool, uint32_t target, const wp_payloa
   return false;
 }
 
-/// Sends a task whose large argument was copied, and frees what it was copied from without the lock.
+/// Sends a task whose large argument is in its area, and frees the memory that it was copied from, if it was, without the
+/// lock.
 static void send_copied(wp_process_pool *pool, uint32_t worker, uint32_t index, const wp_payload *payload,
                         wp_wakes *wakes) {
-  wp_task *task = &pool->tasks.tasks[index];
-  void *memory = NULL;
-  if (task->area == WP_NO_AREA) {
-    memory = task->body.memory;
-    task->length = 0;
-  }
+  void *memory = wp_task_take_memory(&pool->tasks.tasks[index]);
   wp_dispatch_send(pool, worker, index, payload, wakes);
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(wakes);

@@ -17,6 +17,7 @@
 // sleeps it stores WP_DRIVER_SLEEPS and looks again (Dekker with the CAS to WANTED and with a worker's store of DONE).
 // The doorbell may still ring for a result that a driver has meanwhile seen: the collector's thread goes back to sleep
 // if `host_sleeping` says that a driver has looked, or will look, since the worker did (all of these are seq_cst).
+// Checked in Tests/Models/collector_role.pml.
 //
 // Rejected: every waiter reads its own slot (slots are freed in order, and all waiters would fight for the lock); the
 // role goes from a leaving driver to another waiting thread (a list of them, for a case that the collector's thread

@@ -53,7 +53,7 @@ void wp_share_deliver(wp_process_pool *pool, uint32_t worker, uint32_t position,
 
 /// Receives what comes with a request.
 void wp_views_receive(int socket, const wp_geometry *geometry, const wp_request_slot *request);
-/// Unmaps what its cells no longer name.
+/// Unmaps what its cells no longer name, which may be what has just come.
 void wp_views_follow(const wp_channel *channel, const wp_geometry *geometry);
 
 #ifdef __cplusplus

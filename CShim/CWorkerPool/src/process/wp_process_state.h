@@ -282,6 +282,8 @@ bool wp_process_collect(wp_process_pool *pool);
 bool wp_process_collect_results(wp_process_pool *pool);
 /// Settles the last batch.
 void wp_process_settle(wp_process_pool *pool);
+/// On the collector's thread: runs what drivers have left to it.
+void wp_process_call_left(wp_process_pool *pool);
 /// Whether a round would find a result, without the lock. Part of the collector's prepare-recheck-sleep.
 bool wp_process_has_news(const wp_process_pool *pool);
 /// Under the lock: ends a task that has no reply.

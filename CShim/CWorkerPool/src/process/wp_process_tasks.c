@@ -105,6 +105,13 @@ const void *wp_task_bytes(const wp_task *task) {
   return task->length > WP_TASK_INLINE ? task->body.memory : task->body.bytes;
 }
 
+void *wp_task_take_memory(wp_task *task) {
+  // Without a length, what stands in the body is left from an earlier time.
+  if (task->length <= WP_TASK_INLINE || task->area != UINT8_MAX) return NULL;
+  task->length = 0;
+  return task->body.memory;
+}
+
 void wp_task_drop_bytes(wp_task_table *table, wp_task *task) {
   if (task->length > WP_TASK_INLINE && task->area == UINT8_MAX) {
     if (task->body.memory == table->pinned) table->pinned = NULL;

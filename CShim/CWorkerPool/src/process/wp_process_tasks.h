@@ -105,6 +105,8 @@ bool wp_task_set_bytes(wp_task *task, const void *bytes, size_t length);
 /// Gives the task a payload from malloc, longer than WP_TASK_INLINE.
 void wp_task_adopt_bytes(wp_task *task, void *bytes, size_t length);
 const void *wp_task_bytes(const wp_task *task);
+/// The memory of a payload from malloc, which is the caller's from now on; NULL for a task that has none.
+void *wp_task_take_memory(wp_task *task);
 void wp_task_drop_bytes(wp_task_table *table, wp_task *task);
 /// Copies the list of memories that the task carries. False without memory.
 bool wp_task_set_shared(wp_task *task, wp_shared_memory *const *shared, size_t count);

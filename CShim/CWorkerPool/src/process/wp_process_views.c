@@ -24,6 +24,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static wp_shared_view **views;
 static uint32_t view_count;
 static uint32_t seen_revision;
+/// Whether memories came since the cells were looked at: they may have ended under way.
+static bool looks_again;
 /// Why the memories of the last request did not come.
 static int delivery_error;
 
@@ -85,6 +87,7 @@ static void receive(int socket) {
   for (uint64_t i = 0; i < message.count; i++) {
     set_view(message.deliveries[i].cell, map(&message.deliveries[i], descriptors[i]));
   }
+  looks_again = true;
 }
 
 void wp_views_receive(int socket, const wp_geometry *geometry, const wp_request_slot *request) {
@@ -102,8 +105,9 @@ void wp_views_receive(int socket, const wp_geometry *geometry, const wp_request_
 
 void wp_views_follow(const wp_channel *channel, const wp_geometry *geometry) {
   uint32_t revision = wp_atomic_load(&wp_channel_get_head(channel)->cells_revision, wp_acquire);  // edge "cells"
-  if (revision == seen_revision) return;
+  if (revision == seen_revision && !looks_again) return;
   seen_revision = revision;
+  looks_again = false;
   pthread_mutex_lock(&lock);
   wp_atomic_u64 *cells = wp_channel_cells(channel, geometry);
   for (uint32_t cell = 0; cell < view_count; cell++) {

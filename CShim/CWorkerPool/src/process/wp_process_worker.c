@@ -240,9 +240,9 @@ static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
 static void take_next(wp_process_worker *worker) {
   wp_reply_slot *slot = wp_channel_reply(&worker->channel, &worker->geometry, worker->next);
   // The slot was published before the signal word, so its request is there whatever became of it since.
-  wp_views_follow(&worker->channel, &worker->geometry);
   wp_views_receive(worker->share, &worker->geometry,
                    wp_channel_request(&worker->channel, &worker->geometry, worker->next));
+  wp_views_follow(&worker->channel, &worker->geometry);
   uint32_t found = wp_slot_word(worker->next, WP_SLOT_READY);
   wp_atomic_store(&slot->started_ns, wp_clock_now(), wp_relaxed);  // before the CAS, for a host that asks how long
   if (wp_atomic_cas_strong(&slot->state, &found, wp_slot_word(worker->next, WP_SLOT_STARTED), wp_acq_rel,
