@@ -20,6 +20,9 @@ class FutureSource: @unchecked Sendable {
     preconditionFailure("abstract")
   }
 
+  /// Whether the calling thread is the one that ends the source's tasks.
+  var waitDeadlocks: Bool { preconditionFailure("abstract") }
+
   /// Wakes who sleeps in ``sleep(on:until:deadline:)``, after a future was cancelled.
   func wakeSleepers() { preconditionFailure("abstract") }
 }

@@ -104,6 +104,7 @@ final class ProcessTask: FutureSource, @unchecked Sendable {
     pool.sleep(on: word, until: mask, deadline: deadline)
   }
 
+  override var waitDeadlocks: Bool { pool.waitDeadlocks }
   override func wakeSleepers() { pool.wakeSleepers() }
 }
 

@@ -71,6 +71,7 @@ extension ProcessPoolExecutor {
   private func map<Input, Output>(
     chunks: consuming some IteratorProtocol<[Input]>, submit: ([Input]) throws -> Future<[Output]>
   ) throws -> [Output] {
+    if pool.waitDeadlocks { throw WorkerPoolError.waitInCallback }
     let map = ChunkedMap<Output>(workers: maxWorkers)
     while let progress = map.fill(from: &chunks, submit: submit) { try progress.result() }
     return try map.outputs()
