@@ -230,6 +230,7 @@ func runWaitInCallback(_ method: ProcessPoolExecutor.StartMethod) throws {
   }
   let first = try pool.submit(gates.0.job)
   let second = try pool.submit(gates.1.job)
+  _ = try (gates.0.waitUntilHeld(), gates.1.waitUntilHeld())
   let told = Promise<[WorkerPoolError.Code?]>()
   first.addDoneCallback { _ in
     let waits: [() throws -> Void] = [

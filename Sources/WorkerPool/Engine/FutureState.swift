@@ -12,6 +12,9 @@ class FutureSource: @unchecked Sendable {
   /// Whether the task has begun and not ended.
   var isRunning: Bool { preconditionFailure("abstract") }
 
+  /// How long the task ran, once it has ended; nil where nobody measures.
+  var runNanoseconds: UInt64? { nil }
+
   /// Spins until a bit of `mask` is set in `word`, a future's state, as long as that pays.
   func spin(on word: UnsafeRawPointer, until mask: UInt32) { preconditionFailure("abstract") }
 
