@@ -201,8 +201,8 @@ static void fork_and_pause(test_lab *lab) {
   pause_for_ever(lab);
 }
 
-/// The host's ends of sockets and bells stay open elsewhere: neither the end of a pool nor that of its host may wait for
-/// them to close.
+/// The host's ends of sockets and bells stay open elsewhere: neither the end of a pool nor that of its host may wait
+/// for them to close.
 void bystanders(wp_start_method method) {
   if (pipe(lifeline) != 0) exit(1);
   leftovers before = count_leftovers();

@@ -1,5 +1,5 @@
-// Scenarios about where a pool can be started: programs that were moved, replaced or confined. Each case is a process of
-// its own, because there is no way back from most of them.
+// Scenarios about where a pool can be started: programs that were moved, replaced or confined. Each case is a process
+// of its own, because there is no way back from most of them.
 #include "check.h"
 
 #include <errno.h>
@@ -114,7 +114,7 @@ static void use_pool(wp_start_method method) {
 }
 
 /// Runs `body` in a child of this process, which `confine` has confined. False when the system does not grant that.
-static bool run_confined(const char *what, confinement *confine, void (*body)(wp_start_method), wp_start_method method) {
+static bool run_confined(const char *what, confinement *confine, scenario *body, wp_start_method method) {
   enum { NOT_GRANTED = 77 };
   fflush(NULL);
   pid_t child = fork();
