@@ -29,7 +29,8 @@ typedef struct watched_host {
 /// What the host does once its pool has begun `WORKERS - 1` tasks that never end; its last worker is idle.
 typedef void host_body(test_lab *lab);
 
-static void be_host(wp_start_method method, int report, host_body *body) {
+/// Goes on when whoever reads `report` has closed the other end of `watched`: its processes must not end before.
+static void be_host(wp_start_method method, int report, int watched, host_body *body) {
   struct rlimit no_core = {0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   static const int faults[] = {SIGSEGV, SIGABRT, SIGILL, SIGBUS, SIGQUIT};  // Swift's runtime would write at length
@@ -41,33 +42,38 @@ static void be_host(wp_start_method method, int report, host_body *body) {
   wp_process_pool_worker_pids(lab.pool, processes, WORKERS);
   processes[WORKERS] = wp_process_pool_template_pid(lab.pool);
   if (write(report, processes, sizeof processes) != (ssize_t)sizeof processes) _exit(1);
+  char byte;
+  if (read(watched, &byte, 1) != 0) _exit(1);
   body(&lab);
 }
 
 /// Forks the host, which gets `terminal` (unless it is NULL) as its terminal and its streams.
 static watched_host start_host(wp_start_method method, const char *terminal, host_body *body) {
   if (UNDER_TSAN) method = WP_START_REEXEC;
-  int report[2];
-  if (pipe(report) != 0) exit(1);
+  int report[2], watched[2];
+  if (pipe(report) != 0 || pipe(watched) != 0) exit(1);
   watched_host host;
   host.process = fork();
   if (host.process == 0) {
     close(report[0]);
+    close(watched[1]);
     if (terminal != NULL) {
       setsid();
       int stream = open(terminal, O_RDWR);
       ioctl(stream, TIOCSCTTY, 0);
       for (int i = 0; i < 3; i++) dup2(stream, i);
     }
-    be_host(method, report[1], body);
+    be_host(method, report[1], watched[0], body);
     _exit(failures == 0 ? 0 : 1);
   }
   close(report[1]);
+  close(watched[0]);
   int32_t processes[PROCESSES] = {0};
   ssize_t length = read(report[0], processes, sizeof processes);
   close(report[0]);
   CHECK(length == (ssize_t)sizeof processes, "the host reported %zd bytes", length);
   for (int i = 0; i < PROCESSES; i++) host.pidfds[i] = (int)syscall(SYS_pidfd_open, processes[i], 0);
+  close(watched[1]);
   return host;
 }
 
