@@ -60,9 +60,17 @@ test: setup ## Run all tests, the package that depends on this one, and the C pr
 	$(SWIFT_TEST)
 	@$(MAKE) --no-print-directory test-consumer test-c
 
+# A program of another package, with the dynamic and with the static standard library, and the tests of that package, in
+# which a pool is made inside the test runner of either library.
 test-consumer:
 	@cd Tests/Consumer && $(BUILD_DEPENDENT) --scratch-path .build && .build/debug/consumer | tail -n 1
-	@cd Tests/Consumer && $(BUILD_DEPENDENT) --scratch-path .build-static --static-swift-stdlib && .build-static/debug/consumer | tail -n 1
+	@cd Tests/Consumer && for configuration in debug release; do \
+	  $(BUILD_DEPENDENT) -c $$configuration --scratch-path .build-static --static-swift-stdlib; \
+	  .build-static/$$configuration/consumer | tail -n 1; done
+	@cd Tests/Consumer && log=.build/tests.log && \
+	  { swift test --disable-build-manifest-caching --scratch-path .build >$$log 2>&1 && \
+	    grep 'Executed [1-9].* 0 failures' $$log | tail -n 1 && grep 'Test run with [1-9].*passed' $$log; } || \
+	  { tail -n 40 $$log; exit 1; }
 
 # With the package trait, and so in a build of its own.
 SANDBOX_BUILD := .build-sandbox

@@ -108,6 +108,17 @@ static void collect(void *context, void *token, const wp_task_outcome *outcome) 
   }
 }
 
+/// Nobody defines `wp_process_reexec_handler` here.
+static void refuse_reexecution(void) {
+  wp_error error = {0};
+  wp_process_pool *pool = NULL;
+  wp_process_pool_config config = {0};
+  config.start_method = WP_START_REEXEC;
+  config.handler = count_task;
+  EXPECT(wp_process_pool_create(&config, &pool, &error) == WP_UNSUPPORTED);
+  EXPECT(strstr(error.rule, "needs wp_process_reexec_handler") != NULL);
+}
+
 static void run_in_processes(void) {
   wp_error error = {0};
   wp_process_pool *pool = NULL;
@@ -135,6 +146,7 @@ int main(void) {
   EXPECT(wp_topology_granted(topology) >= 1 && wp_topology_granted(topology) <= wp_topology_cpu_count(topology));
   wp_topology_destroy(topology);
 
+  refuse_reexecution();
   run_in_processes(); // first: its workers are forks of this process, which must have one thread
   run_on_threads();
   puts("C program: as expected");

@@ -15,6 +15,12 @@ let package = Package(
     .executableTarget(
       name: "consumer",
       dependencies: ["ConsumerJobs", .product(name: "WorkerPool", package: "swift-worker-pool")]),
+    // A pool in the process of a test runner, as users' tests make it, with either library.
+    .testTarget(
+      name: "SwiftTestingTests",
+      dependencies: ["ConsumerJobs", .product(name: "WorkerPool", package: "swift-worker-pool")]),
+    .testTarget(
+      name: "XCTests", dependencies: ["ConsumerJobs", .product(name: "WorkerPool", package: "swift-worker-pool")]),
   ],
   swiftLanguageModes: [.v6]
 )

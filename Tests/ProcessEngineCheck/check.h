@@ -161,6 +161,8 @@ typedef void scenario(wp_start_method method);
 scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, discards, takes_over, pinned;
 scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive, stress;
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
+scenario host_leaves, interrupted, bystanders, waits_for_any, maker_ends;
+scenario confined, not_startable, replaced;
 scenario bad_arguments, sigchld_ignored, waiting_threads;
 scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;

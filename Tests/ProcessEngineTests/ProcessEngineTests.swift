@@ -8,7 +8,8 @@ import Testing
   static let scenarios = [
     "round-trips", "payload-sizes", "reply-limits", "names-and-identity", "cancels", "discards", "takes-over",
     "bad-arguments", "deaths", "killed-from-outside", "runs-wild", "dies-at-start", "queued-survive", "leaves-nothing",
-    "host-killed", "template-killed", "create-fails", "forked-host", "released-in-callback", "many-pools",
+    "host-killed", "host-leaves", "interrupted", "bystanders", "waits-for-any", "maker-ends", "confined",
+    "not-startable", "replaced", "template-killed", "create-fails", "forked-host", "released-in-callback", "many-pools",
     "sigchld-ignored", "pinned", "stress", "prints", "echoes", "limits", "recycles", "initializes", "timeouts",
     "timeout-races", "stop-requests", "terminations", "retries", "stopped-workers", "bounded-end", "shared-memories",
     "shared-limits", "shared-ends", "shared-taken-back", "loans", "large-arguments", "large-again",

@@ -7,7 +7,7 @@ import WorkerPoolFoundation
 /// how a fork early in `main` comes about, and those that need no fork in the test's own process as well.
 package enum Scenario: String, CaseIterable, Sendable {
   case jobs, maps, errors, deaths, refusals, cancel, cancelPending, killFromOutside, lateResult, dropped, tooLarge
-  case functions, leftovers
+  case functions, leftovers, thousandPools
   case containment, promptness, limits, memoryLimit
   case output, recycling, initializer, initializerFunction, initializerFailures
   case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
@@ -30,6 +30,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .tooLarge: try runTooLarge(method)
     case .functions: try runFunctions(method)
     case .leftovers: try runLeftovers(method)
+    case .thousandPools: try runThousandPools(method)
     case .containment: try runContainment(method)
     case .promptness: try runPromptness(method)
     case .limits: try runLimits(method)
@@ -60,7 +61,7 @@ package enum Scenario: String, CaseIterable, Sendable {
 
   /// Whether other pools and files of the same process would disturb it.
   package var needsOwnProcess: Bool {
-    [.leftovers, .sharedArrayEnds, .sharedResults, .outOfDescriptors].contains(self)
+    [.leftovers, .thousandPools, .sharedArrayEnds, .sharedResults, .outOfDescriptors].contains(self)
   }
 }
 

@@ -78,9 +78,10 @@ static int spawn(char **arguments, char **environment, int descriptor, pid_t *pr
 
 int wp_process_respawn_self(const char *assignment, int descriptor, pid_t *process, const char **call) {
   size_t length = 0;
-  char *line = read_all("/proc/self/cmdline", &length);
+  // Not /proc/self, which is the main thread: that has no arguments once it has ended (dispatchMain ends it).
+  char *line = read_all("/proc/thread-self/cmdline", &length);
   if (line == NULL) {
-    *call = "open /proc/self/cmdline";
+    *call = "open /proc/thread-self/cmdline";
     return errno;
   }
   char **arguments = split(line, length);

@@ -262,8 +262,9 @@ WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void 
   wp_detach_stdin();
   __fpurge(stdout);  // what the host could not flush is the host's to print
   __fpurge(stderr);
-  if (handler == NULL) give_up(self.control, WP_CALL_HANDLER);
   pid_t host = receive_start(&self);
+  // Not before: a socket that is closed with something unread tells its peer of that, and not what it was sent.
+  if (handler == NULL) give_up(self.control, WP_CALL_HANDLER);
   self.host = wp_pidfd_open(host);
   if (self.host < 0) give_up(self.control, WP_CALL_PIDFD_OPEN);
   // Only while it still is our parent does the number surely name the host.

@@ -28,6 +28,7 @@ struct Crash: Job, BitwiseWireCodable {
 
   static func onProcesses(_ method: ProcessPoolExecutor.StartMethod) throws {
     try withProcessPoolExecutor(maxWorkers: 2, startMethod: method) { pool in
+      expect(pool.startMethod == method)
       try runJobs(on: pool)
       let crash = try pool.submit(Crash())
       try expect(pool.submit(SumOfSquares(upTo: 3)).result() == 14)
