@@ -41,6 +41,10 @@ static void find_limit(const wp_process_pool *pool, const wp_host_worker *worker
   uint64_t memory = wp_limit_of(limits->memory, task->options == NULL ? 0 : task->options->memory);
   if (!WIFSIGNALED(worker->wait_status)) return;
   int number = WTERMSIG(worker->wait_status);
+  if (worker->out_of_memory) {
+    death->passed = WP_PASSED_MEMORY;
+    death->limit = limits->memory;
+  }
   if (number == SIGXCPU && cpu_ns != 0) {
     death->passed = WP_PASSED_CPU_TIME;
     death->limit = cpu_ns;

@@ -86,6 +86,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   worker->condemned = false;
   worker->loss = NULL;
   worker->forbidden_call = 0;
+  worker->out_of_memory = false;
   worker->peak_memory = 0;
   wp_channel_head *head = wp_channel_get_head(&worker->channel);
   head->generation = worker->generation;
@@ -101,6 +102,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   wp_atomic_store(&status->initializing, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_starved, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_data, 0u, wp_relaxed);
+  wp_atomic_store(&status->outside_cgroup, 0u, wp_relaxed);
   for (uint32_t i = 0; i < pool->geometry.slots; i++) {
     wp_atomic_store(&wp_channel_reply(&worker->channel, &pool->geometry, i)->state, 0u, wp_relaxed);
   }
@@ -112,7 +114,11 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   message.kind = WP_MESSAGE_SPAWN;
   message.worker = index;
   message.generation = worker->generation;
-  if (wp_socket_send(pool->control, &message, sizeof message, NULL, 0, true)) return;
+  int door = pool->cgroups == NULL ? -1 : wp_memory_cgroup_door(pool->cgroups, index);
+  if (pool->cgroups != NULL && door < 0) message.value = errno;
+  bool sent = wp_socket_send(pool->control, &message, sizeof message, &door, door >= 0 ? 1 : 0, true);
+  if (door >= 0) close(door);
+  if (sent) return;
   wp_worker_ended(pool, index, SIGKILL, "the template process ended");  // its pidfd will tell the rest
 }
 
@@ -155,6 +161,7 @@ static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, i
   const char *final = final_reason(worker, call);
   const char *reason = "a worker ended before it was ready, three times in a row";
   if (final != NULL) reason = final;
+  else if (worker->out_of_memory) reason = "a worker passed its limit of memory before it was ready";
   else if (pool->phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
   else if (call == WP_CALL_FORK || call == WP_CALL_PIPE) reason = "no worker could be forked, three times in a row";
   bool breaks = ++worker->start_failures >= WP_START_ATTEMPTS || final != NULL;
@@ -170,6 +177,15 @@ static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, i
   worker->retry_at = wp_clock_now() + (worker->start_failures == 1 ? 10000000u : 100000000u);
 }
 
+/// Hears from the worker's cgroup whether it was killed for memory. The kernel counts that before the worker is reaped.
+static void note_memory(wp_process_pool *pool, uint32_t index) {
+  wp_host_worker *worker = &pool->workers[index];
+  uint64_t peak;
+  if (pool->cgroups == NULL || !wp_memory_cgroup_killed(pool->cgroups, index, &peak)) return;
+  worker->out_of_memory = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGKILL;
+  if (peak > worker->peak_memory) worker->peak_memory = peak;
+}
+
 void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, const char *loss) {
   wp_host_worker *worker = &pool->workers[index];
   if (worker->state != WP_WORKER_SPAWNING && worker->state != WP_WORKER_LIVE) return;
@@ -177,6 +193,7 @@ void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, con
   worker->wait_status = wait_status;
   worker->loss = loss;
   worker->retry_at = 0;
+  note_memory(pool, index);
   if (worker->pidfd >= 0) close(worker->pidfd);
   if (worker->share >= 0) close(worker->share);
   worker->pidfd = worker->share = -1;
