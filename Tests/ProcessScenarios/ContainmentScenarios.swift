@@ -161,7 +161,7 @@ func runMemoryLimit(_ method: ProcessPoolExecutor.StartMethod) throws {
 }
 
 /// What RLIMIT_DATA counts, of this process.
-private func privateMemory() throws -> Int {
+func privateMemory() throws -> Int {
   let fields = try contents(of: "/proc/self/statm").split(separator: " ")
   return (fields.count > 5 ? Int(fields[5]) ?? 0 : 0) * Int(getpagesize())
 }
