@@ -41,9 +41,9 @@ typedef struct wp_process_output {
 #define WP_LIMIT_UNLIMITED UINT64_MAX
 #define WP_MIN_OPEN_FILES 16u
 
-/// Whether `wp_process_limits.memory` is kept up by a memory cgroup as well, one for each worker. Where it counts, what a
-/// worker is the first to touch counts: shared pages, files and what the kernel keeps for it, too. Past it the kernel
-/// kills the worker.
+/// Whether `wp_process_limits.memory` is kept up by a memory cgroup as well, one for each worker. It counts all that a
+/// worker is the first to touch, shared pages, files and what the kernel keeps for it, too. Past it the kernel kills the
+/// worker.
 typedef enum wp_cgroup_use {
   /// Where cgroups may be made: where a user other than root may write, and where root was handed the parent (an
   /// attribute "user.delegate" or "trusted.delegate" says so). Never an error: `wp_process_pool_memory_limit` tells.
@@ -65,7 +65,7 @@ typedef enum wp_memory_limit {
 /// Zero-initialised: no limits but on core files, of which workers leave none.
 typedef struct wp_process_limits {
   /// Private writable memory of a worker in bytes (RLIMIT_DATA), what it inherited included; 0 for as much as the host.
-  /// Shared pages of arguments and results do not count. An allocation that would pass it fails.
+  /// Shared pages of arguments and results do not count, but in a cgroup. An allocation that would pass it fails.
   uint64_t memory;
   /// For `memory`. Only `WP_CGROUP_REQUIRED` needs one.
   wp_cgroup_use memory_cgroup;

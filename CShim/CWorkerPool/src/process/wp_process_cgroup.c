@@ -71,8 +71,8 @@ static const char *refuse_parent(const char *parent, bool asked_for) {
   }
   if (asked_for || geteuid() != 0) return NULL;
   if (is_marked(parent, "user.delegate") || is_marked(parent, "trusted.delegate")) return NULL;
-  return "the cgroup in which those of the workers would be made is not marked as delegated, and that root may write to "
-         "it says nothing";
+  return "the cgroup in which those of the workers would be made is not marked as delegated, and that root may write "
+         "to it says nothing";
 }
 
 /// Whether a file of blank-separated names, as `cgroup.controllers` is, has "memory" in it.
@@ -113,8 +113,8 @@ static const char *place_v2(wp_cgroup_place *place, bool asked_for) {
   wp_text processes;
   // What is too long for the buffer is not empty.
   if (read_file(&processes, buffer, sizeof buffer, path, "cgroup.procs") && wp_text_is_empty(processes)) return NULL;
-  return "the parent of the program's cgroup holds processes, and so cannot give the memory controller to cgroups below "
-         "it";
+  return "the parent of the program's cgroup holds processes, and so cannot give the memory controller to cgroups "
+         "below it";
 }
 
 const char *wp_memory_cgroup_place(const char *proc_root, bool asked_for, wp_cgroup_place *place) {
@@ -287,7 +287,8 @@ static bool read_kills(const wp_memory_cgroups *self, const char *group, uint64_
   if (!read_file(&text, buffer, sizeof buffer, group, file)) return false;
   while (!wp_text_is_empty(text)) {
     wp_text line = wp_text_take_until(&text, '\n');
-    if (wp_text_equals(wp_text_take_until(&line, ' '), "oom_kill")) return wp_text_take_number(&line, UINT64_MAX, kills);
+    if (!wp_text_equals(wp_text_take_until(&line, ' '), "oom_kill")) continue;
+    return wp_text_take_number(&line, UINT64_MAX, kills);
   }
   return false;
 }

@@ -56,6 +56,14 @@ static void find_limit(const wp_process_pool *pool, const wp_host_worker *worker
   }
 }
 
+void wp_death_note_memory(wp_process_pool *pool, wp_host_worker *worker) {
+  uint64_t peak;
+  // The kernel counts before it kills, and so before anybody hears of it.
+  if (pool->cgroups == NULL || !wp_memory_cgroup_killed(pool->cgroups, index_of(pool, worker), &peak)) return;
+  worker->out_of_memory = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGKILL;
+  if (peak > worker->peak_memory) worker->peak_memory = peak;
+}
+
 // MARK: Deaths
 
 wp_death *wp_death_describe(wp_process_pool *pool, const wp_host_worker *worker, const wp_task *task) {

@@ -177,15 +177,6 @@ static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, i
   worker->retry_at = wp_clock_now() + (worker->start_failures == 1 ? 10000000u : 100000000u);
 }
 
-/// Hears from the worker's cgroup whether it was killed for memory. The kernel counts that before the worker is reaped.
-static void note_memory(wp_process_pool *pool, uint32_t index) {
-  wp_host_worker *worker = &pool->workers[index];
-  uint64_t peak;
-  if (pool->cgroups == NULL || !wp_memory_cgroup_killed(pool->cgroups, index, &peak)) return;
-  worker->out_of_memory = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGKILL;
-  if (peak > worker->peak_memory) worker->peak_memory = peak;
-}
-
 void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, const char *loss) {
   wp_host_worker *worker = &pool->workers[index];
   if (worker->state != WP_WORKER_SPAWNING && worker->state != WP_WORKER_LIVE) return;
@@ -193,7 +184,7 @@ void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, con
   worker->wait_status = wait_status;
   worker->loss = loss;
   worker->retry_at = 0;
-  note_memory(pool, index);
+  wp_death_note_memory(pool, worker);
   if (worker->pidfd >= 0) close(worker->pidfd);
   if (worker->share >= 0) close(worker->share);
   worker->pidfd = worker->share = -1;
