@@ -218,3 +218,42 @@ private func parent(of process: Int32) throws -> Int32 {
   guard fields.count > 2, let parent = Int32(fields[2]) else { throw Unmet("no parent in \(line)") }
   return parent
 }
+
+/// A callback of a pool that waits for another task of the pool would wait for itself.
+func runWaitInCallback(_ method: ProcessPoolExecutor.StartMethod) throws {
+  let pool = try ProcessPoolExecutor(maxWorkers: 2, startMethod: method)
+  defer { pool.shutdown() }
+  let gates = try (Gate(), Gate())
+  defer {
+    gates.0.remove()
+    gates.1.remove()
+  }
+  let first = try pool.submit(gates.0.job)
+  let second = try pool.submit(gates.1.job)
+  _ = try (gates.0.waitUntilHeld(), gates.1.waitUntilHeld())
+  let told = Promise<[WorkerPoolError.Code?]>()
+  first.addDoneCallback { _ in
+    let waits: [() throws -> Void] = [
+      { _ = try second.result() }, { _ = try second.result(timeout: .seconds(600)) },
+      { _ = try pool.map([Square(number: 1)]) }, { _ = try pool.submit(Square(number: 1)) },
+    ]
+    told.succeed(
+      waits.map { wait in
+        do {
+          try wait()
+          return nil
+        } catch {
+          return (error as? WorkerPoolError)?.code
+        }
+      })
+  }
+  gates.0.release()
+  try expectEqual(try told.future.result(), [.wouldDeadlock, .wouldDeadlock, .wouldDeadlock, nil])
+  // One that has ended is no reason to wait.
+  let again = Promise<Int32?>()
+  let third = try pool.submit(Square(number: 3))
+  third.addDoneCallback { _ in again.succeed(try? first.result()) }
+  try expect(try again.future.result() == first.result())
+  gates.1.release()
+  _ = try second.result()
+}

@@ -12,7 +12,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   case output, recycling, initializer, initializerFunction, initializerFailures
   case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
   case sharedArrays, sharedArrayEnds, sharedResults, largeData, outOfDescriptors
-  case mixture
+  case mixture, waitInCallback
   case sandbox
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
@@ -54,6 +54,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .largeData: try runLargeData(method)
     case .outOfDescriptors: try runOutOfDescriptors(method)
     case .mixture: try runMixture(method)
+    case .waitInCallback: try runWaitInCallback(method)
     case .sandbox: try runSandbox(method)
     }
   }

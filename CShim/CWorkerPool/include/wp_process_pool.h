@@ -303,6 +303,8 @@ void wp_process_pool_spin(wp_process_pool *pool, const void *word, uint32_t mask
 void wp_process_pool_sleep(wp_process_pool *pool, const void *word, uint32_t mask, uint64_t deadline_ns);
 /// Whoever sets such a bit outside `hooks.completed` says so afterwards.
 void wp_process_pool_wake(wp_process_pool *pool);
+/// Whether the calling thread is the pool's collector, in a callback: no task of the pool ends while it waits for one.
+bool wp_process_pool_wait_deadlocks(const wp_process_pool *pool);
 /// Makes the collector's thread call `hooks.called`.
 void wp_process_pool_call(wp_process_pool *pool);
 

@@ -2,6 +2,15 @@ import CWorkerPool
 import Glibc
 
 extension WorkerPoolError {
+  static var waitInCallback: WorkerPoolError {
+    WorkerPoolError(
+      code: .wouldDeadlock,
+      message: """
+        a done callback of a process pool waits for another task of that pool, which would be completed on the thread \
+        that runs the callback: chain the callbacks, or await the task's value in a Task
+        """)
+  }
+
   /// What the engine says of a failed call; `affinity` is the one that was asked for, to be named if it was refused.
   init(_ error: wp_error, _ affinity: Affinity = .none) {
     switch error.status {

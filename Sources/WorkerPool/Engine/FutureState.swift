@@ -12,6 +12,9 @@ class FutureSource: @unchecked Sendable {
   /// Whether the task has begun and not ended.
   var isRunning: Bool { preconditionFailure("abstract") }
 
+  /// How long the task ran, once it has ended; nil where nobody measures.
+  var runNanoseconds: UInt64? { nil }
+
   /// Spins until a bit of `mask` is set in `word`, a future's state, as long as that pays.
   func spin(on word: UnsafeRawPointer, until mask: UInt32) { preconditionFailure("abstract") }
 
@@ -19,6 +22,9 @@ class FutureSource: @unchecked Sendable {
   func sleep(on word: UnsafeRawPointer, until mask: UInt32, deadline: MonotonicInstant) {
     preconditionFailure("abstract")
   }
+
+  /// Whether the calling thread is the one that ends the source's tasks.
+  var waitDeadlocks: Bool { preconditionFailure("abstract") }
 
   /// Wakes who sleeps in ``sleep(on:until:deadline:)``, after a future was cancelled.
   func wakeSleepers() { preconditionFailure("abstract") }

@@ -75,7 +75,8 @@ extension Future {
   /// On a worker of the task's own pool, runs the task here if nobody has begun it. Otherwise, on any worker, has a spare
   /// take its place in its pool meanwhile.
   ///
-  /// - Throws: ``WorkerPoolError/Code/wouldDeadlock`` when there is no spare and nobody else of the pool runs.
+  /// - Throws: ``WorkerPoolError/Code/wouldDeadlock`` when there is no spare and nobody else of the pool runs, and in
+  ///   a callback that keeps the future's process pool from completing it.
   @usableFromInline
   func block(until deadline: MonotonicInstant) throws -> Bool {
     if isDone { return true }
@@ -84,6 +85,7 @@ extension Future {
       if isDone { return true }
     }
     if let source {
+      if source.waitDeadlocks { throw WorkerPoolError.waitInCallback }
       word.withAddress { source.spin(on: $0, until: Phase.done) }
       if isDone { return true }
     } else if word.spin(until: Phase.done) & Phase.done != 0 {

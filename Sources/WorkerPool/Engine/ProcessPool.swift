@@ -156,6 +156,8 @@ final class ProcessPool: @unchecked Sendable {
     wp_process_pool_sleep(handle, word, mask, deadline.nanoseconds)
   }
 
+  var waitDeadlocks: Bool { wp_process_pool_wait_deadlocks(handle) }
+
   func wakeSleepers() { wp_process_pool_wake(handle) }
 
   /// Has the collector's thread tell those in ``untold``.

@@ -11,7 +11,8 @@ import CWorkerPool
 final class ProcessTask: FutureSource, @unchecked Sendable {
   // SAFETY: `pool`, `label` and `settle` are constant. `ticket` is written by the submitting thread before it hands out
   // the future that alone leads here. `attachments` and `future` are written before `wp_process_pool_submit` and
-  // afterwards touched by the one thread that the engine returns the token to.
+  // afterwards touched by the one thread that the engine returns the token to, which writes `ranFor` before it settles
+  // the future.
 
   /// Completes a future of the type that it knows. Throws when the reply is none of its values, with the future as it
   /// was; callbacks are left to `untold` where there is one.
@@ -23,6 +24,7 @@ final class ProcessTask: FutureSource, @unchecked Sendable {
   private let settle: Settle
   @exclusivity(unchecked) var ticket: UInt64 = 0
   @exclusivity(unchecked) private var future: AnyObject?
+  @exclusivity(unchecked) private var ranFor: UInt64?
   /// Memories that the task carries. The engine needs them until it gives the token back; whoever gets it lets them go.
   @exclusivity(unchecked) var attachments: [SharedMemory] = []
 
@@ -66,6 +68,7 @@ final class ProcessTask: FutureSource, @unchecked Sendable {
     guard let future else { return }
     let attachments = attachments
     abandon()
+    ranFor = outcome.run_ns
     // Callbacks may take a lock that a waiting thread holds.
     let untold = outcome.on_waiting_thread ? pool.untold : nil
     do {
@@ -96,6 +99,7 @@ final class ProcessTask: FutureSource, @unchecked Sendable {
     return true
   }
 
+  override var runNanoseconds: UInt64? { ranFor }
   override var isRunning: Bool { pool.isRunning(ticket) }
 
   override func spin(on word: UnsafeRawPointer, until mask: UInt32) { pool.spin(on: word, until: mask) }
@@ -104,6 +108,7 @@ final class ProcessTask: FutureSource, @unchecked Sendable {
     pool.sleep(on: word, until: mask, deadline: deadline)
   }
 
+  override var waitDeadlocks: Bool { pool.waitDeadlocks }
   override func wakeSleepers() { pool.wakeSleepers() }
 }
 

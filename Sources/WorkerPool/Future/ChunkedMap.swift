@@ -16,6 +16,7 @@ final class ChunkedMap<Output: Sendable>: Sendable {
     /// The failed chunk that comes first in order.
     var failure: (chunk: Int, error: any Error)?
     var waiter: Promise<Void>?
+    var pace = Pace()
   }
 
   @usableFromInline let state = Locked(State())
@@ -27,15 +28,15 @@ final class ChunkedMap<Output: Sendable>: Sendable {
   /// Submits chunks until the window is full, the source is empty or something has failed. Returns what to wait for
   /// before the next call, or nil when there is nothing left to wait for.
   @inlinable
-  func fill<Input>(
-    from chunks: inout some IteratorProtocol<[Input]>, submit: ([Input]) throws -> Future<[Output]>
+  func fill<Base: IteratorProtocol>(
+    from chunks: inout Chunks<Base>, submit: ([Base.Element]) throws -> Future<[Output]>
   ) -> Future<Void>? {
     while let chunk = reserveChunk(from: &chunks) {
       do {
         let future = try submit(chunk.inputs)
-        watch(future, of: chunk.index)
+        watch(future, of: chunk.index, count: chunk.inputs.count)
       } catch {
-        finish(chunk.index, with: .failure(error))
+        finish(chunk.index, with: .failure(error), after: nil)
       }
     }
     return progress()
@@ -44,8 +45,8 @@ final class ChunkedMap<Output: Sendable>: Sendable {
   /// Submits everything from async code and returns the outputs. Cancelling the calling task takes back what has not
   /// begun.
   @inlinable
-  nonisolated(nonsending) func outputs<Input>(
-    of chunks: consuming some IteratorProtocol<[Input]>, submit: ([Input]) throws -> Future<[Output]>
+  nonisolated(nonsending) func outputs<Base: IteratorProtocol>(
+    of chunks: consuming Chunks<Base>, submit: ([Base.Element]) throws -> Future<[Output]>
   ) async throws -> [Output] {
     while let progress = fill(from: &chunks, submit: submit) {
       do {
@@ -96,16 +97,17 @@ final class ChunkedMap<Output: Sendable>: Sendable {
 
   /// The next chunk with its place, nil when none may be submitted now.
   @inlinable
-  func reserveChunk<Input>(
-    from chunks: inout some IteratorProtocol<[Input]>
-  ) -> (index: Int, inputs: [Input])? {
+  func reserveChunk<Base: IteratorProtocol>(
+    from chunks: inout Chunks<Base>
+  ) -> (index: Int, inputs: [Base.Element])? {
     // Outside the lock: the sequence is the caller's code.
-    guard hasRoom, let inputs = chunks.next() else { return nil }
+    guard let pace = paceIfRoom, let inputs = chunks.next(at: pace) else { return nil }
     return (appendChunk(), inputs)
   }
 
+  /// How fast elements were so far; nil when no chunk may be submitted now.
   @usableFromInline
-  var hasRoom: Bool { state.withLock { $0.failure == nil && $0.inFlight < window } }
+  var paceIfRoom: Pace? { state.withLock { $0.failure == nil && $0.inFlight < window ? $0.pace : nil } }
 
   /// Makes a place for one more chunk and returns its index.
   @usableFromInline
@@ -118,19 +120,25 @@ final class ChunkedMap<Output: Sendable>: Sendable {
   }
 
   @usableFromInline
-  func watch(_ future: Future<[Output]>, of chunk: Int) {
+  func watch(_ future: Future<[Output]>, of chunk: Int, count: Int) {
     let isUseless = state.withLock { state in
       state.pending[chunk] = future
       return state.failure != nil
     }
     future.addDoneCallback { [self] future in
-      finish(chunk, with: future.outcome ?? .failure(CancellationError()))
+      var result = future.outcome ?? .failure(CancellationError())
+      if case .success(let outputs) = result, outputs.count != count {
+        // A worker that a task has damaged.
+        let message = "\(count) inputs of map came back as \(outputs.count) outputs"
+        result = .failure(WorkerPoolError(code: .coding, message: message))
+      }
+      finish(chunk, with: result, after: future.source?.runNanoseconds)
     }
     if isUseless { future.cancel() }
   }
 
   @usableFromInline
-  func finish(_ chunk: Int, with result: Result<[Output], any Error>) {
+  func finish(_ chunk: Int, with result: Result<[Output], any Error>, after nanoseconds: UInt64?) {
     let (waiter, useless) = state.withLock { state -> (Promise<Void>?, [Future<[Output]>]) in
       state.inFlight -= 1
       state.pending[chunk] = nil
@@ -138,6 +146,7 @@ final class ChunkedMap<Output: Sendable>: Sendable {
       switch result {
       case .success(let outputs):
         state.results[chunk] = outputs
+        if let nanoseconds { state.pace.note(outputs.count, took: nanoseconds) }
       case .failure(let error):
         // Chunks before this one may still fail, and their error would be the one to throw.
         if chunk < state.failure?.chunk ?? .max {
@@ -165,36 +174,88 @@ func checkedSize(_ size: Int?, _ name: String) throws -> Int? {
 @usableFromInline
 func chunksInFlight(workers: Int) -> Int { max(4 * workers, 16) }
 
+/// How long elements take, by those that have ended, the latest most of all.
+@usableFromInline
+struct Pace: Sendable {
+  @usableFromInline var elements = 0
+  @usableFromInline var nanoseconds: UInt64 = 0
+
+  @usableFromInline init() {}
+
+  mutating func note(_ count: Int, took time: UInt64) {
+    elements = elements / 2 + count
+    nanoseconds = nanoseconds / 2 + min(time, 1 << 60)
+  }
+
+  /// How many elements take so long, at least 1; nil before any has ended.
+  @usableFromInline
+  func elements(in time: UInt64) -> Int? {
+    guard elements > 0 else { return nil }
+    return Int(min(max(1, Double(time) * Double(elements) / Double(max(1, nanoseconds))), 1e9))
+  }
+}
+
+/// How ``Chunks`` are cut.
+@usableFromInline
+enum ChunkSize {
+  case fixed(Int)
+  /// By the number of elements: a quarter of a worker's share, so that uneven chunks even out. Of a sequence that does
+  /// not know its length, the share of what was pulled so far.
+  case share
+  /// By the time that elements take, once that is known: so much for each chunk that the way to a worker and back does
+  /// not count, and never more than half of a worker's share of what is left, so that all end together. (Guided
+  /// self-scheduling: Polychronopoulos, Kuck, IEEE Trans. Computers 36(12), 1987; bounded by time.)
+  case time
+}
+
 /// Cuts a sequence into arrays, pulling no element before its chunk is asked for.
 @usableFromInline
-struct Chunks<Base: IteratorProtocol>: IteratorProtocol {
+struct Chunks<Base: IteratorProtocol> {
   @usableFromInline var base: Base
-  @usableFromInline let fixedSize: Int?
-  @usableFromInline let parts: Int
+  @usableFromInline let size: ChunkSize
+  @usableFromInline let workers: Int
+  /// The length of the sequence, 0 if it does not know.
+  @usableFromInline let count: Int
   @usableFromInline var pulled = 0
 
   /// Chunks of sequences whose length nobody knows grow up to this size.
   @inlinable
   static var largestGuess: Int { 256 }
 
-  /// - Parameter chunkSize: nil for a quarter of a worker's share, so that uneven chunks even out. Of a sequence that
-  ///   does not know its length, the share of what was pulled so far.
+  /// What a chunk cut by time takes; a hundred times the way to a worker and back, or more.
   @inlinable
-  init<Source: Sequence>(of source: Source, chunkSize: Int?, workers: Int) throws where Source.Iterator == Base {
-    let chunkSize = try checkedSize(chunkSize, "chunkSize")
-    parts = 4 * workers
-    let count = source.underestimatedCount
-    fixedSize = chunkSize ?? (count > 0 ? (count - 1) / parts + 1 : nil)
+  static var nanosecondsPerChunk: UInt64 { 1_000_000 }
+
+  /// - Parameter chunkSize: nil for what `otherwise` says.
+  @inlinable
+  init<Source: Sequence>(
+    of source: Source, chunkSize: Int?, otherwise size: ChunkSize = .share, workers: Int
+  ) throws where Source.Iterator == Base {
+    self.size = try checkedSize(chunkSize, "chunkSize").map(ChunkSize.fixed) ?? size
+    self.workers = workers
+    count = source.underestimatedCount
     base = source.makeIterator()
   }
 
   @inlinable
-  mutating func next() -> [Base.Element]? {
-    let size = fixedSize ?? min(max(1, pulled / parts), Self.largestGuess)
+  mutating func next(at pace: Pace = Pace()) -> [Base.Element]? {
+    let size = nextSize(at: pace)
     var chunk: [Base.Element] = []
-    if fixedSize != nil { chunk.reserveCapacity(size) }
+    if pulled < count { chunk.reserveCapacity(min(size, count - pulled)) }
     while chunk.count < size, let element = base.next() { chunk.append(element) }
     pulled += chunk.count
     return chunk.isEmpty ? nil : chunk
+  }
+
+  @inlinable
+  func nextSize(at pace: Pace) -> Int {
+    let guess = min(max(1, pulled / (4 * workers)), Self.largestGuess)
+    switch size {
+    case .fixed(let size): return size
+    case .share: return count > 0 ? (count - 1) / (4 * workers) + 1 : guess
+    case .time:
+      guard let timed = pace.elements(in: Self.nanosecondsPerChunk) else { return 1 }
+      return min(timed, pulled < count ? (count - pulled - 1) / (2 * workers) + 1 : guess)
+    }
   }
 }

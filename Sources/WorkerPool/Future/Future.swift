@@ -18,7 +18,8 @@ extension Future {
   /// worker's place in its pool while it is blocked.
   ///
   /// - Throws: what the task threw; `CancellationError` when it was cancelled; ``WorkerPoolError`` with
-  ///   ``WorkerPoolError/Code/wouldDeadlock`` when all workers and all spares of the caller's pool are blocked.
+  ///   ``WorkerPoolError/Code/wouldDeadlock`` when all workers and all spares of the caller's pool are blocked, and in a
+  ///   done callback of a process pool for a task of the same pool that has not ended.
   /// - Complexity: O(1); spins for at most 20 µs before it sleeps, and less where that has not paid lately.
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
   @inlinable
@@ -60,8 +61,8 @@ extension Future {
   ///
   /// Callbacks run in the order of their registration, on the thread that completes or cancels the future; on the
   /// calling thread, at once, when the future is done already. They should be short: the completing thread is a worker,
-  /// or the one thread that completes all tasks of a process pool, on which a callback that waits for another task of
-  /// that pool waits for ever. O(1), one allocation.
+  /// or the one thread that completes all tasks of a process pool, on which a callback cannot wait for another task of
+  /// that pool: ``result()`` and `map` throw ``WorkerPoolError/Code/wouldDeadlock`` there. O(1), one allocation.
   public final func addDoneCallback(_ body: @escaping @Sendable (Future<Success>) -> Void) {
     // The list holds the future until it is done: a callback must be able to look at it.
     if !add(WaiterNode(.callback { body(self) })) { body(self) }

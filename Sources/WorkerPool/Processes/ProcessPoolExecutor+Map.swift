@@ -13,9 +13,10 @@ extension ProcessPoolExecutor {
   ///
   /// - Parameters:
   ///   - jobs: Pulled as workers have room, so a lazy sequence is never held as a whole.
-  ///   - chunkSize: How many jobs travel together and run on one worker, at least 1. nil for a quarter of each worker's
-  ///     share; chunks of a sequence that does not know its length grow as it goes on, to 256. With a timeout it is 1:
-  ///     a chunk is one task, and its timeout that of the whole chunk.
+  ///   - chunkSize: How many jobs travel together and run on one worker, at least 1. nil for as many as take
+  ///     a millisecond, by those that have ended: one at first, and at most half of a worker's share of what is left.
+  ///     Chunks of a sequence that does not know its length grow as it goes on, to 256. With a timeout it is 1: a chunk
+  ///     is one task, and its timeout that of the whole chunk.
   ///   - options: What each chunk may do and use; nil for what the pool's configuration says.
   /// - Throws: The first error in the jobs' order, when no job of this call runs any more; what had not begun by then
   ///   is cancelled, and what runs is asked to stop. A worker's death fails its whole chunk.
@@ -65,12 +66,13 @@ extension ProcessPoolExecutor {
     of source: Source, _ chunkSize: Int?, _ options: TaskOptions?
   ) throws -> Chunks<Source.Iterator> {
     let hasTimeout = options.map { $0.timeout != nil } ?? pool.hasTimeout
-    return try Chunks(of: source, chunkSize: chunkSize ?? (hasTimeout ? 1 : nil), workers: maxWorkers)
+    return try Chunks(of: source, chunkSize: chunkSize, otherwise: hasTimeout ? .fixed(1) : .time, workers: maxWorkers)
   }
 
-  private func map<Input, Output>(
-    chunks: consuming some IteratorProtocol<[Input]>, submit: ([Input]) throws -> Future<[Output]>
+  private func map<Base: IteratorProtocol, Output>(
+    chunks: consuming Chunks<Base>, submit: ([Base.Element]) throws -> Future<[Output]>
   ) throws -> [Output] {
+    if pool.waitDeadlocks { throw WorkerPoolError.waitInCallback }
     let map = ChunkedMap<Output>(workers: maxWorkers)
     while let progress = map.fill(from: &chunks, submit: submit) { try progress.result() }
     return try map.outputs()

@@ -160,8 +160,14 @@ static void finish(wp_process_pool *pool) {
   pthread_mutex_unlock(&pool->lock);
 }
 
+/// Whose collector this thread is.
+static WP_THREAD_LOCAL const wp_process_pool *collects_for;
+
+bool wp_process_pool_wait_deadlocks(const wp_process_pool *pool) { return collects_for == pool; }
+
 void *wp_collector_main(void *argument) {
   wp_process_pool *pool = (wp_process_pool *)argument;
+  collects_for = pool;
   char name[WP_NAME_BYTES];
   wp_name_format(name, pool->head->prefix, "-collect");
   wp_name_self(name);

@@ -48,10 +48,10 @@ public let floors: [Floor] = [
   Floor("idle", .extra("switches"), atMost: 0),
   Floor("process-pingpong", .extra("p50_ns"), atMost: 3000),
   Floor("process-pingpong-parked", .over("c-loop"), atMost: 1.3),
-  Floor("process-pingpong-parked-near", .over("c-loop"), atMost: 1.3),
   Floor("process-fanout", .over("python-process"), atMost: 0.01),
   Floor("process-map", .over("python-process"), atMost: 0.01),
   Floor("process-payload", .over("c-loop"), atMost: 1.5),
+  Floor("process-payload", .between("ours-no-copy", "c-loop"), atMost: 1.0),
   Floor("process-respawn", .time, atMost: 5_000_000),
   // Two workers, nine tenths of what two could do at best: of two whole CPUs, and of the two that there are, which may
   // be halves of one.

@@ -52,6 +52,7 @@ private func workload(of subject: SubjectName, _ name: String, _ workers: Int, _
   if let bench = ProcessBenchName(rawValue: name) {
     switch subject {
     case .ours: return try ourProcesses(bench, workers: workers, n: n)
+    case .oursNoCopy: return try ourLoans(bench, workers: workers, n: n)
     case .sequential: return sequential(bench, n: n)
     default: return nil
     }
@@ -66,6 +67,6 @@ private func workload(of subject: SubjectName, _ name: String, _ workers: Int, _
   case .cO3: bench == .primeKernel ? primeKernel(n, countInC) : nil
   case .oursSIMD: bench == .primeKernel ? primeKernel(n) { countPrimes(in: 0..<$0, kernel: .widest) } : nil
   case .oursSIMD128: bench == .primeKernel ? primeKernel(n) { countPrimes(in: 0..<$0, kernel: .simd128) } : nil
-  case .sequential: nil
+  case .oursNoCopy, .sequential: nil
   }
 }

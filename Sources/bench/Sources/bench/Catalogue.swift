@@ -21,6 +21,7 @@ enum SubjectName: String, CaseIterable, ExpressibleByArgument {
   case ours, dispatch, nio, opqueue, sequential
   case swiftConcurrency = "swift-concurrency"
   case cO3 = "c-O3"
+  case oursNoCopy = "ours-no-copy"
   case oursSIMD = "ours-simd"
   case oursSIMD128 = "ours-simd128"
 }

@@ -34,7 +34,7 @@ extension Bench {
     Bench(.pingpongParkedNear, n: 20_000),
     Bench(.fanout, n: 200_000),
     Bench(.map, n: 400_000),
-    Bench(.payload, n: 1000),
+    Bench(.payload, n: 1000, [.ours, .oursNoCopy]),
     // A pool of one: nobody else can begin what stands behind the task that dies.
     Bench(.respawn, n: 300, workers: 1),
     Bench(.primes, n: 2_000_000, [.ours, .sequential], isDivisible: false),

@@ -46,6 +46,15 @@ private func ourWorkload(_ bench: ProcessBenchName, _ pool: ProcessPoolExecutor,
   }
 }
 
+/// Ours where a large result is not copied out of the worker's memory.
+func ourLoans(_ bench: ProcessBenchName, workers: Int, n: Int) throws -> Workload? {
+  guard bench == .payload else { return nil }
+  let pool = try ProcessPoolExecutor(maxWorkers: workers, startMethod: .fork)
+  var workload = payload(n) { try pool.submit(LargeSharedResult()).result() }
+  workload.cpu = try cpuClock(of: pool)
+  return workload
+}
+
 /// The main job of the seed, and the kernel shared by all, on the one thread that there is.
 func sequential(_ bench: ProcessBenchName, n: Int) -> Workload? {
   switch bench {
@@ -97,6 +106,13 @@ struct Echo: Job, BitwiseWireCodable {
 
 struct LargeResult: Job, BitwiseWireCodable {
   func run() -> [UInt8] { largeResult }
+}
+
+/// Written where it will be read.
+struct LargeSharedResult: Job, BitwiseWireCodable {
+  func run() -> SharedResult<UInt8> {
+    SharedResult(count: largeResult.count) { bytes in _ = bytes.initialize(fromContentsOf: largeResult) }
+  }
 }
 
 struct CountInRange: Job, BitwiseWireCodable {
