@@ -38,7 +38,7 @@ PRIMES_SOURCES := $(wildcard CShim/CPrimeVectors/src/*.c)
 # Test drivers and the C program.
 C_TEST_SOURCES := $(wildcard Tests/*/*.c)
 # What the package trait Sandbox compiles in another way.
-SANDBOX_SOURCES := $(ENGINE)/src/process/wp_process_sandbox.c Tests/ProcessEngineCheck/sandbox.c
+SANDBOX_SOURCES := $(ENGINE)/src/process/wp_process_sandbox.c Tests/ProcessEngineCheck/sandbox.c Tests/ProcessEngineCheck/cgroups.c
 # Not that of ForkJoinPool, which includes the header of a JDK: it is compiled with these warnings where there is one.
 C_BENCH_SOURCES := $(wildcard Sources/bench/Engine/*.c Sources/bench/Peers/c-loop/*.c Sources/bench/Sources/*/*.c)
 C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -ICShim/CPrimeVectors/include \
@@ -46,7 +46,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c test-sandbox tsan asan docs model soak chaos bench bench-peers bench-headline \
+.PHONY: help run test test-consumer test-c test-cgroups test-sandbox tsan asan docs model soak chaos bench bench-peers bench-headline \
   bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
@@ -84,6 +84,10 @@ test-sandbox: setup ## Check the sandbox of worker processes, which needs a buil
 	  for scenario in sandbox-refuses sandbox-allows sandbox-not-granted deaths; do \
 	    $(SANDBOX_BUILD)/debug/process-engine-check $$scenario $$method; done; \
 	  for scenario in sandbox deaths; do $(SANDBOX_BUILD)/debug/ProcessScenarios $$method $$scenario; done; done
+
+# In an emulated machine: the cgroups of this one belong to whoever runs it.
+test-cgroups: ## Check the memory cgroups of workers, with v1 and with v2, in a machine of their own (some minutes).
+	@Tests/CgroupMachine/run.sh
 
 test-c: .build/c-program
 	@.build/c-program

@@ -271,6 +271,8 @@ static const struct {
     {"restart-fails", restart_fails},
     {"bells-filled", bells_filled},
     {"left-calls", left_calls},
+    {"cgroup-places", cgroup_places},
+    {"memory-cgroups", memory_cgroups},
 };
 
 int main(int count, char **arguments) {

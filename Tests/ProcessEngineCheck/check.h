@@ -51,6 +51,7 @@ enum {
   DO_RAISE_SIGSYS,
   DO_SCRIBBLE,  // hostile_task: see hostile.h
   DO_FILL_BELLS,  // keeps every bell full, never returns
+  DO_TOUCH_SHARED,  // uint64_t n -> touches n bytes of shared memory, which RLIMIT_DATA does not count
 };
 
 // ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
@@ -170,6 +171,7 @@ scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, 
 scenario out_of_descriptors;
 scenario hostile, hostile_driven;
 scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;
+scenario cgroup_places, memory_cgroups;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 
 #endif

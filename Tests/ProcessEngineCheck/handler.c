@@ -106,6 +106,13 @@ static void print(uint64_t count) {
   }
 }
 
+static void touch_shared(uint64_t size) {
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) abort();
+  for (uint64_t i = 0; i < size; i += 4096) ((volatile unsigned char *)memory)[i] = 1;
+  munmap(memory, size);
+}
+
 static void hoard(uint64_t piece) {
   for (;;) {
     if (malloc((size_t)piece) == NULL) __builtin_trap();
@@ -257,6 +264,7 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
     kill(getpid(), SIGKILL);
     break;
   case DO_HOARD: hoard(number_in(request)); break;
+  case DO_TOUCH_SHARED: touch_shared(number_in(request)); break;
   case DO_REFUSE:
     answer(reply, request->bytes, request->length);
     wp_process_reply_set_code(reply, 5);

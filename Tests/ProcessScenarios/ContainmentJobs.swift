@@ -42,6 +42,21 @@ package struct Hoard: Job, BitwiseWireCodable {
   }
 }
 
+/// Touches so many bytes of shared memory, which is nobody's private memory.
+package struct TouchShared: Job, BitwiseWireCodable {
+  var byteCount: Int
+  package func run() -> Int {
+    guard let memory = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+      memory != MAP_FAILED
+    else { return 0 }
+    defer { munmap(memory, byteCount) }
+    for offset in stride(from: 0, to: byteCount, by: 4096) {
+      memory.storeBytes(of: 1, toByteOffset: offset, as: UInt8.self)
+    }
+    return byteCount
+  }
+}
+
 package struct Burn: Job, BitwiseWireCodable {
   package func run() -> Int {
     var number = 1

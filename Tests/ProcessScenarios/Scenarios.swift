@@ -8,7 +8,7 @@ import WorkerPoolFoundation
 package enum Scenario: String, CaseIterable, Sendable {
   case jobs, maps, errors, deaths, refusals, cancel, cancelPending, killFromOutside, lateResult, dropped, tooLarge
   case functions, leftovers, thousandPools
-  case containment, promptness, limits, memoryLimit
+  case containment, promptness, limits, memoryLimit, memoryCgroup
   case output, recycling, initializer, initializerFunction, initializerFailures
   case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
   case sharedArrays, sharedArrayEnds, sharedResults, largeData, outOfDescriptors
@@ -35,6 +35,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .promptness: try runPromptness(method)
     case .limits: try runLimits(method)
     case .memoryLimit: try runMemoryLimit(method)
+    case .memoryCgroup: try runMemoryCgroup(method)
     case .output: try runOutput(method)
     case .recycling: try runRecycling(method)
     case .initializer: try runInitializer(method)

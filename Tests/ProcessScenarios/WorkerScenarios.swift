@@ -43,7 +43,7 @@ private func awaitOutput(
 }
 
 /// A second pool of a program cannot be forked: the first has threads.
-private func reexecUnlessSingleThreaded(
+func reexecUnlessSingleThreaded(
   _ method: ProcessPoolExecutor.StartMethod
 ) -> ProcessPoolExecutor.StartMethod { method == .fork ? .automatic : method }
 

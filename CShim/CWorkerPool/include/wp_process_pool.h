@@ -229,6 +229,9 @@ uint32_t wp_process_pool_worker_count(const wp_process_pool *pool);
 wp_start_method wp_process_pool_start_method(const wp_process_pool *pool);
 /// Process ids of the workers that live now, at most `capacity`; returns how many there are.
 size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *WP_NULLABLE pids, size_t capacity);
+/// What keeps up the limit of memory of the pool's workers. As `WP_MEMORY_DATA` also when one of those that live now could
+/// not join its cgroup. O(workers).
+wp_memory_limit wp_process_pool_memory_limit(wp_process_pool *pool);
 /// Process id of the template.
 int32_t wp_process_pool_template_pid(wp_process_pool *pool);
 

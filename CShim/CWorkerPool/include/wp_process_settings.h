@@ -41,11 +41,34 @@ typedef struct wp_process_output {
 #define WP_LIMIT_UNLIMITED UINT64_MAX
 #define WP_MIN_OPEN_FILES 16u
 
+/// Whether `wp_process_limits.memory` is kept up by a memory cgroup as well, one for each worker. It counts all that a
+/// worker is the first to touch, shared pages, files and what the kernel keeps for it, too. Past it the kernel kills the
+/// worker.
+typedef enum wp_cgroup_use {
+  /// Where cgroups may be made: where a user other than root may write, and where root was handed the parent (an
+  /// attribute "user.delegate" or "trusted.delegate" says so). Never an error: `wp_process_pool_memory_limit` tells.
+  WP_CGROUP_AUTOMATIC = 0,
+  WP_CGROUP_NEVER,
+  /// Also where root may merely write. Refused with `WP_UNSUPPORTED`, or the call that failed, where it cannot be had.
+  WP_CGROUP_REQUIRED,
+} wp_cgroup_use;
+
+/// What keeps up a pool's limit of memory.
+typedef enum wp_memory_limit {
+  WP_MEMORY_UNLIMITED = 0,
+  /// RLIMIT_DATA alone.
+  WP_MEMORY_DATA,
+  /// RLIMIT_DATA and cgroups.
+  WP_MEMORY_CGROUP,
+} wp_memory_limit;
+
 /// Zero-initialised: no limits but on core files, of which workers leave none.
 typedef struct wp_process_limits {
   /// Private writable memory of a worker in bytes (RLIMIT_DATA), what it inherited included; 0 for as much as the host.
-  /// Shared pages of arguments and results do not count. An allocation that would pass it fails.
+  /// Shared pages of arguments and results do not count, but in a cgroup. An allocation that would pass it fails.
   uint64_t memory;
+  /// For `memory`. Only `WP_CGROUP_REQUIRED` needs one.
+  wp_cgroup_use memory_cgroup;
   /// Processor time of one task in nanoseconds; 0 for no limit. Passing it raises SIGXCPU.
   uint64_t cpu_ns;
   /// Open files of a worker (RLIMIT_NOFILE), 0 for as many as the host.
@@ -63,7 +86,8 @@ typedef struct wp_process_limits {
 /// The limit that a task passed, as far as the host can tell.
 typedef enum wp_passed_limit {
   WP_PASSED_NONE = 0,
-  /// The worker died of a fault near its limit of private memory, or right after an allocation had failed.
+  /// The worker died of a fault near its limit of private memory, or right after an allocation had failed; or the kernel
+  /// killed it in its cgroup.
   WP_PASSED_MEMORY,
   WP_PASSED_CPU_TIME,
 } wp_passed_limit;

@@ -94,6 +94,14 @@ final class ProcessPool: @unchecked Sendable {
     }
   }
 
+  var memoryLimitKind: ProcessPoolExecutor.MemoryLimitKind? {
+    switch wp_process_pool_memory_limit(handle) {
+    case WP_MEMORY_DATA: .privateMemory
+    case WP_MEMORY_CGROUP: .cgroup
+    default: nil
+    }
+  }
+
   func capturedOutput(of processIdentifier: Int32, _ stream: WorkerStream) -> String {
     String(unsafeUninitializedCapacity: outputLimits[stream] ?? 0) { buffer in
       let number = stream == .standardOutput ? WP_STREAM_OUTPUT : WP_STREAM_ERROR

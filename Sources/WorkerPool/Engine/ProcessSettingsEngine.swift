@@ -17,12 +17,27 @@ extension wp_process_limits {
     self.init()
     let limits = configuration.limits
     memory = UInt64(try checked(limits.memory, "limits.memory", in: 1...Int.max) ?? 0)
+    memory_cgroup = limits.memoryCgroup.engineValue
+    if limits.memoryCgroup == .required, limits.memory == nil {
+      throw WorkerPoolError(
+        code: .invalidArgument, message: "limits.memoryCgroup is .required; that needs limits.memory")
+    }
     cpu_ns = try limits.cpuTime.map { try positiveNanoseconds($0, "limits.cpuTime") } ?? 0
     open_files = UInt64(try checked(limits.openFiles, "limits.openFiles", in: 16...Int.max) ?? 0)
     core_size = try checked(limits.coreSize, "limits.coreSize", in: 0...Int.max).map { UInt64($0) } ?? UInt64.max
     niceness = Int32(try checked(limits.niceness, "limits.niceness", in: -40...40) ?? 0)
     max_tasks = UInt32(try checked(configuration.maxTasksPerWorker, "maxTasksPerWorker", in: 1...Int(UInt32.max)) ?? 0)
     max_resident = UInt64(try checked(configuration.maxWorkerMemory, "maxWorkerMemory", in: 1...Int.max) ?? 0)
+  }
+}
+
+extension WorkerLimits.MemoryCgroup {
+  fileprivate var engineValue: wp_cgroup_use {
+    switch self {
+    case .automatic: WP_CGROUP_AUTOMATIC
+    case .never: WP_CGROUP_NEVER
+    case .required: WP_CGROUP_REQUIRED
+    }
   }
 }
 
@@ -49,11 +64,17 @@ extension ProcessPoolExecutor.Configuration {
       case "setrlimit(RLIMIT_NOFILE)": limits.openFiles.map { "limits.openFiles is \($0)" }
       case "setrlimit(RLIMIT_CORE)": limits.coreSize.map { "limits.coreSize is \($0)" }
       case "setpriority": "limits.niceness is \(limits.niceness)"
+      case "limits.memory_cgroup", "mkdir(memory cgroup)", "write(memory.max)", "write(memory.limit_in_bytes)",
+        "write(cgroup.subtree_control)", "write(cgroup.procs)":
+        "limits.memoryCgroup is .required"
       case "timer_create": limits.cpuTime.map { "limits.cpuTime is \($0)" }
       default: nil
       }
     guard let setting else { return error }
     var error = error
+    // The engine's name for what is named here.
+    let name = "limits.memory_cgroup "
+    if error.message.hasPrefix(name) { error.message.removeFirst(name.count) }
     error.message = "\(setting): \(error.message)"
     return error
   }

@@ -74,6 +74,18 @@ public final class ProcessPoolExecutor: JobExecutor {
   /// The method that was picked: ``StartMethod/fork`` or ``StartMethod/reexec``.
   public var startMethod: StartMethod { pool.wasForked ? .fork : .reexec }
 
+  /// What keeps up a limit of memory.
+  public enum MemoryLimitKind: Hashable, Sendable {
+    /// The kernel's limit on private memory (RLIMIT_DATA) alone.
+    case privateMemory
+    /// That, and a cgroup for each worker, which counts everything.
+    case cgroup
+  }
+
+  /// What keeps up ``WorkerLimits/memory`` in this pool; nil without that limit. ``MemoryLimitKind/privateMemory`` also
+  /// when one of the workers that live now could not join its cgroup. O(workers).
+  public var memoryLimitKind: MemoryLimitKind? { pool.memoryLimitKind }
+
   /// Process ids of the workers that live now. A worker that dies is replaced, under another id.
   public var workerProcessIdentifiers: [Int32] { pool.workerProcessIdentifiers }
 

@@ -136,6 +136,8 @@ void wp_pool_tear_down(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   wp_pool_head *head = pool->head;
   wp_event bells[2] = {pool->doorbell, pool->driver_bell};
+  wp_memory_cgroups *cgroups = pool->cgroups;
+  pool->cgroups = NULL;
   bool lent = wp_areas_keep_lent(pool);
   pool->lent_memory = lent ? head : NULL;
   pool->head = NULL;
@@ -143,6 +145,7 @@ void wp_pool_tear_down(wp_process_pool *pool) {
   pthread_mutex_unlock(&pool->lock);
   if (!lent) wp_memory_unmap(head, (size_t)pool->geometry.total);
   for (int i = 0; i < 2; i++) wp_event_destroy(&bells[i]);
+  wp_memory_cgroups_destroy(cgroups);
   if (pool->memory >= 0) close(pool->memory);
   pool->memory = -1;
 }

@@ -153,6 +153,18 @@ void wp_pool_drop(wp_process_pool *pool) {
   if (left == 0) destroy(pool);
 }
 
+/// Makes the cgroups for a limit of memory.
+static wp_status make_cgroups(wp_process_pool *pool, const wp_process_pool_config *config, wp_error *error) {
+  pool->memory_limit = config->limits.memory == 0 ? WP_MEMORY_UNLIMITED : WP_MEMORY_DATA;
+  if (config->limits.memory == 0 || config->limits.memory_cgroup == WP_CGROUP_NEVER) return WP_OK;
+  bool required = config->limits.memory_cgroup == WP_CGROUP_REQUIRED;
+  uint32_t count = pool->geometry.worker_count;
+  wp_status status = wp_memory_cgroups_create("/proc", config, count, &pool->cgroups, required ? error : NULL);
+  pool->head->has_cgroups = status == WP_OK;
+  if (status == WP_OK) pool->memory_limit = WP_MEMORY_CGROUP;
+  return required ? status : WP_OK;
+}
+
 /// Starts the collector's thread: detached, because a pool may be released on it.
 static wp_status start_collector(wp_process_pool *pool, wp_error *error) {
   pthread_t thread;
@@ -189,6 +201,7 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
                        wp_error *error) {
   wp_status status = allocate(pool, placements, error);
   if (status == WP_OK) status = share_memory(pool, config, error);
+  if (status == WP_OK) status = make_cgroups(pool, config, error);
   if (status == WP_OK) status = wp_template_start(pool, error);
   if (status == WP_OK) {
     status = start_collector(pool, error);

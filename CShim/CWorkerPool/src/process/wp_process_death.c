@@ -41,6 +41,10 @@ static void find_limit(const wp_process_pool *pool, const wp_host_worker *worker
   uint64_t memory = wp_limit_of(limits->memory, task->options == NULL ? 0 : task->options->memory);
   if (!WIFSIGNALED(worker->wait_status)) return;
   int number = WTERMSIG(worker->wait_status);
+  if (worker->out_of_memory) {
+    death->passed = WP_PASSED_MEMORY;
+    death->limit = limits->memory;
+  }
   if (number == SIGXCPU && cpu_ns != 0) {
     death->passed = WP_PASSED_CPU_TIME;
     death->limit = cpu_ns;
@@ -50,6 +54,14 @@ static void find_limit(const wp_process_pool *pool, const wp_host_worker *worker
     death->passed = WP_PASSED_MEMORY;
     death->limit = memory;
   }
+}
+
+void wp_death_note_memory(wp_process_pool *pool, wp_host_worker *worker) {
+  uint64_t peak;
+  // The kernel counts before it kills, and so before anybody hears of it.
+  if (pool->cgroups == NULL || !wp_memory_cgroup_killed(pool->cgroups, index_of(pool, worker), &peak)) return;
+  worker->out_of_memory = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGKILL;
+  if (peak > worker->peak_memory) worker->peak_memory = peak;
 }
 
 // MARK: Deaths

@@ -23,6 +23,9 @@ wp_death *wp_death_describe(wp_process_pool *pool, const wp_host_worker *worker,
 /// Adds it to an outcome, which is valid as long as `death`.
 void wp_death_tell(const wp_death *death, wp_task_outcome *outcome);
 
+/// A worker is gone: hears from its cgroup, if it had one, whether it was killed for memory.
+void wp_death_note_memory(wp_process_pool *pool, wp_host_worker *worker);
+
 /// Remembers the end of a worker that was not ready, for `wp_process_pool_breakage`.
 void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const char *reason);
 void wp_breakage_destroy(wp_process_pool *pool);

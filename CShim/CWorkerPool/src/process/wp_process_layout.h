@@ -60,6 +60,7 @@ typedef struct wp_pool_head {
   uint32_t sandbox;
   char prefix[WP_PROCESS_PREFIX_BYTES];
   wp_process_limits limits;
+  bool has_cgroups;
   wp_process_output output[WP_STREAM_COUNT];  // no mode is WP_OUTPUT_DEFAULT
   uint64_t initializer_length;
   uint32_t initializer_function;
@@ -152,6 +153,8 @@ typedef struct wp_channel_status {
   /// Written by the handler of a fault under a memory limit: 1 when an allocation had failed just before, and how much
   /// private memory there was.
   wp_atomic_u32 fault_starved;
+  /// 1 when it could not join its cgroup, and could do without.
+  wp_atomic_u32 outside_cgroup;
   wp_atomic_u64 fault_data;
 } wp_channel_status;
 

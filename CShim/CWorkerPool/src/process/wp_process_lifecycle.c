@@ -86,6 +86,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   worker->condemned = false;
   worker->loss = NULL;
   worker->forbidden_call = 0;
+  worker->out_of_memory = false;
   worker->peak_memory = 0;
   wp_channel_head *head = wp_channel_get_head(&worker->channel);
   head->generation = worker->generation;
@@ -101,6 +102,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   wp_atomic_store(&status->initializing, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_starved, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_data, 0u, wp_relaxed);
+  wp_atomic_store(&status->outside_cgroup, 0u, wp_relaxed);
   for (uint32_t i = 0; i < pool->geometry.slots; i++) {
     wp_atomic_store(&wp_channel_reply(&worker->channel, &pool->geometry, i)->state, 0u, wp_relaxed);
   }
@@ -112,7 +114,11 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   message.kind = WP_MESSAGE_SPAWN;
   message.worker = index;
   message.generation = worker->generation;
-  if (wp_socket_send(pool->control, &message, sizeof message, NULL, 0, true)) return;
+  int door = pool->cgroups == NULL ? -1 : wp_memory_cgroup_door(pool->cgroups, index);
+  if (pool->cgroups != NULL && door < 0) message.value = errno;
+  bool sent = wp_socket_send(pool->control, &message, sizeof message, &door, door >= 0 ? 1 : 0, true);
+  if (door >= 0) close(door);
+  if (sent) return;
   wp_worker_ended(pool, index, SIGKILL, "the template process ended");  // its pidfd will tell the rest
 }
 
@@ -155,6 +161,7 @@ static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, i
   const char *final = final_reason(worker, call);
   const char *reason = "a worker ended before it was ready, three times in a row";
   if (final != NULL) reason = final;
+  else if (worker->out_of_memory) reason = "a worker passed its limit of memory before it was ready";
   else if (pool->phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
   else if (call == WP_CALL_FORK || call == WP_CALL_PIPE) reason = "no worker could be forked, three times in a row";
   bool breaks = ++worker->start_failures >= WP_START_ATTEMPTS || final != NULL;
@@ -177,6 +184,7 @@ void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, con
   worker->wait_status = wait_status;
   worker->loss = loss;
   worker->retry_at = 0;
+  wp_death_note_memory(pool, worker);
   if (worker->pidfd >= 0) close(worker->pidfd);
   if (worker->share >= 0) close(worker->share);
   worker->pidfd = worker->share = -1;

@@ -7,7 +7,8 @@
 //                   the thread's last failure; then the process dies as it would have. The host takes a death for one
 //                   of memory when that is so or when the worker stood within 1/16 of its limit (at least 1 MiB). A
 //                   task that answers a failed allocation by exiting, or swallows it, is not recognised; one that
-//                   survives a failed allocation and traps for another reason right after it is, wrongly.
+//                   survives a failed allocation and traps for another reason right after it is, wrongly. With a
+//                   cgroup (wp_process_cgroup.h) the kernel kills as well, and counts that where the host can read it.
 #ifndef WP_PROCESS_LIMITS_H
 #define WP_PROCESS_LIMITS_H
 

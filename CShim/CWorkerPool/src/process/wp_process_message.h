@@ -1,6 +1,6 @@
 // What host and template say to each other over the control socket, and how a failed call travels between processes.
 //
-//     host ──▶ template   START (memory file, bells)      SPAWN   QUIT
+//     host ──▶ template   START (memory file, bells)      SPAWN (door of a cgroup)   QUIT
 //     template ──▶ host   HELLO | FAILED                  SPAWNED (pidfd, socket) | SPAWN_FAILED   EXITED
 //
 // For each worker the host asks for the next one only after EXITED or SPAWN_FAILED of the last, so at most two reports
@@ -47,6 +47,7 @@ typedef enum wp_call {
   WP_CALL_PRCTL,
   WP_CALL_CAPSET,
   WP_CALL_SIGACTION,
+  WP_CALL_JOIN_CGROUP,
 } wp_call;
 
 /// The name of a call, "?" for a number that is none.
@@ -71,7 +72,7 @@ typedef struct wp_message {
   uint32_t generation;
   /// The host's in START, the template's in HELLO, the worker's elsewhere.
   int32_t process;
-  /// Wait status in EXITED, `errno` in failures.
+  /// Wait status in EXITED, `errno` in failures, and in SPAWN when there should be a door and is none.
   int32_t value;
   uint32_t call;
   /// Largest resident memory in bytes, in EXITED.

@@ -31,6 +31,19 @@ size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *pids, size_t 
   return count;
 }
 
+wp_memory_limit wp_process_pool_memory_limit(wp_process_pool *pool) {
+  if (wp_forked_from(pool)) return WP_MEMORY_UNLIMITED;
+  pthread_mutex_lock(&pool->lock);
+  wp_memory_limit limit = pool->memory_limit;
+  for (uint32_t i = 0; limit == WP_MEMORY_CGROUP && pool->head != NULL && i < pool->geometry.worker_count; i++) {
+    const wp_channel_status *status = wp_channel_get_status(&pool->workers[i].channel);
+    // The worker's word, which decides no more than what is said here.
+    if (wp_atomic_load(&status->outside_cgroup, wp_relaxed) != 0) limit = WP_MEMORY_DATA;
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return limit;
+}
+
 int32_t wp_process_pool_template_pid(wp_process_pool *pool) {
   if (wp_forked_from(pool)) return 0;
   pthread_mutex_lock(&pool->lock);

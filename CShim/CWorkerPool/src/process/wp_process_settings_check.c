@@ -23,6 +23,12 @@ static wp_status check_limits(const wp_process_limits *limits, wp_error *error) 
   if (limits->niceness < -40 || limits->niceness > 40) {
     return refuse(error, "limits.niceness", "between -40 and 40, the distance between the least and the most");
   }
+  if (limits->memory_cgroup > WP_CGROUP_REQUIRED) {
+    return refuse(error, "limits.memory_cgroup", "one of automatic, never and required");
+  }
+  if (limits->memory_cgroup == WP_CGROUP_REQUIRED && limits->memory == 0) {
+    return refuse(error, "limits.memory_cgroup", "a required cgroup needs limits.memory");
+  }
   return WP_OK;
 }
 

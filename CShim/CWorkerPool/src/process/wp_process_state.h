@@ -21,6 +21,7 @@
 
 #include "../platform/wp_event.h"
 #include "wp_process_areas.h"
+#include "wp_process_cgroup.h"
 #include "wp_process_layout.h"
 #include "wp_process_message.h"
 #include "wp_process_tasks.h"
@@ -86,6 +87,7 @@ typedef struct wp_host_worker {
   const char *loss;          // collector; why it ended, when no wait status tells
   uint32_t forbidden_call;   // collector; as in wp_task_outcome
   bool condemned;            // collector; killed for what it wrote
+  bool out_of_memory;        // collector; the kernel killed in its cgroup
   uint32_t start_failures;   // collector; in a row
   uint64_t retry_at;         // collector; no earlier start
   int cpu;                   // constant
@@ -157,6 +159,7 @@ struct wp_process_pool {
   uint64_t spin_ns;
   bool ahead_follows_tasks;
   wp_sandbox_level sandbox;
+  wp_memory_limit memory_limit;
   wp_process_handler handler;
   void *handler_context;
   wp_process_pool_hooks hooks;
@@ -185,6 +188,7 @@ struct wp_process_pool {
   int memory;
   wp_event doorbell;     // wakes the collector's thread
   wp_event driver_bell;  // wakes a thread that collects while it waits for a task
+  wp_memory_cgroups *cgroups;  // NULL when there are none
   wp_host_worker *workers;
   uint32_t *cell_uses;  // of all workers
   pid_t template_process;  // 0 when there is none

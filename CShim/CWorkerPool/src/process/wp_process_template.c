@@ -174,10 +174,12 @@ static void spawn(wp_template *self, const wp_message *request) {
 static void obey(wp_template *self) {
   for (;;) {
     wp_message message;
-    ssize_t length = wp_socket_receive(self->control, &message, sizeof message, NULL, 0, false);
+    ssize_t length = wp_socket_receive(self->control, &message, sizeof message, &self->door, 1, false);
     if (length < 0) return;
     if (length != (ssize_t)sizeof message || message.kind == WP_MESSAGE_QUIT) leave(self);
+    self->door_errno = message.value;
     if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
+    if (self->door >= 0) close(self->door);
   }
 }
 

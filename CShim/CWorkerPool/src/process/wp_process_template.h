@@ -31,6 +31,9 @@ typedef struct wp_template {
   wp_geometry geometry;
   wp_sandbox sandbox;
   struct wp_child *children;
+  /// Of the worker that is being forked: what it joins its cgroup by, -1 for nothing, and why there is none.
+  int door;
+  int door_errno;
   wp_capture capture;
   /// How many files the host may open: the template may open more, and gives its workers what the host has.
   struct rlimit open_files;

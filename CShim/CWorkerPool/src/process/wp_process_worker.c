@@ -12,6 +12,7 @@
 #include "../platform/wp_process.h"
 #include "../platform/wp_shared_memory.h"
 #include "../platform/wp_signals.h"
+#include "wp_process_cgroup.h"
 #include "wp_process_limits.h"
 #include "wp_process_message.h"
 #include "wp_process_share.h"
@@ -299,6 +300,18 @@ static void map_channel(wp_process_worker *worker, const wp_template *parent, ui
   if (worker->initializer == NULL) fail(worker, WP_CALL_MMAP);
 }
 
+/// After the limits: what is too little for a worker to start with, they tell. Closes the door, through which tasks could
+/// leave.
+static void join_cgroup(wp_process_worker *worker, const wp_template *parent) {
+  if (!worker->pool->has_cgroups) return;
+  bool joined = parent->door >= 0 && wp_memory_cgroup_join(parent->door);
+  if (parent->door >= 0) close(parent->door);
+  if (joined) return;
+  if (parent->door < 0) errno = parent->door_errno;
+  if (worker->pool->limits.memory_cgroup == WP_CGROUP_REQUIRED) fail(worker, WP_CALL_JOIN_CGROUP);
+  wp_atomic_store(&worker->status->outside_cgroup, 1u, wp_relaxed);
+}
+
 /// Runs the initializer, whose reply goes where that of the first task will.
 static void initialize(wp_process_worker *worker) {
   if (!worker->pool->initializes) return;
@@ -338,8 +351,8 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   worker.spin_ns = worker.pool->spin_ns;
   wp_call failed = wp_capture_attach(&parent->capture);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
-  int keep[3] = {worker.doorbell, worker.driver_bell, worker.share};
-  wp_close_all_except(keep, 3);
+  int keep[4] = {worker.doorbell, worker.driver_bell, worker.share, parent->door};
+  wp_close_all_except(keep, 4);
   char suffix[WP_NAME_BYTES];
   char name[WP_NAME_BYTES];
   wp_name_number(suffix, index);
@@ -351,6 +364,7 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   wp_signals_reset_for_worker();
   failed = wp_limits_apply(&worker.limits, &worker.pool->limits, &parent->open_files, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
+  join_cgroup(&worker, parent);
   current_pool = worker.pool;
   current_index = (int32_t)index;
   current_channel = head;

@@ -1,4 +1,4 @@
-// CPU quotas of cgroup v1, v2 and hybrid systems.
+// CPU quotas of cgroup v1, v2 and hybrid systems, and where the files of the own groups are.
 //
 // Purpose: a container with a quota of 2 CPUs on a 64-core machine must not start 64 workers: they would burn the
 // period's budget in its first milliseconds and then all stand still.
@@ -29,9 +29,7 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef enum wp_cgroup_version { WP_CGROUP_V1, WP_CGROUP_V2 } wp_cgroup_version;
-
-/// One line of mountinfo that shows a CPU hierarchy.
+/// One line of mountinfo that shows the hierarchy of a controller.
 typedef struct wp_cgroup_mount {
   wp_cgroup_version version;
   char root[PATH_MAX];
@@ -105,7 +103,7 @@ static bool wp_cgroup_unescape(wp_text text, char *path, size_t capacity) {
 
 /// Reads "36 35 98:0 /root /point rw,noatime master:1 - cgroup cgroup rw,cpu,cpuacct". False for any other kind of
 /// mount, and for a line that is cut short.
-static bool wp_cgroup_parse_mount(wp_text line, wp_cgroup_mount *mount) {
+static bool wp_cgroup_parse_mount(wp_text line, const char *controller, wp_cgroup_mount *mount) {
   for (int field = 0; field < 3; field++) wp_text_take_until(&line, ' ');
   wp_text root = wp_text_take_until(&line, ' ');
   wp_text point = wp_text_take_until(&line, ' ');
@@ -118,7 +116,7 @@ static bool wp_cgroup_parse_mount(wp_text line, wp_cgroup_mount *mount) {
   wp_text_take_until(&line, ' ');
   if (wp_text_equals(type, "cgroup2")) {
     mount->version = WP_CGROUP_V2;
-  } else if (wp_text_equals(type, "cgroup") && wp_text_has_part(line, ',', "cpu")) {
+  } else if (wp_text_equals(type, "cgroup") && wp_text_has_part(line, ',', controller)) {
     mount->version = WP_CGROUP_V1;
   } else {
     return false;
@@ -139,7 +137,7 @@ static bool wp_cgroup_mount_shows(const wp_cgroup_mount *mount, wp_text path, wp
 }
 
 /// Finds the paths of the process in /proc/self/cgroup, by version; an empty text where it has none.
-static void wp_cgroup_parse_membership(wp_text file, wp_text paths[2]) {
+static void wp_cgroup_parse_membership(wp_text file, const char *controller, wp_text paths[2]) {
   paths[WP_CGROUP_V1] = paths[WP_CGROUP_V2] = wp_text_of("");
   while (!wp_text_is_empty(file)) {
     wp_text path = wp_text_take_until(&file, '\n');
@@ -148,7 +146,7 @@ static void wp_cgroup_parse_membership(wp_text file, wp_text paths[2]) {
     if (wp_text_is_empty(path) || *path.next != '/') continue;
     if (wp_text_equals(hierarchy, "0") && wp_text_is_empty(controllers)) {
       paths[WP_CGROUP_V2] = path;
-    } else if (wp_text_has_part(controllers, ',', "cpu")) {
+    } else if (wp_text_has_part(controllers, ',', controller)) {
       paths[WP_CGROUP_V1] = path;
     }
   }
@@ -163,7 +161,8 @@ static size_t wp_cgroup_mounted_quota(wp_text mountinfo, const char *prefix, wp_
     wp_cgroup_mount mount;
     char base[PATH_MAX];
     wp_text relative;
-    if (!wp_cgroup_parse_mount(wp_text_take_until(&mountinfo, '\n'), &mount) || mount.version != version) continue;
+    if (!wp_cgroup_parse_mount(wp_text_take_until(&mountinfo, '\n'), "cpu", &mount)) continue;
+    if (mount.version != version) continue;
     int length = snprintf(base, sizeof base, "%s%s", prefix, mount.point);
     if (length < 0 || (size_t)length >= sizeof base) continue;
     bool shows = wp_cgroup_mount_shows(&mount, path, &relative);
@@ -210,7 +209,7 @@ size_t wp_cgroup_quota(const char *sys_root, const char *proc_root, char *scratc
   char prefix[PATH_MAX];
   wp_text membership, mountinfo = wp_text_of(""), paths[2];
   if (!wp_text_read(&membership, scratch, WP_CGROUP_SCRATCH, "%s/self/cgroup", proc_root)) return 0;
-  wp_cgroup_parse_membership(membership, paths);
+  wp_cgroup_parse_membership(membership, "cpu", paths);
   bool mounts_known = wp_cgroup_mount_prefix(proc_root, prefix, sizeof prefix) &&
                       wp_text_read(&mountinfo, scratch + WP_CGROUP_SCRATCH, capacity - WP_CGROUP_SCRATCH,
                                    "%s/self/mountinfo", proc_root);
@@ -223,4 +222,33 @@ size_t wp_cgroup_quota(const char *sys_root, const char *proc_root, char *scratc
     if (quota < tightest) tightest = quota;
   }
   return tightest == SIZE_MAX ? 0 : tightest;
+}
+
+bool wp_cgroup_find(const char *proc_root, const char *controller, char *scratch, size_t capacity,
+                    wp_cgroup_folder *folder) {
+  char prefix[PATH_MAX];
+  wp_text membership, mountinfo, paths[2];
+  if (!wp_cgroup_mount_prefix(proc_root, prefix, sizeof prefix) ||
+      !wp_text_read(&membership, scratch, WP_CGROUP_SCRATCH, "%s/self/cgroup", proc_root) ||
+      !wp_text_read(&mountinfo, scratch + WP_CGROUP_SCRATCH, capacity - WP_CGROUP_SCRATCH, "%s/self/mountinfo",
+                    proc_root)) {
+    return false;
+  }
+  wp_cgroup_parse_membership(membership, controller, paths);
+  // A controller that is in a hierarchy of v1 is in no other.
+  folder->version = wp_text_is_empty(paths[WP_CGROUP_V1]) ? WP_CGROUP_V2 : WP_CGROUP_V1;
+  wp_text path = paths[folder->version];
+  while (!wp_text_is_empty(path) && !wp_text_is_empty(mountinfo)) {
+    wp_cgroup_mount mount;
+    wp_text relative;
+    if (!wp_cgroup_parse_mount(wp_text_take_until(&mountinfo, '\n'), controller, &mount)) continue;
+    if (mount.version != folder->version || !wp_cgroup_mount_shows(&mount, path, &relative)) continue;
+    int base = snprintf(folder->path, sizeof folder->path, "%s%s", prefix, mount.point);
+    if (base < 0 || (size_t)base + wp_text_length(relative) >= sizeof folder->path) continue;
+    memcpy(folder->path + base, relative.next, wp_text_length(relative));
+    folder->path[(size_t)base + wp_text_length(relative)] = '\0';
+    folder->mount_length = (size_t)base;
+    return true;
+  }
+  return false;
 }
