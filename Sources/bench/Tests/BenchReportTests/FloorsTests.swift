@@ -39,7 +39,6 @@ import Testing
 
   /// One floor of the process pool each, held and missed.
   @Test(arguments: [
-    ("process-pingpong-parked", "c-loop", 12.9, 13.1), ("process-pingpong-parked-near", "c-loop", 12.9, 13.1),
     ("process-fanout", "python-process", 0.099, 0.101), ("process-map", "python-process", 0.099, 0.101),
     ("process-payload", "c-loop", 14.9, 15.1), ("process-primes", "sequential", 5.55, 5.56),
     ("process-primes", "c-loop", 11.1, 11.2),
