@@ -94,8 +94,9 @@ void tidying(wp_start_method method) {
   wp_process_pool_config config = lab_config(&lab, 1, method);
   config.prefetch = 1;
   config.max_payload = 8u << 20;
-  enum { ROUNDS = 3, EACH = WP_PROCESS_MAX_LOANS + 3 };
-  for (int round = 0; round < ROUNDS; round++) {
+  enum { EACH = WP_PROCESS_MAX_LOANS + 3 };
+  int rounds = UNDER_TSAN && method == WP_START_FORK ? 1 : 3;
+  for (int round = 0; round < rounds; round++) {
     lab_open_with(&lab, &config, EACH);
     warm_all_areas(&lab);
     // Submit at the moment when the pool has begun to give its pages back.

@@ -266,6 +266,7 @@ static void use_pool_of_removed(const char *path, wp_start_method method) {
 }
 
 void replaced(wp_start_method method) {
+  if (UNDER_TSAN) method = WP_START_REEXEC;
   char path[256];
   if (own_path(path, sizeof path)) use_pool_of_removed(path, method);
   else run_copy("replaced", method, false);

@@ -46,6 +46,7 @@ void payload_sizes(wp_start_method method) {
   for (size_t i = 0; i < sizes[SIZES - 1]; i++) bytes[i] = (unsigned char)(i * 7 + i / 251);
   for (size_t i = 0; i < SIZES * ROUNDS; i++) lab_submit(&lab, i, DO_ECHO, bytes, sizes[i % SIZES]);
   lab_await(&lab, SIZES * ROUNDS);
+  size_t used = memory_in_use();
   for (size_t i = 0; i < SIZES * ROUNDS; i++) {
     size_t size = sizes[i % SIZES];
     const ending *end = &lab.endings[i];
@@ -53,7 +54,6 @@ void payload_sizes(wp_start_method method) {
           "%zu bytes came back as %zu", size, end->outcome.length);
   }
   // Pages stay warm for the next task, 4 MiB of each area, and are given back when the pool has been idle for a while.
-  size_t used = memory_in_use();
   CHECK(used > 1u << 20, "%zu bytes are kept", used);
   for (time_t end = time(NULL) + 20; used > 1u << 19 && time(NULL) < end; used = memory_in_use()) sched_yield();
   CHECK(used > 0 && used <= 1u << 19, "%zu bytes are kept by an idle pool", used);

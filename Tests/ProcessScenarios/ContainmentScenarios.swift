@@ -84,9 +84,9 @@ func runLimits(_ method: ProcessPoolExecutor.StartMethod) throws {
   var configuration = ProcessPoolExecutor.Configuration()
   configuration.limits = WorkerLimits(openFiles: 40, coreSize: 4096, niceness: 3)
   let nice = Int(getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0))
-  let inspected = try withProcessPoolExecutor(maxWorkers: 1, startMethod: method, configuration: configuration) {
-    try $0.submit(Inspect()).result()
-  }
+  let inspected = try withProcessPoolExecutor(
+    maxWorkers: 1, startMethod: later(method), configuration: configuration
+  ) { try $0.submit(Inspect()).result() }
   try expectEqual(inspected, [4096, 39, min(nice + 3, 19), 500])
   // Another pool, since SIGXCPU is a signal that leaves a core file where there may be one.
   configuration.limits = WorkerLimits(cpuTime: .milliseconds(200))
@@ -111,7 +111,7 @@ private func refuseLimits(_ method: ProcessPoolExecutor.StartMethod) throws {
     var configuration = ProcessPoolExecutor.Configuration()
     change(&configuration)
     try expectError(code, saying: part) {
-      try ProcessPoolExecutor(maxWorkers: 1, startMethod: method, configuration: configuration)
+      try ProcessPoolExecutor(maxWorkers: 1, startMethod: later(method), configuration: configuration)
     }
   }
   try refused(.systemCall, saying: "limits.openFiles is 4611686018427387904: setrlimit(RLIMIT_NOFILE) failed") {

@@ -48,3 +48,9 @@ package func expectThrown<Failure: Error, Result>(
     throw Unmet("\(error), not a \(type)", fileID: fileID, line: line)
   }
 }
+
+/// For a pool that is not the program's first: a sanitizer has threads of its own by then, which are in the way of a
+/// fork.
+func later(_ method: ProcessPoolExecutor.StartMethod) throws -> ProcessPoolExecutor.StartMethod {
+  try method == .fork && privateMemory() > 1 << 40 ? .automatic : method
+}

@@ -108,7 +108,7 @@ func runInitializerFailures(_ method: ProcessPoolExecutor.StartMethod) throws {
     var configuration = ProcessPoolExecutor.Configuration()
     configuration.initializer = initializer
     return try expectError(.brokenPool, saying: part) {
-      try ProcessPoolExecutor(maxWorkers: 2, startMethod: method, configuration: configuration)
+      try ProcessPoolExecutor(maxWorkers: 2, startMethod: later(method), configuration: configuration)
     }
   }
   let thrown = try refused(.job(Fail(kind: .plain)), saying: "the initializer Fail failed in worker ")
@@ -124,7 +124,7 @@ func runInitializerFailures(_ method: ProcessPoolExecutor.StartMethod) throws {
   let path = "\(directory.directory)/begun.failed"
   var configuration = ProcessPoolExecutor.Configuration()
   configuration.initializer = .job(Hesitate(path: path))
-  let pool = try ProcessPoolExecutor(maxWorkers: 1, startMethod: method, configuration: configuration)
+  let pool = try ProcessPoolExecutor(maxWorkers: 1, startMethod: later(method), configuration: configuration)
   defer { pool.shutdown() }
   let held = try pool.submit(directory.job)
   let waiting = try (0..<3).map { try pool.submit(Square(number: $0)) }
