@@ -52,15 +52,41 @@ int wp_numa_prefer(void *address, size_t length, int node) {
   return wp_numa_place(address, length, WP_NUMA_PREFER, &node, 1);
 }
 
+// MARK: Where pages are
+
+enum { PAGES_AT_A_TIME = 512 };
+
+/// Reads a byte, so that the page is mapped; whoever may write it meanwhile.
+__attribute__((no_sanitize("thread"))) static void read_byte(const volatile char *byte) { (void)*byte; }
+
+/// move_pages sees what this process has mapped. Maps those of the missing pages that are in memory, which others have
+/// brought there: a page that nobody has written stays away. Whether there were any.
+static bool map_missing(char *address, size_t count, const int *nodes, size_t page_size) {
+  unsigned char resident[PAGES_AT_A_TIME];
+  bool any = false;
+  for (size_t i = 0; i < count && !any; i++) any = nodes[i] == -ENOENT;
+  if (!any || mincore(address, count * page_size, resident) != 0) return false;
+  any = false;
+  for (size_t i = 0; i < count; i++) {
+    if (nodes[i] != -ENOENT || (resident[i] & 1) == 0) continue;
+    any = true;
+    read_byte(address + i * page_size);
+  }
+  return any;
+}
+
 int wp_numa_page_nodes(void *address, size_t page_count, int *nodes) {
-  enum { AT_A_TIME = 512 };
-  void *pages[AT_A_TIME];
+  void *pages[PAGES_AT_A_TIME];
   size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
   for (size_t done = 0; done < page_count;) {
-    size_t count = page_count - done < AT_A_TIME ? page_count - done : AT_A_TIME;
-    for (size_t i = 0; i < count; i++) pages[i] = (char *)address + (done + i) * page_size;
+    size_t count = page_count - done < PAGES_AT_A_TIME ? page_count - done : PAGES_AT_A_TIME;
+    char *first = (char *)address + done * page_size;
+    for (size_t i = 0; i < count; i++) pages[i] = first + i * page_size;
     // Without target nodes it only asks.
     if (move_pages(0, count, pages, NULL, nodes + done, 0) != 0) return errno;
+    if (map_missing(first, count, nodes + done, page_size) && move_pages(0, count, pages, NULL, nodes + done, 0) != 0) {
+      return errno;
+    }
     done += count;
   }
   return 0;

@@ -41,9 +41,10 @@ int wp_numa_place(void *address, size_t length, wp_numa_policy policy, const int
 /// As `wp_numa_place` with WP_NUMA_PREFER: for memory that is better near, but never at the price of an allocation.
 int wp_numa_prefer(void *address, size_t length, int node);
 
-/// Writes the id of the node that holds each of `page_count` pages from the page aligned `address` on; a negative errno
-/// for one that is not there (-ENOENT when never touched or not mapped by this process yet, -EFAULT when only read, or
-/// no memory at all). Thread-safe. Returns 0 or an errno. O(pages), a system call per 512.
+/// Writes the id of the node that holds each of `page_count` pages from the page aligned, readable `address` on; a negative errno
+/// for one that is not there (-ENOENT when never touched, -EFAULT when only read, or no memory at all). Pages of a shared
+/// mapping that others have touched are there, and this process maps them for it. Thread-safe. Returns 0 or an errno.
+/// O(pages), a system call per 512 and a few where pages have to be mapped.
 int wp_numa_page_nodes(void *address, size_t page_count, int *nodes);
 
 /// Writes the ids of the nodes that the calling thread may take memory from now to `words`, the rest zero: nodes that
