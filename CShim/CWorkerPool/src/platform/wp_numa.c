@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../base/wp_assert.h"
+#include "../base/wp_notice_once.h"
 
 WP_STATIC_ASSERT(sizeof(unsigned long) == sizeof(uint64_t), "the kernel's masks are of these words");
 
@@ -139,4 +140,23 @@ int wp_numa_allowed_nodes(uint64_t *words, size_t word_count) {
   }
   for (size_t word = 0; word < WP_NUMA_WORDS && word < word_count; word++) words[word] = mask[word];
   return 0;
+}
+
+// MARK: The calling thread
+
+bool wp_numa_redirect(int node, wp_numa_thread_policy *before) {
+  unsigned long mask[WP_NUMA_WORDS];
+  if (!make_mask(&node, 1, mask)) return false;
+  memset(before->nodes, 0, sizeof before->nodes);
+  if (get_mempolicy(&before->mode, (unsigned long *)(void *)before->nodes, MASK_BITS, NULL, 0) == 0 &&
+      set_mempolicy(MPOL_PREFERRED, mask, MASK_BITS) == 0) {
+    return true;
+  }
+  wp_notice_once(errno == ENOSYS ? WP_NOTICE_NO_NUMA : WP_NOTICE_MEMORY_NOT_PLACED, errno,
+                 "the first pages of workers' stacks lie where the pool was made, since set_mempolicy failed");
+  return false;
+}
+
+void wp_numa_restore(const wp_numa_thread_policy *before) {
+  set_mempolicy(before->mode, (const unsigned long *)(const void *)before->nodes, MASK_BITS);
 }

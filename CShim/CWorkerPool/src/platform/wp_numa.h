@@ -5,6 +5,7 @@
 #ifndef WP_NUMA_H
 #define WP_NUMA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,17 @@ int wp_numa_page_nodes(void *address, size_t page_count, int *nodes);
 /// have memory and that the cpuset allows. Where the kernel may not be asked, /proc is. Thread-safe. Returns 0 or an
 /// errno. Nodes beyond `word_count * 64` are dropped.
 int wp_numa_allowed_nodes(uint64_t *words, size_t word_count);
+
+/// The memory policy of a thread.
+typedef struct wp_numa_thread_policy {
+  int mode;
+  uint64_t nodes[WP_NUMA_WORDS];
+} wp_numa_thread_policy;
+
+/// Has the calling thread's fresh memory come from a node, by preference, until `wp_numa_restore`. False, with nothing
+/// changed, when the system refuses; that is said once (wp_notice.h).
+bool wp_numa_redirect(int node, wp_numa_thread_policy *before);
+void wp_numa_restore(const wp_numa_thread_policy *before);
 
 #ifdef __cplusplus
 }

@@ -4,11 +4,13 @@
 #include <limits.h>
 #include <numa.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 #include "../base/wp_assert.h"
 #include "../base/wp_atomic.h"
 #include "../base/wp_error.h"
+#include "wp_numa.h"
 #include "wp_signals.h"
 #include "wp_thread_pool.h"
 
@@ -43,8 +45,11 @@ static wp_status start_with(pthread_attr_t *attribute, pthread_t *thread, const 
   }
   // A thread inherits its creator's mask: set it first, so that no signal ever finds the new thread unprepared.
   sigset_t before;
+  wp_numa_thread_policy policy;
   wp_signals_block_asynchronous(&before);
+  bool redirected = attributes->node >= 0 && wp_numa_redirect(attributes->node, &policy);
   int failure = pthread_create(thread, attribute, body, argument);
+  if (redirected) wp_numa_restore(&policy);
   wp_signals_restore(&before);
   return failure == 0 ? WP_OK : wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, "pthread_create", NULL);
 }

@@ -16,6 +16,9 @@ typedef struct wp_thread_attributes {
   size_t stack_size;
   /// CPU to pin to, -1 to float.
   int cpu;
+  /// Node (its system id) that what the caller touches of the stack should lie on, -1 for wherever that is. The thread
+  /// itself touches the rest. A refusal is said once (wp_notice.h).
+  int node;
 } wp_thread_attributes;
 
 /// Starts a thread that blocks every asynchronous signal, so that handlers run on the program's own threads. On
