@@ -153,9 +153,12 @@ wp_status wp_thread_pool_create(const wp_thread_pool_config *config, wp_thread_p
   wp_topology *topology = NULL;
   wp_status status = wp_topology_create(NULL, &topology, error);
   if (status != WP_OK) return status;
-  size_t granted = wp_topology_granted(topology);
-  if (granted > WP_THREAD_POOL_MAX_WORKERS) granted = WP_THREAD_POOL_MAX_WORKERS;
-  uint32_t count = config->worker_count != 0 ? config->worker_count : (uint32_t)granted;
+  size_t granted = config->worker_count;
+  if (granted == 0 && (status = wp_topology_grant(topology, &granted, error)) != WP_OK) {
+    wp_topology_destroy(topology);
+    return status;
+  }
+  uint32_t count = granted < WP_THREAD_POOL_MAX_WORKERS ? (uint32_t)granted : WP_THREAD_POOL_MAX_WORKERS;
   wp_placement *placements = (wp_placement *)calloc(count, sizeof(wp_placement));
   int *cpus = (int *)calloc(count, sizeof(int));
   if (placements != NULL && cpus != NULL) {
