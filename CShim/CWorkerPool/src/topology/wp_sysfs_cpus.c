@@ -43,16 +43,15 @@ void wp_sysfs_read_cores(wp_topology *topology, const wp_sysfs *sysfs) {
     if (wp_cpu_set_contains(&done, id)) continue;
     uint32_t core = (uint32_t)topology->core_count++;
     uint32_t rank = 0;
-    topology->cpus[i].core = core;
-    topology->cpus[i].cache = core;
-    topology->cpus[i].socket = -1;
-    if (!wp_sysfs_read_group(sysfs, id, "thread_siblings_list", "core_cpus_list", &threads)) continue;
+    if (!wp_sysfs_read_group(sysfs, id, "thread_siblings_list", "core_cpus_list", &threads)) {
+      memset(&threads, 0, sizeof threads);
+      wp_cpu_set_add(&threads, id);
+    }
     wp_cpu_set_subtract(&threads, &done);
     for (size_t cpu = wp_cpu_set_next(&threads, 0); cpu < WP_CPU_LIMIT; cpu = wp_cpu_set_next(&threads, cpu + 1)) {
       wp_topology_cpu *thread = &topology->cpus[wp_cpu_set_count_below(&sysfs->allowed, cpu)];
       thread->core = core;
       thread->cache = core;
-      thread->socket = -1;
       thread->rank = rank++;
       wp_cpu_set_add(&done, cpu);
     }

@@ -11,8 +11,10 @@
 #include <string.h>
 
 /// One block for every file that is read, never touched beyond the longest of them. It bounds mountinfo, which has a
-/// line per mount: 4 MiB are some 30,000.
+/// line per mount: 4 MiB are some 30,000. A fuzzer has smaller files, and no time for large blocks.
+#ifndef WP_TOPOLOGY_SCRATCH
 #define WP_TOPOLOGY_SCRATCH ((size_t)4 << 20)
+#endif
 
 /// Allowed CPUs: online and in the mask. Where these contradict each other wholly, or "online" is unreadable, the mask
 /// wins: it is what the kernel enforces.
@@ -50,6 +52,7 @@ static bool wp_topology_list_cpus(wp_topology *topology, const wp_cpu_set *allow
   for (size_t i = 0; i < topology->cpu_count; i++, id++) {
     id = wp_cpu_set_next(allowed, id);
     topology->cpus[i].id = (int)id;
+    topology->cpus[i].socket = -1;
   }
   return true;
 }
