@@ -21,14 +21,19 @@ final class Machine {
   /// - Parameters:
   ///   - root: The folder that holds `sys` and `proc`; nil for this machine's own.
   ///   - affinity: A CPU list; nil for the calling thread's mask.
-  init(root: URL?, affinity: String? = nil) throws {
+  ///   - environmentCPUs: What to take for the value of `WORKER_POOL_CPUS`.
+  ///   - details: Whether to read what no pool needs.
+  init(root: URL?, affinity: String? = nil, environmentCPUs: String? = nil, details: Bool = false) throws {
     var handle: OpaquePointer?
     var error = wp_error()
     let status = withCString(root?.appending(path: "sys").path) { sys in
       withCString(root?.appending(path: "proc").path) { proc in
         withCString(affinity) { affinity in
-          var source = wp_topology_source(sys_root: sys, proc_root: proc, affinity: affinity)
-          return wp_topology_create(&source, &handle, &error)
+          withCString(environmentCPUs) { environment in
+            var source = wp_topology_source(
+              sys_root: sys, proc_root: proc, affinity: affinity, environment_cpus: environment, details: details)
+            return wp_topology_create(&source, &handle, &error)
+          }
         }
       }
     }
@@ -38,8 +43,8 @@ final class Machine {
     self.handle = handle
   }
 
-  convenience init(fixture: String, affinity: String? = nil) throws {
-    try self.init(root: Self.fixtures.appending(path: fixture), affinity: affinity)
+  convenience init(fixture: String, affinity: String? = nil, environmentCPUs: String? = nil) throws {
+    try self.init(root: Self.fixtures.appending(path: fixture), affinity: affinity, environmentCPUs: environmentCPUs)
   }
 
   deinit { wp_topology_destroy(handle) }
@@ -55,6 +60,32 @@ final class Machine {
   }
   var quota: Int { Int(wp_topology_quota(handle)) }
   var granted: Int { Int(wp_topology_granted(handle)) }
+
+  /// - Returns: The grant, or the argument that the engine refused and the rule.
+  func grant() -> Result<Int, RefusedGrant> {
+    var granted = -1
+    var error = wp_error()
+    guard wp_topology_grant(handle, &granted, &error) == WP_OK else {
+      return .failure(
+        RefusedGrant(
+          status: error.status, call: error.call.map { String(cString: $0) } ?? "",
+          rule: error.rule.map { String(cString: $0) } ?? ""))
+    }
+    return .success(granted)
+  }
+
+  struct RefusedGrant: Error, Equatable {
+    var status: wp_status
+    var call: String
+    var rule: String
+  }
+
+  /// - Returns: What was written into a buffer of this size, and the length of the whole text.
+  func describe(capacity: Int) -> (text: String, length: Int) {
+    var buffer = [CChar](repeating: 0x7f, count: capacity + 1)
+    let length = wp_topology_describe(handle, &buffer, capacity)
+    return (String(decoding: buffer.prefix { $0 != 0 && $0 != 0x7f }.map { UInt8($0) }, as: UTF8.self), length)
+  }
 
   func nearestNodes(from node: Int) -> [Int] {
     var order = [UInt32](repeating: .max, count: nodes.count)
