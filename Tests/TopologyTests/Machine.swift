@@ -23,7 +23,7 @@ final class Machine {
   ///   - affinity: A CPU list; nil for the calling thread's mask.
   ///   - environmentCPUs: What to take for the value of `WORKER_POOL_CPUS`.
   ///   - details: Whether to read what no pool needs.
-  init(root: URL?, affinity: String? = nil, environmentCPUs: String? = nil, details: Bool = false) throws {
+  init(root: URL?, affinity: String? = nil, environmentCPUs: String? = nil, details: Bool = true) throws {
     var handle: OpaquePointer?
     var error = wp_error()
     let status = withCString(root?.appending(path: "sys").path) { sys in
@@ -52,6 +52,14 @@ final class Machine {
   var cpus: [Int] { (0..<wp_topology_cpu_count(handle)).map { Int(wp_topology_cpu_id(handle, $0)) } }
   var cpuNodes: [Int] { cpus.indices.map { Int(wp_topology_cpu_node(handle, $0)) } }
   var siblings: [Int] { cpus.indices.filter { wp_topology_cpu_is_sibling(handle, $0) }.map { cpus[$0] } }
+  var cores: [Int] { cpus.indices.map { wp_topology_cpu_core(handle, $0) } }
+  var threads: [Int] { cpus.indices.map { wp_topology_cpu_thread(handle, $0) } }
+  var sockets: [Int] { cpus.indices.map { Int(wp_topology_cpu_socket(handle, $0)) } }
+  var caches: [Int] { cpus.indices.map { wp_topology_cpu_cache(handle, $0) } }
+  var kinds: [wp_cpu_kind] { cpus.indices.map { wp_topology_cpu_kind(handle, $0) } }
+  var capacities: [Int] { cpus.indices.map { Int(wp_topology_cpu_capacity(handle, $0)) } }
+  var onlineCount: Int { wp_topology_online_count(handle) }
+  var nodeOnlineCounts: [Int] { nodes.indices.map { wp_topology_node_online_count(handle, $0) } }
   var nodes: [Int] { (0..<wp_topology_node_count(handle)).map { Int(wp_topology_node_id(handle, $0)) } }
   var nodeCPUCounts: [Int] { nodes.indices.map { Int(wp_topology_node_cpu_count(handle, $0)) } }
   var memory: [UInt64] { nodes.indices.map { wp_topology_node_memory(handle, $0) } }
@@ -59,6 +67,7 @@ final class Machine {
     nodes.indices.map { from in nodes.indices.map { Int(wp_topology_distance(handle, from, $0)) } }
   }
   var quota: Int { Int(wp_topology_quota(handle)) }
+  var override: Int { wp_topology_override(handle) }
   var granted: Int { Int(wp_topology_granted(handle)) }
 
   /// - Returns: The grant, or the argument that the engine refused and the rule.

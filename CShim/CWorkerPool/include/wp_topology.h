@@ -37,7 +37,7 @@ typedef struct wp_topology_source {
 ///
 /// Fails with `WP_SYSTEM_CALL_FAILED` only when memory or the affinity mask cannot be had, and with
 /// `WP_INVALID_ARGUMENT` when `affinity` is not a CPU list or is empty. O(CPUs·log CPUs + nodes²), and a file read per
-/// core and three per node; with `details`, also three per socket and about ten per last-level cache. Nothing is
+/// core and three per node; with `details`, also two per socket and three to ten per last-level cache. Nothing is
 /// cached between calls. Release with `wp_topology_destroy`.
 wp_status wp_topology_create(const wp_topology_source *WP_NULLABLE source,
                              wp_topology *WP_NULLABLE *WP_NONNULL topology,

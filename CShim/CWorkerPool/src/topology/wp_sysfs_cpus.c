@@ -98,32 +98,51 @@ static bool wp_sysfs_read_cache_file(wp_text *text, const wp_sysfs *sysfs, size_
   return true;
 }
 
-/// Finds which of a CPU's caches is its last; false when none can be read.
-static bool wp_sysfs_find_last_cache(const wp_sysfs *sysfs, size_t cpu, size_t *last) {
-  uint64_t highest = 0;
-  for (size_t index = 0; index < WP_CACHE_INDEXES; index++) {
-    wp_text text;
-    uint64_t level;
-    if (!wp_sysfs_read_cache_file(&text, sysfs, cpu, index, "level")) break;
-    if (!wp_text_take_number(&text, WP_CACHE_INDEXES, &level) || !wp_text_is_empty(text) || level <= highest) continue;
-    if (!wp_sysfs_read_cache_file(&text, sysfs, cpu, index, "type")) continue;
-    if (!wp_text_equals(text, "Unified") && !wp_text_equals(text, "Data")) continue;
-    highest = level;
-    *last = index;
+/// Reads the level of a cache, 0 for what is no level. False when there is no such cache.
+static bool wp_sysfs_read_cache_level(const wp_sysfs *sysfs, size_t cpu, size_t index, uint64_t *level) {
+  wp_text text;
+  if (!wp_sysfs_read_cache_file(&text, sysfs, cpu, index, "level")) return false;
+  if (!wp_text_take_number(&text, WP_CACHE_INDEXES, level) || !wp_text_is_empty(text)) *level = 0;
+  return true;
+}
+
+/// One of a CPU's caches; level 0 stands for none.
+typedef struct wp_sysfs_cache {
+  size_t index;
+  uint64_t level;
+} wp_sysfs_cache;
+
+/// Finds which of a CPU's caches is its last; false when none can be read. `last` is that of the CPU before, which most
+/// are built like: if there is such a cache, and none behind it, it takes no look at the others.
+static bool wp_sysfs_find_last_cache(const wp_sysfs *sysfs, size_t cpu, wp_sysfs_cache *last) {
+  wp_text type;
+  uint64_t level;
+  if (last->level != 0 && wp_sysfs_read_cache_level(sysfs, cpu, last->index, &level) && level == last->level &&
+      !wp_sysfs_read_cache_level(sysfs, cpu, last->index + 1, &level)) {
+    return true;
   }
-  return highest > 0;
+  last->level = 0;
+  for (size_t index = 0; index < WP_CACHE_INDEXES; index++) {
+    if (!wp_sysfs_read_cache_level(sysfs, cpu, index, &level)) break;
+    if (level <= last->level || !wp_sysfs_read_cache_file(&type, sysfs, cpu, index, "type")) continue;
+    if (!wp_text_equals(type, "Unified") && !wp_text_equals(type, "Data")) continue;
+    last->level = level;
+    last->index = index;
+  }
+  return last->level > 0;
 }
 
 /// Groups CPUs by last-level cache, each group under the number of its first CPU's core: that of the core alone, until
 /// files say otherwise.
 static void wp_sysfs_group_by_cache(wp_topology *topology, const wp_sysfs *sysfs) {
   wp_cpu_set done, members;
+  wp_sysfs_cache last = {0, 0};
   memset(&done, 0, sizeof done);
   for (size_t i = 0; i < topology->cpu_count; i++) {
-    size_t id = (size_t)topology->cpus[i].id, last = 0;
+    size_t id = (size_t)topology->cpus[i].id;
     wp_text text;
     if (wp_cpu_set_contains(&done, id) || !wp_sysfs_find_last_cache(sysfs, id, &last) ||
-        !wp_sysfs_read_cache_file(&text, sysfs, id, last, "shared_cpu_list") || !wp_cpu_list_parse(text, &members) ||
+        !wp_sysfs_read_cache_file(&text, sysfs, id, last.index, "shared_cpu_list") || !wp_cpu_list_parse(text, &members) ||
         !wp_cpu_set_contains(&members, id)) {
       continue;
     }

@@ -57,8 +57,10 @@ static void wp_describe_node(wp_describe_text *text, const wp_topology *topology
   wp_describe_add(text, "\nnode %d: ", topology->nodes[node].id);
   if (online == 0) {
     wp_describe_add(text, "no CPUs, ");
+  } else if (allowed == online) {
+    wp_describe_add(text, "%zu CPU%s, ", allowed, allowed == 1 ? "" : "s");
   } else {
-    wp_describe_add(text, "%zu of %zu CPU%s, ", allowed, online, online == 1 ? "" : "s");
+    wp_describe_add(text, "%zu of %zu CPUs allowed, ", allowed, online);
   }
   wp_describe_memory(text, topology->nodes[node].memory);
 }
