@@ -63,7 +63,8 @@ let package = Package(
     .testTarget(
       name: "ProcessExecutorTests",
       dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessChaos", "ProcessScenarios", "TestSupport"]),
-    .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "TopologyTests", dependencies: ["WorkerPool", "CWorkerPool", "CNuma", "TestSupport"], exclude: ["Fixtures"]),
 
     // The programs and what they compute.
     .target(name: "CPrimeVectors", path: "CShim/CPrimeVectors"),

@@ -157,9 +157,12 @@ wp_status wp_thread_pool_create(const wp_thread_pool_config *config, wp_thread_p
   wp_topology *topology = NULL;
   wp_status status = wp_topology_create(config->machine, &topology, error);
   if (status != WP_OK) return status;
-  size_t granted = wp_topology_granted(topology);
-  if (granted > WP_THREAD_POOL_MAX_WORKERS) granted = WP_THREAD_POOL_MAX_WORKERS;
-  uint32_t count = config->worker_count != 0 ? config->worker_count : (uint32_t)granted;
+  uint32_t count = config->worker_count;
+  status = wp_roster_count(topology, WP_THREAD_POOL_MAX_WORKERS, &count, error);
+  if (status != WP_OK) {
+    wp_topology_destroy(topology);
+    return status;
+  }
   wp_placement *placements = (wp_placement *)calloc(count, sizeof(wp_placement));
   status = placements == NULL ? wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "malloc", NULL)
                               : wp_topology_place(topology, &config->affinity, count, placements, NULL, error);

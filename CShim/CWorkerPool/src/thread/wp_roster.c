@@ -177,6 +177,13 @@ wp_status wp_roster_fill(wp_thread_pool *pool, uint32_t count, const wp_placemen
 
 // MARK: Resizing
 
+wp_status wp_roster_count(const wp_topology *topology, uint32_t limit, uint32_t *count, wp_error *error) {
+  size_t granted = *count;
+  wp_status status = granted == 0 ? wp_topology_grant(topology, &granted, error) : WP_OK;
+  if (status == WP_OK) *count = granted < limit ? (uint32_t)granted : limit;
+  return status;
+}
+
 /// Placements count in the nodes of the topology that they were made with; the pool goes on with those it began with.
 static void translate(const wp_thread_pool *pool, const wp_topology *topology, wp_placement *placements,
                       uint32_t count) {
@@ -214,12 +221,13 @@ wp_status wp_thread_pool_resize(wp_thread_pool *pool, uint32_t worker_count, wp_
     return wp_fail(error, WP_INVALID_ARGUMENT, 0, "worker_count",
                    "with the limit of spares it is at most WP_THREAD_POOL_MAX_WORKERS (4094)");
   }
+  wp_topology_source machine = roster->machine;
+  machine.of_process = true;  // the caller may be a worker that is pinned
   wp_topology *topology = NULL;
-  wp_status status = wp_topology_create(&roster->machine, &topology, error);
+  wp_status status = wp_topology_create(&machine, &topology, error);
   if (status != WP_OK) return status;
-  size_t count = worker_count != 0 ? worker_count : wp_topology_granted(topology);
-  if (count > roster->capacity) count = roster->capacity;
-  status = resize_placed(pool, topology, (uint32_t)count, error);
+  status = wp_roster_count(topology, roster->capacity, &worker_count, error);
+  if (status == WP_OK) status = resize_placed(pool, topology, worker_count, error);
   wp_topology_destroy(topology);
   return status;
 }
