@@ -23,11 +23,11 @@ func expectRefused(_ node: Int, _ body: () throws -> Void) throws {
 
 /// Squares computed by a pool's tasks in a buffer, checked in a shared array.
 func use(_ placement: MemoryPlacement) throws {
-  let buffer = try PlacedBuffer<Int>(count: 100_000, placement: placement)
+  let buffer = try PlacedBuffer<Int>(count: 10_000, placement: placement)
   try withThreadPoolExecutor(maxWorkers: 4) { pool in
     _ = try pool.map(0..<100) { chunk in
       buffer.withUnsafeMutableBufferPointer { elements in
-        for index in chunk * 1000..<(chunk + 1) * 1000 { elements[index] = index * index }
+        for index in chunk * 100..<(chunk + 1) * 100 { elements[index] = index * index }
       }
     }
   }
