@@ -10,7 +10,7 @@ import Testing
     "bad-arguments", "deaths", "killed-from-outside", "runs-wild", "dies-at-start", "queued-survive", "leaves-nothing",
     "host-killed", "host-leaves", "interrupted", "bystanders", "waits-for-any", "maker-ends", "confined",
     "not-startable", "replaced", "template-killed", "create-fails", "forked-host", "released-in-callback", "many-pools",
-    "sigchld-ignored", "pinned", "stress", "prints", "echoes", "limits", "recycles", "initializes", "timeouts",
+    "sigchld-ignored", "pinned", "places", "places-refused", "floats", "cpu-taken", "cpuset-shrinks", "stress", "prints", "echoes", "limits", "recycles", "initializes", "timeouts",
     "timeout-races", "stop-requests", "terminations", "retries", "stopped-workers", "bounded-end", "shared-memories",
     "shared-limits", "shared-ends", "shared-taken-back", "loans", "large-arguments", "large-again",
     "out-of-descriptors", "waiting-threads", "hostile", "hostile-driven", "waiting-timeouts", "waiting-tidies",

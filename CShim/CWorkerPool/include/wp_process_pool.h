@@ -190,7 +190,9 @@ typedef struct wp_process_pool_config {
   size_t max_payload;
   /// How many tasks a worker may hold, the running one included; 0 for 2, and more while tasks take microseconds. At most `WP_PROCESS_MAX_PREFETCH`.
   uint32_t prefetch;
-  /// Pinning of workers, as for threads.
+  /// Pinning of workers, as for threads. On a machine with several nodes the memory of a pinned worker's slots is
+  /// preferred on its node. What the system takes away later, or forbids, costs the placement alone: such a worker floats,
+  /// and a notice (wp_notice.h) says so once.
   wp_affinity_choice affinity;
   /// How long a worker or the collector spins before it sleeps, in nanoseconds; 0 for the default,
   /// `WP_SPIN_NEVER` (wp_thread_pool.h) for not at all.

@@ -7,6 +7,7 @@
 #include "../platform/wp_clock.h"
 #include "../platform/wp_process.h"
 #include "wp_process_death.h"
+#include "wp_process_place.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -269,6 +270,7 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
   worker->state = WP_WORKER_LIVE;
   worker->start_failures = 0;
   pool->template_failures = 0;
+  wp_place_heard(pool, index);
   wp_dispatch_place(pool, index);
 }
 
@@ -372,12 +374,14 @@ bool wp_process_collect(wp_process_pool *pool) {
   pool->busy = pool->live > pool->batch_count;
   if (pool->live == 0) wp_task_table_trim(&pool->tasks);
   bool tidy = wp_areas_are_due(pool);
+  bool says = pool->unsaid.floats || pool->unsaid.elsewhere;
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
+  if (says) wp_places_say(pool);
   if (tidy) wp_areas_tidy(pool);
   wp_process_call_left(pool);  // of earlier results than these
   call_back(pool, false);
-  return settled || pool->batch_count > 0;
+  return settled || says || pool->batch_count > 0;
 }
 
 bool wp_process_has_news(const wp_process_pool *pool) {

@@ -8,6 +8,7 @@
 #include "../platform/wp_shared_memory.h"
 #include "../platform/wp_thread.h"
 #include "wp_process_death.h"
+#include "wp_process_place.h"
 #include "wp_process_reexec.h"
 #include "wp_process_sandbox.h"
 #include "wp_process_settings_check.h"
@@ -63,34 +64,16 @@ static wp_status pick_method(const wp_process_pool_config *config, wp_start_meth
   return refusal == NULL ? WP_OK : wp_fail(error, WP_UNSUPPORTED, 0, "start_method", refusal);
 }
 
-/// How many workers, and where each goes.
-static wp_status place_workers(const wp_process_pool_config *config, uint32_t *count, wp_placement **placements,
-                               wp_error *error) {
-  *count = config->worker_count;
-  *placements = NULL;
-  if (*count != 0 && config->affinity.policy == WP_AFFINITY_NONE) return WP_OK;
-  wp_topology *topology = NULL;
-  wp_status status = wp_topology_create(NULL, &topology, error);
-  if (status != WP_OK) return status;
-  size_t granted = wp_topology_granted(topology);
-  if (*count == 0) *count = granted < WP_PROCESS_POOL_MAX_WORKERS ? (uint32_t)granted : WP_PROCESS_POOL_MAX_WORKERS;
-  if (config->affinity.policy != WP_AFFINITY_NONE) {
-    *placements = (wp_placement *)calloc(*count, sizeof **placements);
-    status = *placements == NULL ? wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "calloc", NULL)
-                                 : wp_topology_place(topology, &config->affinity, *count, *placements, NULL, error);
-  }
-  wp_topology_destroy(topology);
-  return status;
-}
-
 // MARK: Building
 
-static wp_status allocate(wp_process_pool *pool, const wp_placement *placements, wp_error *error) {
+static wp_status allocate(wp_process_pool *pool, const wp_process_pool_config *config, const wp_place *places,
+                          wp_error *error) {
   uint32_t count = pool->geometry.worker_count;
   pool->workers = (wp_host_worker *)calloc(count, sizeof *pool->workers);
   pool->batch = (wp_completion *)aligned_alloc(alignof(wp_completion), WP_BATCH * sizeof *pool->batch);
   pool->cell_uses = (uint32_t *)calloc((size_t)count * pool->geometry.cells, sizeof *pool->cell_uses);
-  if (pool->workers == NULL || pool->batch == NULL || pool->cell_uses == NULL) {
+  bool kept = wp_places_keep(pool, &config->affinity);
+  if (pool->workers == NULL || pool->batch == NULL || pool->cell_uses == NULL || !kept) {
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL);
   }
   for (uint32_t i = 0; i < count; i++) {
@@ -99,7 +82,9 @@ static wp_status allocate(wp_process_pool *pool, const wp_placement *placements,
     pool->workers[i].results.count = pool->geometry.result_areas;
     pool->workers[i].cell_uses = pool->cell_uses + (size_t)i * pool->geometry.cells;
     pool->workers[i].bucket = WP_NO_WORKER;
-    pool->workers[i].cpu = placements == NULL ? -1 : placements[i].cpu;
+    pool->workers[i].cpu = places == NULL ? -1 : places[i].cpu;
+    pool->workers[i].node = places == NULL ? -1 : places[i].node;
+    pool->workers[i].memory_node = -1;
   }
   for (size_t i = 0; i <= WP_PROCESS_MAX_PREFETCH; i++) pool->buckets[i].first = pool->buckets[i].last = WP_NO_WORKER;
   return WP_OK;
@@ -136,6 +121,7 @@ static void destroy(wp_process_pool *pool) {
   void *context = pool->hooks.context;
   wp_task_table_destroy(&pool->tasks);
   wp_breakage_destroy(pool);
+  wp_places_destroy(pool);
   free(pool->workers);
   free(pool->batch);
   free(pool->cell_uses);
@@ -196,9 +182,9 @@ static wp_status await_start(wp_process_pool *pool, wp_error *error) {
   return wp_fail(error, found.status, found.system_errno, found.call, found.rule);
 }
 
-static wp_status build(wp_process_pool *pool, const wp_process_pool_config *config, const wp_placement *placements,
+static wp_status build(wp_process_pool *pool, const wp_process_pool_config *config, const wp_place *places,
                        wp_error *error) {
-  wp_status status = allocate(pool, placements, error);
+  wp_status status = allocate(pool, config, places, error);
   if (status == WP_OK) status = share_memory(pool, config, error);
   if (status == WP_OK) status = make_cgroups(pool, config, error);
   if (status == WP_OK) status = wp_template_start(pool, error);
@@ -253,19 +239,19 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
 
 wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_process_pool **result, wp_error *error) {
   wp_start_method method;
-  uint32_t count;
-  wp_placement *placements = NULL;
+  uint32_t count = config->worker_count;
+  wp_place *places = NULL;
   wp_status status = check(config, error);
   if (status == WP_OK) status = pick_method(config, &method, error);
-  if (status == WP_OK) status = place_workers(config, &count, &placements, error);
+  if (status == WP_OK) status = wp_places_find(&config->affinity, &count, &places, error);
   if (status != WP_OK) {
-    free(placements);
+    free(places);
     return status;
   }
   wp_process_pool *pool = new_pool(config, count, method);
   status = pool == NULL ? wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL)
-                        : build(pool, config, placements, error);
-  free(placements);
+                        : build(pool, config, places, error);
+  free(places);
   if (status == WP_OK) {
     wp_share_join(pool);
     *result = pool;

@@ -155,6 +155,8 @@ typedef struct wp_channel_status {
   wp_atomic_u32 fault_starved;
   /// 1 when it could not join its cgroup, and could do without.
   wp_atomic_u32 outside_cgroup;
+  /// Why it is not pinned that should be: an `errno`.
+  wp_atomic_u32 pin_errno;
   wp_atomic_u64 fault_data;
 } wp_channel_status;
 

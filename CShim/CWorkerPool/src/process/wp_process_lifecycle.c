@@ -12,6 +12,7 @@
 #include "../platform/wp_socket.h"
 #include "../base/wp_error.h"
 #include "wp_process_death.h"
+#include "wp_process_place.h"
 #include "wp_process_reexec.h"
 #include "wp_process_share.h"
 #include "wp_process_template.h"
@@ -88,9 +89,10 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   worker->forbidden_call = 0;
   worker->out_of_memory = false;
   worker->peak_memory = 0;
+  int cpu = wp_place_prepare(pool, index);
   wp_channel_head *head = wp_channel_get_head(&worker->channel);
   head->generation = worker->generation;
-  head->cpu = worker->cpu;
+  head->cpu = cpu;
   wp_atomic_store(&head->stop, 0u, wp_relaxed);
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
   wp_atomic_store(&status->sleeping, 0u, wp_relaxed);
@@ -103,6 +105,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   wp_atomic_store(&status->fault_starved, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_data, 0u, wp_relaxed);
   wp_atomic_store(&status->outside_cgroup, 0u, wp_relaxed);
+  wp_atomic_store(&status->pin_errno, 0u, wp_relaxed);
   for (uint32_t i = 0; i < pool->geometry.slots; i++) {
     wp_atomic_store(&wp_channel_reply(&worker->channel, &pool->geometry, i)->state, 0u, wp_relaxed);
   }
@@ -378,7 +381,9 @@ void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes) {
     fail_start(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
     wp_pool_break(pool, "a new template did not answer within 60 seconds");
   }
-  if (pool->phase == WP_POOL_STARTING && all_live(pool)) {
+  // Not before what could not be done is said: whoever makes the pool may count on that.
+  bool said = !pool->unsaid.floats && !pool->unsaid.elsewhere;
+  if (pool->phase == WP_POOL_STARTING && said && all_live(pool)) {
     pool->phase = WP_POOL_RUNNING;
     pthread_cond_broadcast(&pool->changed);
   } else if (pool->phase == WP_POOL_RUNNING && pool->closed && pool->live == 0) {

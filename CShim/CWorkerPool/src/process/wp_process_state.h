@@ -90,7 +90,9 @@ typedef struct wp_host_worker {
   bool out_of_memory;        // collector; the kernel killed in its cgroup
   uint32_t start_failures;   // collector; in a row
   uint64_t retry_at;         // collector; no earlier start
-  int cpu;                   // constant
+  int cpu;                   // constant; to pin to, -1 to float
+  int node;                  // constant; whose memory it prefers, a system id, -1 for none
+  int memory_node;           // collector's thread; the node that its channel was told to prefer
   uint32_t woken;            // lock; the last sleep of the worker's that was ended
   uint32_t published;        // lock; next position to send
   uint32_t collected;        // collector; next position to take a result from; those below may be sent again
@@ -103,6 +105,23 @@ typedef struct wp_host_worker {
   uint32_t bucket_previous;  // lock
   wp_sent sent[WP_PROCESS_MAX_PREFETCH];  // lock; by position modulo slots
 } wp_host_worker;
+
+/// Where a worker goes: the CPU to pin it to and the node whose memory its channel prefers, -1 for none.
+typedef struct wp_place {
+  int cpu;
+  int node;
+} wp_place;
+
+/// What the collector's thread has to give notice of, once it has not got the lock.
+typedef struct wp_unsaid {
+  bool floats;     // a worker that was to be pinned
+  bool elsewhere;  // memory that was to be on a node
+  uint32_t worker;
+  int cpu;
+  int cpu_errno;  // 0 when the CPU left our mask
+  int node;
+  int node_errno;
+} wp_unsaid;
 
 /// An argument: where its bytes are, and the area of the worker it is sent to, once it has one.
 typedef struct wp_payload {
@@ -164,6 +183,8 @@ struct wp_process_pool {
   void *handler_context;
   wp_process_pool_hooks hooks;
   uint32_t fork_generation;
+  wp_affinity_choice affinity;  // owns its list of CPUs
+  uint64_t *allowed;  // the mask of the thread that made the pool; NULL when workers float
 
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -180,6 +201,7 @@ struct wp_process_pool {
   const char *broken_reason;
   wp_process_breakage breakage;  // constant once the pool is broken; owns its bytes
   pid_t collector_thread;
+  wp_unsaid unsaid;
 
   // Collector writes under the lock.
   wp_pool_phase phase;
@@ -192,6 +214,7 @@ struct wp_process_pool {
   wp_host_worker *workers;
   uint32_t *cell_uses;  // of all workers
   pid_t template_process;  // 0 when there is none
+  bool memory_stays;  // memory cannot be placed here
 
   /// Who collects: a `wp_role` (wp_process_drive.c). "Collector" above and below is whoever holds it; what only the
   /// collector's thread may do says so.
