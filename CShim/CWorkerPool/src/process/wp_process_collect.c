@@ -269,6 +269,7 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
   if (worker->process == 0) return;
   worker->state = WP_WORKER_LIVE;
   worker->start_failures = 0;
+  worker->added = false;
   pool->template_failures = 0;
   wp_place_heard(pool, index);
   wp_dispatch_place(pool, index);
@@ -318,7 +319,7 @@ void wp_process_call_left(wp_process_pool *pool) {
 /// Under the lock: fills the batch.
 static void gather(wp_process_pool *pool) {
   gather_ended(pool);
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     see_ready(pool, i);
     if (pool->workers[i].state >= WP_WORKER_LIVE) gather_worker(pool, i);
   }
@@ -327,6 +328,7 @@ static void gather(wp_process_pool *pool) {
 
 /// On a driver, under the lock: what follows when no task is left is the business of the collector's thread.
 static void rest(wp_process_pool *pool) {
+  if (wp_size_is_due(pool)) wp_pool_poke(pool);
   if (pool->live > 0) return;
   wp_task_table_trim(&pool->tasks);
   wp_areas_rest(pool);
@@ -386,7 +388,7 @@ bool wp_process_collect(wp_process_pool *pool) {
 
 bool wp_process_has_news(const wp_process_pool *pool) {
   if (pool->tasks.ended.count > 0) return true;  // lost since the last round; only who has the role adds to them
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->state == WP_WORKER_ENDED) return true;
     if (worker->state == WP_WORKER_SPAWNING && worker->process != 0) {
