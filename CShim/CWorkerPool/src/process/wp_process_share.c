@@ -91,7 +91,7 @@ static void take_back(wp_process_pool *pool, uint64_t id, wp_wakes *wakes) {
       wp_atomic_fetch_add(&wp_channel_get_head(&worker->channel)->cells_revision, 1u, wp_release);  // edge "cells"
       worker->cell_calls++;
       // A pool in any other phase sends its workers nothing but the order to leave.
-      if (worker->state == WP_WORKER_LIVE && pool->phase == WP_POOL_RUNNING) wp_dispatch_signal(worker, wakes);
+      if (worker->state == WP_WORKER_LIVE && pool->phase == WP_POOL_RUNNING) wp_dispatch_signal(worker, false, wakes);
       break;
     }
   }

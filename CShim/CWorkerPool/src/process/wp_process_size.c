@@ -143,7 +143,7 @@ static void send_home(wp_process_pool *pool, uint32_t index, wp_wakes *wakes) {
   if (may_leave(worker)) {
     worker->leaving = true;
     worker->leave_by = wp_clock_now() + WP_LEAVE_TIMEOUT_NS;
-    wp_dispatch_signal(worker, wakes);
+    wp_dispatch_signal(worker, true, wakes);
   } else if (worker->leaving && !worker->condemned && worker->pidfd >= 0 && wp_clock_now() >= worker->leave_by) {
     worker->condemned = true;
     wp_pidfd_kill(worker->pidfd, SIGKILL);
