@@ -164,6 +164,9 @@ typedef struct wp_placement {
 wp_status wp_topology_place(const wp_topology *topology, const wp_affinity_choice *choice, size_t worker_count,
                             wp_placement *placements, int *WP_NULLABLE refused, wp_error *WP_NULLABLE error);
 
+/// Index of the node whose memory is nearest to a node: its own, if it has any that is known. O(nodes).
+size_t wp_topology_nearest_memory(const wp_topology *topology, size_t node);
+
 /// Writes the order in which a worker of node `from` looks at all nodes: itself first, then by distance, ties
 /// by index. `from` is a node's index. `order` has room for `wp_topology_node_count` entries. O(nodes²).
 void wp_topology_nearest_nodes(const wp_topology *topology, size_t from, uint32_t *order);

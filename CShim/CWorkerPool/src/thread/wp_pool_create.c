@@ -65,6 +65,7 @@ static void connect_nodes(wp_thread_pool *pool) {
   for (uint32_t n = 0; n < count; n++) {
     wp_pool_node *node = &pool->nodes[n];
     node->system_id = wp_topology_node_id(pool->topology, n);
+    node->memory_id = wp_topology_node_id(pool->topology, wp_topology_nearest_memory(pool->topology, n));
     node->nearest = pool->nearest_storage + (size_t)n * count;
     node->farther = pool->farther_storage + (size_t)n * count;
     wp_topology_nearest_nodes(pool->topology, n, node->nearest);

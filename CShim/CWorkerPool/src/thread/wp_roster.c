@@ -71,7 +71,7 @@ void wp_roster_destroy(wp_thread_pool *pool) {
 
 /// On its node, on a machine that has several: a page of its own, since pages are what can be placed.
 static wp_worker *allocate_worker(wp_thread_pool *pool, uint32_t node) {
-  if (pool->node_count > 1) return (wp_worker *)wp_pages_map_on(sizeof(wp_worker), pool->nodes[node].system_id);
+  if (pool->node_count > 1) return (wp_worker *)wp_pages_map_on(sizeof(wp_worker), pool->nodes[node].memory_id);
   wp_worker *worker = (wp_worker *)aligned_alloc(WP_CACHE_LINE, sizeof(wp_worker));
   if (worker != NULL) memset((void *)worker, 0, sizeof *worker);
   return worker;
@@ -114,7 +114,7 @@ static void set_life(wp_worker *worker, wp_worker_life life) {
 
 static wp_status start_thread(wp_worker *worker, wp_error *error) {
   wp_thread_pool *pool = worker->pool;
-  int node = pool->node_count > 1 && worker->cpu >= 0 ? pool->nodes[worker->node].system_id : -1;
+  int node = pool->node_count > 1 && worker->cpu >= 0 ? pool->nodes[worker->node].memory_id : -1;
   wp_thread_attributes attributes = {pool->stack_size, worker->cpu, node};
   wp_atomic_fetch_add(&pool->references, 1, wp_relaxed);
   wp_status status = wp_thread_start(&worker->thread, &attributes, wp_worker_main, worker, error);

@@ -104,6 +104,8 @@ typedef struct wp_pool_node {
   /// The event counts of the others, likewise.
   wp_event_count **farther;
   int system_id;
+  /// Where its memory is: another node, if it has none.
+  int memory_id;
 } wp_pool_node;
 
 /// Who works in a pool, spares apart; see wp_roster.c.

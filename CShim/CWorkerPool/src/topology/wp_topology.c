@@ -174,6 +174,16 @@ unsigned wp_topology_distance(const wp_topology *topology, size_t from, size_t t
   return topology->distances[from * topology->node_count + to];
 }
 
+size_t wp_topology_nearest_memory(const wp_topology *topology, size_t node) {
+  size_t nearest = node;
+  for (size_t i = 0; i < topology->node_count; i++) {
+    if (wp_topology_node_memory(topology, i) == 0) continue;
+    bool nearer = wp_topology_distance(topology, node, i) < wp_topology_distance(topology, node, nearest);
+    if (nearer || wp_topology_node_memory(topology, nearest) == 0) nearest = i;
+  }
+  return nearest;
+}
+
 void wp_topology_nearest_nodes(const wp_topology *topology, size_t from, uint32_t *order) {
   WP_ASSERT(from < topology->node_count);
   // Insertion, which is stable: ties stay by index.
