@@ -63,6 +63,9 @@ let package = Package(
     .testTarget(
       name: "ProcessExecutorTests",
       dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessChaos", "ProcessScenarios", "TestSupport"]),
+    // Run by `make test-numa` in emulated machines of several nodes.
+    .executableTarget(
+      name: "NumaScenarios", dependencies: ["WorkerPool", "CNuma"], path: "Tests/NumaScenarios"),
     .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
 
     // The programs and what they compute.
