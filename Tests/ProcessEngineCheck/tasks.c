@@ -264,9 +264,9 @@ void pinned(wp_start_method method) {
   if (cpus[1] < 0) cpus[1] = cpus[0];
   test_lab lab;
   wp_process_pool_config config = lab_config(&lab, 3, method);
-  config.affinity = WP_AFFINITY_CPUS;
-  config.cpus = cpus;
-  config.cpu_count = 2;
+  config.affinity.policy = WP_AFFINITY_CPUS;
+  config.affinity.cpus = cpus;
+  config.affinity.cpu_count = 2;
   lab_open_with(&lab, &config, 1);
   int32_t pids[3];
   CHECK(wp_process_pool_worker_pids(lab.pool, pids, 3) == 3, "three workers");

@@ -69,7 +69,7 @@ struct EnginePool: Sendable {
     var config = wp_thread_pool_config()
     config.worker_count = workers
     config.stack_size = stackSize
-    config.affinity = affinity
+    config.affinity.policy = affinity
     config.spin_ns = spin
     config.hooks = hooks.intoC()
     var created: OpaquePointer?
@@ -77,8 +77,8 @@ struct EnginePool: Sendable {
     let create = { (name: UnsafePointer<CChar>?) in
       cpus.withUnsafeBufferPointer { list in
         config.name = name
-        config.cpus = list.baseAddress
-        config.cpu_count = list.count
+        config.affinity.cpus = list.baseAddress
+        config.affinity.cpu_count = list.count
         return wp_thread_pool_create(&config, &created, &error)
       }
     }

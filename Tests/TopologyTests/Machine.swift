@@ -62,18 +62,25 @@ final class Machine {
     return order.map(Int.init)
   }
 
-  /// - Returns: The placements, or the refused CPU (nil when none was named) with the status.
-  func place(_ affinity: wp_affinity, on cpus: [Int32] = [], workers: Int) -> Result<[Placement], Refusal> {
+  /// - Returns: The placements, or the refused CPU or node (nil when none was named) with the status.
+  func place(
+    _ affinity: wp_affinity, on cpus: [Int32] = [], node: Int32 = 0, workers: Int
+  ) -> Result<[Placement], Refusal> {
     var placements = [wp_placement](repeating: wp_placement(cpu: -7, node: 7), count: workers)
     var refused = Int32.min
-    let status = wp_topology_place(handle, affinity, cpus, cpus.count, workers, &placements, &refused, nil)
-    guard status == WP_OK else { return .failure(Refusal(status: status, cpu: refused == .min ? nil : Int(refused))) }
+    let status = cpus.withUnsafeBufferPointer { cpus in
+      var choice = wp_affinity_choice(policy: affinity, node: node, cpus: cpus.baseAddress, cpu_count: cpus.count)
+      return wp_topology_place(handle, &choice, workers, &placements, &refused, nil)
+    }
+    guard status == WP_OK else {
+      return .failure(Refusal(status: status, number: refused == .min ? nil : Int(refused)))
+    }
     return .success(placements.map { Placement(cpu: Int($0.cpu), node: Int($0.node)) })
   }
 
   struct Refusal: Error, Equatable {
     var status: wp_status
-    var cpu: Int?
+    var number: Int?
   }
 }
 

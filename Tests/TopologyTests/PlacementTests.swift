@@ -6,6 +6,7 @@ import Testing
     var fixture: String
     var affinity: wp_affinity
     var cpus: [Int32] = []
+    var node: Int32 = 0
     var expectedCPUs: [Int]
     var expectedNodes: [Int]
     var testDescription: String { "\(fixture), policy \(affinity.rawValue), \(expectedCPUs.count) workers" }
@@ -42,13 +43,19 @@ import Testing
         expectedNodes: [1, 0, 1, 1, 0]),
       Case(fixture: "cxl", affinity: WP_AFFINITY_CPUS, cpus: [2, 1], expectedCPUs: [2], expectedNodes: [1]),
       Case(fixture: "cxl", affinity: WP_AFFINITY_COMPACT, expectedCPUs: [], expectedNodes: []),
+      Case(
+        fixture: "power9", affinity: WP_AFFINITY_NODE, node: 8,
+        expectedCPUs: [8, 12, 9, 13, 10, 14, 11, 15, 8, 12], expectedNodes: Array(repeating: 1, count: 10)),
+      Case(
+        fixture: "offline", affinity: WP_AFFINITY_NODE, node: 1, expectedCPUs: [2, 7, 2], expectedNodes: [1, 1, 1]),
     ]
   }
 
   @Test(arguments: Case.all)
   func places(_ test: Case) throws {
     let machine = try Machine(fixture: test.fixture, affinity: "0-63")
-    let placements = try machine.place(test.affinity, on: test.cpus, workers: test.expectedCPUs.count).get()
+    let placements = try machine.place(test.affinity, on: test.cpus, node: test.node, workers: test.expectedCPUs.count)
+      .get()
     #expect(placements.map(\.cpu) == test.expectedCPUs)
     #expect(placements.map(\.node) == test.expectedNodes)
   }
@@ -63,13 +70,27 @@ import Testing
     ] as [([Int32], Int?)])
   func namesTheRefusedCPU(cpus: [Int32], refused: Int?) throws {
     let machine = try Machine(fixture: "offline", affinity: "0-5")
-    let refusal = Machine.Refusal(status: WP_INVALID_ARGUMENT, cpu: refused)
+    let refusal = Machine.Refusal(status: WP_INVALID_ARGUMENT, number: refused)
     #expect(machine.place(WP_AFFINITY_CPUS, on: cpus, workers: 1) == .failure(refusal))
+  }
+
+  /// Absent, negative, or without a CPU that is online and allowed.
+  @Test(arguments: [("power9", 1), ("power9", 252), ("power9", -1), ("offline", 7)] as [(String, Int32)])
+  func namesTheRefusedNode(fixture: String, node: Int32) throws {
+    let machine = try Machine(fixture: fixture, affinity: "0-63")
+    let refusal = Machine.Refusal(status: WP_INVALID_ARGUMENT, number: Int(node))
+    #expect(machine.place(WP_AFFINITY_NODE, node: node, workers: 3) == .failure(refusal))
+  }
+
+  @Test func refusesANodeOutsideOfTheMask() throws {
+    let machine = try Machine(fixture: "cxl", affinity: "0-1")
+    let refusal = Machine.Refusal(status: WP_INVALID_ARGUMENT, number: 1)
+    #expect(machine.place(WP_AFFINITY_NODE, node: 1, workers: 1) == .failure(refusal))
   }
 
   @Test func refusesAnUnknownPolicy() throws {
     let machine = try Machine(fixture: "laptop", affinity: "0")
-    let refusal = Machine.Refusal(status: WP_INVALID_ARGUMENT, cpu: nil)
+    let refusal = Machine.Refusal(status: WP_INVALID_ARGUMENT, number: nil)
     #expect(machine.place(wp_affinity(rawValue: 99), workers: 1) == .failure(refusal))
   }
 

@@ -67,6 +67,8 @@ typedef struct wp_error {
   const char *WP_NULLABLE call;
   /// The rule that was broken, or NULL.
   const char *WP_NULLABLE rule;
+  /// The CPU or node that was refused; 0 when `call` is neither "cpus" nor "node".
+  int refused;
 } wp_error;
 
 /// Values of the settings that say how long to spin before sleeping, in nanoseconds: not at all, and what 0 stands for.

@@ -191,9 +191,7 @@ typedef struct wp_process_pool_config {
   /// How many tasks a worker may hold, the running one included; 0 for 2, and more while tasks take microseconds. At most `WP_PROCESS_MAX_PREFETCH`.
   uint32_t prefetch;
   /// Pinning of workers, as for threads.
-  wp_affinity affinity;
-  const int *WP_NULLABLE cpus;
-  size_t cpu_count;
+  wp_affinity_choice affinity;
   /// How long a worker or the collector spins before it sleeps, in nanoseconds; 0 for the default,
   /// `WP_SPIN_NEVER` (wp_thread_pool.h) for not at all.
   uint64_t spin_ns;

@@ -56,10 +56,8 @@ typedef struct wp_thread_pool_config {
   const char *WP_NULLABLE name;
   /// Bytes of stack per worker, rounded up to pages; 0 for the system's default.
   size_t stack_size;
-  /// Pinning policy; `cpus` and `cpu_count` go with `WP_AFFINITY_CPUS`.
-  wp_affinity affinity;
-  const int *WP_NULLABLE cpus;
-  size_t cpu_count;
+  /// Which CPUs workers are pinned to, if any.
+  wp_affinity_choice affinity;
   /// How many spare workers may stand in for blocked ones at once (`wp_thread_pool_block_begin`); 0 for the default,
   /// `WP_NO_SPARES` for none. Workers and spares together are at most `WP_THREAD_POOL_MAX_WORKERS`.
   uint32_t spare_limit;

@@ -73,7 +73,19 @@ typedef enum wp_affinity {
   WP_AFFINITY_SPREAD,
   /// The CPUs listed by the caller, round-robin.
   WP_AFFINITY_CPUS,
+  /// The CPUs of one node, round-robin, physical cores before their SMT siblings.
+  WP_AFFINITY_NODE,
 } wp_affinity;
+
+/// A policy and what belongs to it. Zero-initialised: workers float.
+typedef struct wp_affinity_choice {
+  wp_affinity policy;
+  /// For `WP_AFFINITY_NODE`: the node's system id.
+  int node;
+  /// For `WP_AFFINITY_CPUS`: system numbers of CPUs.
+  const int *WP_NULLABLE cpus;
+  size_t cpu_count;
+} wp_affinity_choice;
 
 /// Where one worker goes.
 typedef struct wp_placement {
@@ -85,14 +97,13 @@ typedef struct wp_placement {
 
 /// Places `worker_count` workers, writing one entry each to `placements`.
 ///
-/// `cpus` and `cpu_count` matter for `WP_AFFINITY_CPUS` alone; a CPU that is not allowed fails with
-/// `WP_INVALID_ARGUMENT`, and `*refused_cpu` (if not NULL) names it; so does an empty list, naming none. Under
-/// `WP_AFFINITY_NONE` workers are still dealt to nodes in proportion to the nodes' CPUs. With more workers than
-/// CPUs the order begins again.
-/// Deterministic. O(workers), and O(workers + cpu_count·log CPUs) for `WP_AFFINITY_CPUS`.
-wp_status wp_topology_place(const wp_topology *topology, wp_affinity affinity, const int *WP_NULLABLE cpus,
-                            size_t cpu_count, size_t worker_count, wp_placement *placements,
-                            int *WP_NULLABLE refused_cpu, wp_error *WP_NULLABLE error);
+/// A CPU that is not allowed, or a node that is absent or has no allowed CPU, fails with `WP_INVALID_ARGUMENT`, and
+/// `*refused` (if not NULL) names it; so does an empty list of CPUs, naming none. Under `WP_AFFINITY_NONE` workers are
+/// still dealt to nodes in proportion to the nodes' CPUs. With more workers than CPUs the order begins again.
+/// Deterministic. O(workers), and beside that O(cpu_count·log CPUs) for `WP_AFFINITY_CPUS` and O(CPUs) for
+/// `WP_AFFINITY_NODE`.
+wp_status wp_topology_place(const wp_topology *topology, const wp_affinity_choice *choice, size_t worker_count,
+                            wp_placement *placements, int *WP_NULLABLE refused, wp_error *WP_NULLABLE error);
 
 /// Writes the order in which a worker of node `from` looks at all nodes: itself first, then by distance, ties
 /// by index. `from` is a node's index. `order` has room for `wp_topology_node_count` entries. O(nodes²).

@@ -20,8 +20,8 @@ extension WorkerPoolError {
         code: .systemCall, message: "\(name) failed: \(String(cString: strerror(error.system_errno)))",
         systemCall: SystemCall(name: name, errno: error.system_errno))
     default:
-      var subject = error.call.map { String(cString: $0) + " " } ?? ""
-      if subject == "cpus ", case .cpus(let cpus) = affinity { subject = "cpus is \(cpus); " }
+      let argument = error.call.map { String(cString: $0) }
+      let subject = argument.map { affinity.refusal(of: error.refused, in: $0).map { $0 + "; " } ?? $0 + " " } ?? ""
       let rule = error.rule ?? wp_status_name(error.status)
       self.init(status: error.status, message: subject + String(cString: rule))
     }

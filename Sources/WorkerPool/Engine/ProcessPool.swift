@@ -66,11 +66,10 @@ final class ProcessPool: @unchecked Sendable {
     var pool: OpaquePointer?
     func create(_ initializer: UnsafePointer<wp_process_initializer>?) -> wp_status {
       settings.name.withCString { name in
-        settings.affinity.withCPUs { cpus in
+        settings.affinity.withEngineValue { affinity in
           config.initializer = initializer
           config.name = name
-          config.cpus = cpus.baseAddress
-          config.cpu_count = cpus.count
+          config.affinity = affinity
           return wp_process_pool_create(&config, &pool, &error)
         }
       }
@@ -334,7 +333,6 @@ extension wp_process_pool_config {
     max_payload = try checked(settings.maxPayload, "maxPayload", in: 1...(1 << 40)) ?? 1 << 30
     prefetch = UInt32(try checked(settings.prefetch, "prefetch", in: 1...Int(WP_PROCESS_MAX_PREFETCH)) ?? 0)
     spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
-    affinity = settings.affinity.engineValue
     try apply(settings.configuration)
   }
 }

@@ -31,17 +31,15 @@ final class ThreadPool: @unchecked Sendable {
     config.worker_count = try checkedWorkerCount(settings.maxWorkers, limit: UInt32(4094))
     config.stack_size = try checkedStackSize(settings.stackSize)
     config.spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
-    config.affinity = settings.affinity.engineValue
     hookContext = HookContext(settings)
     let context = Unmanaged.passRetained(hookContext)  // nothing throws before the pool may take it
     config.hooks = hooks(context)
     var created: OpaquePointer?
     var error = wp_error()
     let status = settings.name.withCString { name in
-      settings.affinity.withCPUs { cpus in
+      settings.affinity.withEngineValue { affinity in
         config.name = name
-        config.cpus = cpus.baseAddress
-        config.cpu_count = cpus.count
+        config.affinity = affinity
         return wp_thread_pool_create(&config, &created, &error)
       }
     }

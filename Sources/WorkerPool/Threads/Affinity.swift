@@ -8,6 +8,8 @@ public enum Affinity: Hashable, Sendable {
   /// One CPU for each worker, dealt to the nodes in turn, physical cores before their SMT siblings: for workers that
   /// need memory bandwidth.
   case spread
+  /// One CPU of this NUMA node, by its system number, for each worker, physical cores before their SMT siblings.
+  case node(Int)
   /// These CPUs, by system number, given to workers in turn.
   case cpus([Int])
 }

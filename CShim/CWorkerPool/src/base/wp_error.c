@@ -8,6 +8,7 @@ wp_status wp_fail(wp_error *error, wp_status status, int system_errno, const cha
     error->system_errno = system_errno;
     error->call = call;
     error->rule = rule;
+    error->refused = 0;
   }
   return status;
 }

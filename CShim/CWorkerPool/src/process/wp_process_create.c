@@ -68,17 +68,16 @@ static wp_status place_workers(const wp_process_pool_config *config, uint32_t *c
                                wp_error *error) {
   *count = config->worker_count;
   *placements = NULL;
-  if (*count != 0 && config->affinity == WP_AFFINITY_NONE) return WP_OK;
+  if (*count != 0 && config->affinity.policy == WP_AFFINITY_NONE) return WP_OK;
   wp_topology *topology = NULL;
   wp_status status = wp_topology_create(NULL, &topology, error);
   if (status != WP_OK) return status;
   size_t granted = wp_topology_granted(topology);
   if (*count == 0) *count = granted < WP_PROCESS_POOL_MAX_WORKERS ? (uint32_t)granted : WP_PROCESS_POOL_MAX_WORKERS;
-  if (config->affinity != WP_AFFINITY_NONE) {
+  if (config->affinity.policy != WP_AFFINITY_NONE) {
     *placements = (wp_placement *)calloc(*count, sizeof **placements);
     status = *placements == NULL ? wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "calloc", NULL)
-                                 : wp_topology_place(topology, config->affinity, config->cpus, config->cpu_count,
-                                                     *count, *placements, NULL, error);
+                                 : wp_topology_place(topology, &config->affinity, *count, *placements, NULL, error);
   }
   wp_topology_destroy(topology);
   return status;

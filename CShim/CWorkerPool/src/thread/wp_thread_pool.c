@@ -124,8 +124,7 @@ static wp_status start_workers(wp_thread_pool *pool, const int *cpus, wp_error *
 
 static wp_status create_placed(const wp_thread_pool_config *config, const wp_topology *topology, uint32_t count,
                                wp_placement *placements, int *cpus, wp_thread_pool **result, wp_error *error) {
-  wp_status status = wp_topology_place(topology, config->affinity, config->cpus, config->cpu_count, count, placements,
-                                       NULL, error);
+  wp_status status = wp_topology_place(topology, &config->affinity, count, placements, NULL, error);
   if (status != WP_OK) return status;
   uint32_t spares = config->spare_limit == 0 ? WP_DEFAULT_SPARES : config->spare_limit;
   if (spares == WP_NO_SPARES) spares = 0;

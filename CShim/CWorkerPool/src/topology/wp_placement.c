@@ -82,19 +82,45 @@ static wp_placement wp_placement_on(const wp_topology *topology, size_t cpu) {
   return placement;
 }
 
-static wp_status wp_placement_on_listed(const wp_topology *topology, const int *cpus, size_t cpu_count,
-                                        size_t worker_count, wp_placement *placements, int *refused_cpu,
-                                        wp_error *error) {
-  if (cpus == NULL || cpu_count == 0) return wp_fail(error, WP_INVALID_ARGUMENT, 0, "cpus", "must name a CPU");
-  for (size_t i = 0; i < cpu_count; i++) {
-    if (wp_placement_find_cpu(topology, cpus[i]) == SIZE_MAX) {
-      if (refused_cpu != NULL) *refused_cpu = cpus[i];
-      return wp_fail(error, WP_INVALID_ARGUMENT, 0, "cpus", "each CPU must be online and in the affinity mask");
+static wp_status wp_placement_refuse(int number, int *refused, wp_error *error, const char *argument,
+                                     const char *rule) {
+  wp_fail(error, WP_INVALID_ARGUMENT, 0, argument, rule);
+  if (error != NULL) error->refused = number;
+  if (refused != NULL) *refused = number;
+  return WP_INVALID_ARGUMENT;
+}
+
+static wp_status wp_placement_on_listed(const wp_topology *topology, const wp_affinity_choice *choice,
+                                        size_t worker_count, wp_placement *placements, int *refused, wp_error *error) {
+  size_t count = choice->cpu_count;
+  if (choice->cpus == NULL || count == 0) return wp_fail(error, WP_INVALID_ARGUMENT, 0, "cpus", "must name a CPU");
+  for (size_t i = 0; i < count; i++) {
+    if (wp_placement_find_cpu(topology, choice->cpus[i]) == SIZE_MAX) {
+      return wp_placement_refuse(choice->cpus[i], refused, error, "cpus",
+                                 "each CPU must be online and in the affinity mask");
     }
   }
   for (size_t i = 0; i < worker_count; i++) {
-    placements[i] = i < cpu_count ? wp_placement_on(topology, wp_placement_find_cpu(topology, cpus[i]))
-                                  : placements[i - cpu_count];
+    placements[i] = i < count ? wp_placement_on(topology, wp_placement_find_cpu(topology, choice->cpus[i]))
+                              : placements[i - count];
+  }
+  return WP_OK;
+}
+
+static wp_status wp_placement_on_node(const wp_topology *topology, int node, size_t worker_count,
+                                      wp_placement *placements, int *refused, wp_error *error) {
+  // In the compact order the CPUs of a node stand together.
+  size_t first = 0;
+  while (first < topology->cpu_count && topology->nodes[topology->cpus[topology->compact_order[first]].node].id != node) {
+    first++;
+  }
+  if (first == topology->cpu_count) {
+    return wp_placement_refuse(node, refused, error, "node",
+                               "must be online, with a CPU that is in the affinity mask");
+  }
+  size_t count = topology->nodes[topology->cpus[topology->compact_order[first]].node].cpu_count;
+  for (size_t i = 0; i < worker_count; i++) {
+    placements[i] = wp_placement_on(topology, topology->compact_order[first + i % count]);
   }
   return WP_OK;
 }
@@ -109,15 +135,15 @@ static void wp_placement_float(const wp_topology *topology, size_t worker_count,
   }
 }
 
-wp_status wp_topology_place(const wp_topology *topology, wp_affinity affinity, const int *cpus, size_t cpu_count,
-                            size_t worker_count, wp_placement *placements, int *refused_cpu, wp_error *error) {
+wp_status wp_topology_place(const wp_topology *topology, const wp_affinity_choice *choice, size_t worker_count,
+                            wp_placement *placements, int *refused, wp_error *error) {
   const uint32_t *order;
-  switch (affinity) {
+  switch (choice->policy) {
   case WP_AFFINITY_NONE: wp_placement_float(topology, worker_count, placements); return WP_OK;
   case WP_AFFINITY_COMPACT: order = topology->compact_order; break;
   case WP_AFFINITY_SPREAD: order = topology->spread_order; break;
-  case WP_AFFINITY_CPUS:
-    return wp_placement_on_listed(topology, cpus, cpu_count, worker_count, placements, refused_cpu, error);
+  case WP_AFFINITY_CPUS: return wp_placement_on_listed(topology, choice, worker_count, placements, refused, error);
+  case WP_AFFINITY_NODE: return wp_placement_on_node(topology, choice->node, worker_count, placements, refused, error);
   default: return wp_fail(error, WP_INVALID_ARGUMENT, 0, "affinity", "must be a known policy");
   }
   for (size_t i = 0; i < worker_count; i++) placements[i] = wp_placement_on(topology, order[i % topology->cpu_count]);
