@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <limits.h>
 #include <numa.h>
+#include <numaif.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../base/wp_assert.h"
@@ -61,23 +63,38 @@ wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attribu
 
 // MARK: About the calling thread
 
+/// The usable part of the calling thread's stack.
+static bool find_stack(uintptr_t *lowest, size_t *size) {
+  pthread_attr_t attribute;
+  if (pthread_getattr_np(pthread_self(), &attribute) != 0) return false;
+  void *base = NULL;
+  size_t guard = 0;
+  bool found = pthread_attr_getstack(&attribute, &base, size) == 0 &&
+               pthread_attr_getguardsize(&attribute, &guard) == 0 && *size > guard;
+  pthread_attr_destroy(&attribute);
+  *lowest = (uintptr_t)base + guard;
+  *size -= found ? guard : 0;
+  return found;
+}
+
+void wp_thread_settle_stack(void) {
+  uintptr_t lowest = 0;
+  size_t size = 0;
+  if (!find_stack(&lowest, &size)) return;
+  // glibc gives back most of an ended thread's stack. What it keeps may be the rest of a huge page, which mbind leaves
+  // where it is without a word unless it is split, as this does.
+  madvise((void *)lowest, size, MADV_COLD);
+  mbind((void *)lowest, size, MPOL_LOCAL, NULL, 0, MPOL_MF_MOVE);
+}
+
 size_t wp_thread_remaining_stack(void) {
   // Lowest usable address of this thread's stack; asked once, since for the main thread glibc reads /proc.
   static WP_THREAD_LOCAL uintptr_t lowest;
   static WP_THREAD_LOCAL bool asked;
   if (!asked) {
+    size_t size = 0;
     asked = true;
-    pthread_attr_t attribute;
-    if (pthread_getattr_np(pthread_self(), &attribute) == 0) {
-      void *base = NULL;
-      size_t size = 0;
-      size_t guard = 0;
-      if (pthread_attr_getstack(&attribute, &base, &size) == 0 &&
-          pthread_attr_getguardsize(&attribute, &guard) == 0) {
-        lowest = (uintptr_t)base + guard;
-      }
-      pthread_attr_destroy(&attribute);
-    }
+    if (!find_stack(&lowest, &size)) lowest = 0;
   }
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   return lowest != 0 && here > lowest ? here - lowest : 0;

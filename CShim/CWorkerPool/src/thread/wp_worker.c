@@ -2,6 +2,7 @@
 
 #include "../platform/wp_clock.h"
 #include "../platform/wp_name.h"
+#include "../platform/wp_thread.h"
 
 // Jobs from outside are looked for this often per clock reading while spinning (a reading costs about 20 ns).
 #define LOOKS_PER_CLOCK 8
@@ -258,6 +259,7 @@ void *wp_worker_main(void *argument) {
   wp_worker *worker = (wp_worker *)argument;
   wp_thread_pool *pool = worker->pool;
   current_worker = worker;
+  if (pool->node_count > 1) wp_thread_settle_stack();
   wp_name_self(worker->name);
   if (pool->hooks.worker_start != NULL) pool->hooks.worker_start(pool->hooks.context, worker->index);
   run_jobs(worker);
