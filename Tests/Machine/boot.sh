@@ -3,16 +3,16 @@
 #
 #   Tests/Machine/boot.sh [options] FOLDER [NAME=VALUE…]
 #
-#   -n NODES      NUMA nodes, "id:CPUs:MiB" each: "0:0-3:512/1:4-7:256". Memory or CPUs may be missing ("2:8:", "2::256").
-#                 Where an id is left out, the firmware knows a node whose only CPU is not there, which is how Linux comes
-#                 to leave it out, too. Default: one node of two CPUs, "0:0-1:512".
+#   -n NODES      NUMA nodes, "id:CPUs:MiB" each: "0:0-3:512/1:4-7:256". Memory or CPUs may be missing ("2:8:",
+#                 "2::256"). Where an id is left out, the firmware knows a node whose only CPU is missing, which is how
+#                 Linux comes to leave it out, too. Default: one node of two CPUs, "0:0-1:512".
 #   -d DISTANCES  of the nodes of NODES, row by row: "10,20/20,10". Default: what the firmware says on its own.
 #   -o CPUS       taken offline before the program starts: "3,6-7"
 #   -t THREADS    of a core; default 1
 #   -l SECONDS    after which the machine is killed; default 300
 #
-# What /main writes comes back on standard output, and how it ended as the exit status: 124 when time ran out, 125 when the
-# machine broke, with what its console said on standard error. /main finds the variables in its environment, and as
+# What /main writes comes back on standard output, and how it ended as the exit status: 124 when time ran out, 125 when
+# the machine broke, with what its console said on standard error. /main finds the variables in its environment, and as
 # MACHINE_NODES, MACHINE_DISTANCES, MACHINE_OFFLINE and MACHINE_THREADS what is above.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,14 +28,15 @@ folder=$1
 shift
 
 # Of AMD's CPUs, QEMU's emulation does not say which share a core.
-qemu=(qemu-system-x86_64 -accel "tcg,thread=multi" -cpu max,vendor=GenuineIntel -nodefaults -no-user-config -display none -no-reboot)
+qemu=(qemu-system-x86_64 -accel "tcg,thread=multi" -cpu max,vendor=GenuineIntel)
+qemu+=(-nodefaults -no-user-config -display none -no-reboot)
 memory=0 present=0 with_cpus=0
 slots=0 # for CPUs; those of absent nodes stay empty
 ids=() absent=() plugged=()
 IFS=/ read -ra list <<<"$nodes"
 for node in "${list[@]}"; do
   IFS=: read -r id numbers mib <<<"$node"
-  # Linux numbers nodes as it meets them in the firmware's list of CPUs, so that an absent one has to stand in its place.
+  # Linux numbers nodes as it meets them in the firmware's list of CPUs: an absent one has to stand in its place.
   while ((id > ${#ids[@]} + ${#absent[@]})); do
     missing=$((${#ids[@]} + ${#absent[@]}))
     qemu+=(-numa "node,nodeid=$missing,cpus=$slots")
@@ -48,7 +49,9 @@ for node in "${list[@]}"; do
     arguments+=,cpus=$slots-$((slots + count - 1))
     # Behind an empty slot, QEMU wants to be told of each CPU.
     if ((${#absent[@]})); then
-      for ((slot = slots; slot < slots + count; slot++)); do plugged+=(-device "max-x86_64-cpu,socket-id=$slot,core-id=0,thread-id=0"); done
+      for ((slot = slots; slot < slots + count; slot++)); do
+        plugged+=(-device "max-x86_64-cpu,socket-id=$slot,core-id=0,thread-id=0")
+      done
     else
       present=$((present + count))
     fi
@@ -64,7 +67,8 @@ done
 # A socket for each node, where the nodes are alike.
 sockets=$with_cpus
 ((${#absent[@]} == 0 && slots % (with_cpus * threads) == 0)) || sockets=$((slots / threads))
-qemu+=(-m "$memory" -smp "$present,maxcpus=$slots,sockets=$sockets,cores=$((slots / sockets / threads)),threads=$threads")
+cores=$((slots / sockets / threads))
+qemu+=(-m "$memory" -smp "$present,maxcpus=$slots,sockets=$sockets,cores=$cores,threads=$threads")
 ((${#plugged[@]} == 0)) || qemu+=("${plugged[@]}")
 if [[ -n $distances ]]; then
   IFS=/ read -ra rows <<<"$distances"
@@ -83,7 +87,8 @@ words+=" MACHINE_OFFLINE=$offline MACHINE_THREADS=$threads $*"
 rm -f "$folder"/{console,ending,complaints}
 status=0
 timeout -k 5 "$limit" "${qemu[@]}" -kernel .build/machine/boot/vmlinuz-* -initrd "$folder/initrd" -append "$words" \
-  -serial "file:$folder/console" -serial stdio -serial "file:$folder/ending" </dev/null 2>"$folder/complaints" || status=$?
+  -serial "file:$folder/console" -serial stdio -serial "file:$folder/ending" </dev/null 2>"$folder/complaints" ||
+  status=$?
 if ((status == 124 || status == 137)); then
   echo "the machine was killed after $limit s" >&2
   exit 124

@@ -17,7 +17,7 @@ if ! compgen -G "$kernels/boot/vmlinuz-*" >/dev/null; then
   package=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends:/ { print $2; exit }')
   (cd $kernels && apt-get download "$package" 2>/dev/null && dpkg-deb --fsys-tarfile "$package"_*.deb |
     tar -x --wildcards './boot/vmlinuz-*' && rm "$package"_*.deb) ||
-    { echo "cannot download Debian's linux-image-cloud-amd64; are the package lists there (apt-get update)?" >&2; exit 1; }
+    { echo "cannot download Debian's linux-image-cloud-amd64; are the package lists there?" >&2; exit 1; }
 fi
 
 root=$folder/root

@@ -125,18 +125,19 @@ int inside(int count, char **words) {
   CHECK(allowed == cpus, "CPUs %s, not %s", list_of(allowed), words[1]);
   CHECK(wp_topology_node_count(read) == truth.node_count, "%zu nodes", wp_topology_node_count(read));
   for (int cpu = 0; cpu < MACHINE_MAX_CPUS; cpu++) {
-    int refused = -1;
+    int named = -1;
     wp_placement placement;
-    wp_status status = wp_topology_place(read, WP_AFFINITY_CPUS, &cpu, 1, 1, &placement, &refused, NULL);
+    wp_affinity_choice choice = {.policy = WP_AFFINITY_CPUS, .cpus = &cpu, .cpu_count = 1};
+    wp_status status = wp_topology_place(read, &choice, 1, &placement, &named, NULL);
     bool may = (cpus >> cpu & 1) != 0;
-    CHECK(may ? status == WP_OK : status == WP_INVALID_ARGUMENT && refused == cpu, "CPU %d: %s", cpu,
+    CHECK(may ? status == WP_OK : status == WP_INVALID_ARGUMENT && named == cpu, "CPU %d: %s", cpu,
           wp_status_name(status));
   }
   wp_topology_destroy(read);
 
   for (wp_affinity affinity = WP_AFFINITY_NONE; affinity <= WP_AFFINITY_SPREAD; affinity++) {
     worker_crew crew;
-    wp_thread_pool_config config = {.affinity = affinity};
+    wp_thread_pool_config config = {.affinity = {.policy = affinity}};
     crew_hire(&crew, &config);
     CHECK(crew.count == granted, "%u workers, not %u", crew.count, granted);
     crew_look(&crew);

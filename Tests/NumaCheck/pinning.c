@@ -53,41 +53,50 @@ static cpu_order listed_order(void) {
   return order;
 }
 
-static void check_policy(const char *policy, const wp_thread_pool_config *config, const cpu_order *order) {
-  worker_crew crew;
-  crew_hire(&crew, config);
-  CHECK(crew.count == config->worker_count, "%s: %u workers", policy, crew.count);
-  crew_look(&crew);
-  for (unsigned worker = 0; worker < crew.count; worker++) {
-    check_pinned(&crew, worker, order->cpus[worker % order->count], policy);
+/// Any of the CPUs of one node, its cores before their second threads.
+static cpu_order node_order(size_t node) {
+  cpu_order order = {0};
+  for (unsigned rank = 0; rank < truth.threads; rank++) {
+    for (unsigned turn = 0; turn < MACHINE_MAX_CPUS; turn++) append(&order, cpu_at(node, rank, turn));
   }
-  check_within(&crew, truth.online, policy);
-  crew_dismiss(&crew);
+  return order;
+}
+
+/// Checks pools of fewer workers than CPUs, of as many, and of more.
+static void check_policy(const char *name, const wp_affinity_choice *choice, const cpu_order *order) {
+  const unsigned counts[] = {(order->count + 1) / 2, order->count, order->count + 2};
+  for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+    worker_crew crew;
+    wp_thread_pool_config config = {.worker_count = counts[i], .affinity = *choice};
+    crew_hire(&crew, &config);
+    CHECK(crew.count == counts[i], "%s: %u workers", name, crew.count);
+    crew_look(&crew);
+    // The places are taken in order, and the workers then numbered node by node.
+    unsigned worker = 0;
+    for (size_t node = 0; node < truth.node_count; node++) {
+      for (unsigned place = 0; place < counts[i]; place++) {
+        int cpu = order->cpus[place % order->count];
+        if (node_of_cpu(cpu) == node) check_pinned(&crew, worker++, cpu, name);
+      }
+    }
+    CHECK(worker == counts[i], "%s: %u of %u workers have a place", name, worker, counts[i]);
+    check_within(&crew, truth.online, name);
+    crew_dismiss(&crew);
+  }
 }
 
 void pinned(void) {
   cpu_order compact = compact_order(), spread = spread_order(), listed = listed_order();
   REQUIRE(compact.count == count_bits(truth.online) && spread.count == compact.count, "%u CPUs", compact.count);
-  const struct {
-    const char *name;
-    wp_affinity affinity;
-    const cpu_order *order;
-  } policies[] = {
-      {"compact", WP_AFFINITY_COMPACT, &compact},
-      {"spread", WP_AFFINITY_SPREAD, &spread},
-      {"cpus", WP_AFFINITY_CPUS, &listed},
-  };
-  // Fewer workers than CPUs, as many, and more.
-  const unsigned counts[] = {(compact.count + 1) / 2, compact.count, compact.count + 2};
-  for (size_t policy = 0; policy < sizeof policies / sizeof policies[0]; policy++) {
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-      wp_thread_pool_config config = {.worker_count = counts[i], .affinity = policies[policy].affinity};
-      if (config.affinity == WP_AFFINITY_CPUS) {
-        config.cpus = policies[policy].order->cpus;
-        config.cpu_count = policies[policy].order->count;
-      }
-      check_policy(policies[policy].name, &config, policies[policy].order);
-    }
+  check_policy("compact", &(wp_affinity_choice){.policy = WP_AFFINITY_COMPACT}, &compact);
+  check_policy("spread", &(wp_affinity_choice){.policy = WP_AFFINITY_SPREAD}, &spread);
+  check_policy("cpus",
+               &(wp_affinity_choice){.policy = WP_AFFINITY_CPUS, .cpus = listed.cpus, .cpu_count = listed.count},
+               &listed);
+  for (size_t node = 0; node < truth.node_count; node++) {
+    cpu_order order = node_order(node);
+    if (order.count == 0) continue;
+    check_policy("node", &(wp_affinity_choice){.policy = WP_AFFINITY_NODE, .node = truth.nodes[node].id}, &order);
   }
 }
 
@@ -107,26 +116,39 @@ void floats(void) {
   crew_dismiss(&crew);
 }
 
-/// Checks that neither a placement nor a pool takes this CPU, after one that they would take, and that it is named.
-static void check_refused(int cpu, const char *why) {
-  int cpus[] = {compact_order().cpus[0], cpu};
-  int refused = INT_MIN;
+/// Checks that neither a placement nor a pool takes this choice, and that both name what they refuse.
+static void check_choice_refused(const wp_affinity_choice *choice, int expected, const char *member, const char *why) {
+  int named = INT_MIN;
   wp_error error = {0};
   wp_topology *read = NULL;
-  wp_placement placement;
+  wp_placement placements[2];
   REQUIRE(wp_topology_create(NULL, &read, &error) == WP_OK, "%s", error.call);
-  wp_status status = wp_topology_place(read, WP_AFFINITY_CPUS, cpus, 2, 1, &placement, &refused, &error);
-  CHECK(status == WP_INVALID_ARGUMENT && refused == cpu, "%s CPU %d: %s, %d is named", why, cpu, wp_status_name(status),
-        refused);
+  wp_status status = wp_topology_place(read, choice, 2, placements, &named, &error);
+  CHECK(status == WP_INVALID_ARGUMENT && named == expected, "%s %d: %s, %d is named", why, expected,
+        wp_status_name(status), named);
   wp_topology_destroy(read);
 
-  wp_thread_pool_config config = {.worker_count = 2, .affinity = WP_AFFINITY_CPUS, .cpus = cpus, .cpu_count = 2};
+  wp_thread_pool_config config = {.worker_count = 2, .affinity = *choice};
   wp_thread_pool *pool = NULL;
   error = (wp_error){0};
   status = wp_thread_pool_create(&config, &pool, &error);
-  CHECK(status == WP_INVALID_ARGUMENT && pool == NULL && error.call != NULL && strcmp(error.call, "cpus") == 0,
-        "%s CPU %d: %s, %s", why, cpu, wp_status_name(status), error.call != NULL ? error.call : "nothing named");
+  CHECK(status == WP_INVALID_ARGUMENT && pool == NULL, "%s %d: %s", why, expected, wp_status_name(status));
+  const char *call = error.call != NULL ? error.call : "nothing";
+  CHECK(strcmp(call, member) == 0 && error.refused == expected, "%s %d: %s %d is named", why, expected, call,
+        error.refused);
   wp_thread_pool_release(pool);
+}
+
+/// After a CPU that would be taken.
+static void check_refused(int cpu, const char *why) {
+  int cpus[] = {compact_order().cpus[0], cpu};
+  wp_affinity_choice choice = {.policy = WP_AFFINITY_CPUS, .cpus = cpus, .cpu_count = 2};
+  check_choice_refused(&choice, cpu, "cpus", why);
+}
+
+static void check_node_refused(int node, const char *why) {
+  wp_affinity_choice choice = {.policy = WP_AFFINITY_NODE, .node = node};
+  check_choice_refused(&choice, node, "node", why);
 }
 
 /// Restricts the calling thread.
@@ -146,16 +168,27 @@ void refused(void) {
   check_refused(-1, "negative");
   check_refused(MACHINE_MAX_CPUS - 1, "absent");
   check_refused(INT_MAX, "enormous");
+  check_node_refused(-1, "negative node");
+  check_node_refused(INT_MAX, "enormous node");
+  for (int id = 0; id <= truth.nodes[truth.node_count - 1].id + 1; id++) {
+    size_t node = node_with_id(id);
+    if (node == SIZE_MAX) check_node_refused(id, "absent node");
+    if (node != SIZE_MAX && truth.nodes[node].cpus == 0) check_node_refused(id, "node without CPUs");
+  }
 
   // What was taken from this process alone: all nodes but the first that has CPUs.
-  uint64_t left = truth.nodes[node_of_cpu(compact_order().cpus[0])].cpus;
+  size_t kept = node_of_cpu(compact_order().cpus[0]);
+  uint64_t left = truth.nodes[kept].cpus;
   run_on(left);
+  for (size_t node = 0; node < truth.node_count; node++) {
+    if (node != kept) check_node_refused(truth.nodes[node].id, "masked node");
+  }
   for (int cpu = 0; cpu < MACHINE_MAX_CPUS; cpu++) {
     if (((truth.online & ~left) >> cpu & 1) != 0) check_refused(cpu, "masked");
   }
   for (wp_affinity affinity = WP_AFFINITY_NONE; affinity <= WP_AFFINITY_SPREAD; affinity++) {
     worker_crew crew;
-    wp_thread_pool_config config = {.affinity = affinity};
+    wp_thread_pool_config config = {.affinity = {.policy = affinity}};
     crew_hire(&crew, &config);
     CHECK(crew.count == count_bits(left), "%u workers on %s", crew.count, list_of(left));
     crew_look(&crew);
@@ -176,7 +209,7 @@ void unplugged(void) {
   int cpu = order.cpus[order.count - 1];
   uint64_t left = truth.online & ~((uint64_t)1 << cpu);
   worker_crew before, after;
-  wp_thread_pool_config config = {.worker_count = order.count, .affinity = WP_AFFINITY_COMPACT};
+  wp_thread_pool_config config = {.worker_count = order.count, .affinity = {.policy = WP_AFFINITY_COMPACT}};
   crew_hire(&before, &config);
   crew_look(&before);
   check_pinned(&before, order.count - 1, cpu, "before");

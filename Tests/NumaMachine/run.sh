@@ -36,11 +36,11 @@ for shape in "${shapes[@]}"; do describe "$shape"; done
 .ci/need gcc=gcc numa.h=libnuma-dev
 out=.build/numa-machine
 mkdir -p $out
-gcc -std=c11 -D_GNU_SOURCE -O2 -ICShim/CWorkerPool/include -o $out/numa-check Tests/NumaCheck/*.c CShim/CWorkerPool/src/*/*.c \
-  -lnuma -lpthread
+gcc -std=c11 -D_GNU_SOURCE -O2 -ICShim/CWorkerPool/include -o $out/numa-check Tests/NumaCheck/*.c \
+  CShim/CWorkerPool/src/*/*.c -lnuma -lpthread
 # The standard library inside, so that what the machine needs beside the program is C's.
-swift build -c release --static-swift-stdlib --scratch-path .build-static --product NumaScenarios >$out/build.log 2>&1 ||
-  { cat $out/build.log; exit 1; }
+swift build -c release --static-swift-stdlib --scratch-path .build-static --product NumaScenarios \
+  >$out/build.log 2>&1 || { cat $out/build.log; exit 1; }
 strip -o $out/NumaScenarios .build-static/release/NumaScenarios
 Tests/Machine/pack.sh $out Tests/NumaMachine/main $out/numa-check $out/NumaScenarios
 
