@@ -58,6 +58,11 @@ collector_role||BUG_RING_FIRST
 collector_role||BUG_CLEAR_LATE
 collector_role||BUG_SLEEP_ON
 collector_role|-DONE_WORKER|BUG_SAME_SLEEP
+worker_sleep||holds
+worker_sleep|-DTASKS=3 -DCELLS=3|holds
+worker_sleep||BUG_NO_RECHECK
+worker_sleep||BUG_NO_EXCHANGE
+worker_sleep||BUG_NUMBERED
 '
 
 # Runs one line of the table; prints one line, and fails when it is not as expected.

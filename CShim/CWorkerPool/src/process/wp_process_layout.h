@@ -125,7 +125,7 @@ typedef struct wp_request_slot {
 
 // MARK: Worker part of a channel
 
-/// The word a worker sleeps on. Written by the host: `WP_SIGNAL_EXIT` in bit 0, in bits 1...3 a count of the times that
+/// What the host tells a worker at any time. Written by the host: `WP_SIGNAL_EXIT` in bit 0, in bits 1...3 a count of the times that
 /// a sleeping worker was asked to look at its cells, and above them the positions published so far.
 typedef struct wp_channel_signal {
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 word;
@@ -137,9 +137,14 @@ static inline uint32_t wp_signal_of(uint32_t published, uint32_t cells, bool lea
   return published << 4 | (cells << 1 & WP_SIGNAL_CELLS) | (leave ? WP_SIGNAL_EXIT : 0u);
 }
 
-/// Written by the worker.
+/// Written by the worker, but for `sleeping`.
 typedef struct wp_channel_status {
-  /// 0 while it is awake, else a number that no sleep before had. The host wakes it once for each.
+  /// The word it sleeps on: 1 from before its last look at the signal, by its own store; 0 while it is awake, by its own
+  /// store or by that of the host, which then wakes it. So each sleep is ended once, and a host that is late (it has
+  /// published a task, and the worker has run it and sleeps again before the host looks here) ends one too many at worst.
+  ///
+  /// Rejected: sleeping on the signal word, with a number for each sleep that the host remembers to have ended. A wake
+  /// that comes before the worker waits is lost there, and the number keeps the next one from being sent.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 sleeping;
   /// Generation of the worker that has set itself up.
   wp_atomic_u32 ready;

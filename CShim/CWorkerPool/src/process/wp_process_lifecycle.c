@@ -94,7 +94,6 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   wp_atomic_store(&head->stop, 0u, wp_relaxed);
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
   wp_atomic_store(&status->sleeping, 0u, wp_relaxed);
-  worker->woken = 0;
   wp_atomic_store(&status->ready, 0u, wp_relaxed);
   wp_atomic_store(&status->failed_call, 0u, wp_relaxed);
   wp_atomic_store(&status->failed_errno, 0u, wp_relaxed);
@@ -357,10 +356,7 @@ static void order_to_leave(wp_process_pool *pool, wp_wakes *wakes) {
   for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
     wp_host_worker *worker = &pool->workers[i];
     if (worker->state != WP_WORKER_LIVE && worker->state != WP_WORKER_SPAWNING) continue;
-    wp_atomic_u32 *word = &wp_channel_get_signal(&worker->channel)->word;
-    wp_atomic_store(word, wp_signal_of(worker->published, worker->cell_calls, true), wp_seq_cst);
-    if (wakes->count == WP_BATCH) wp_wake_all(wakes);
-    wakes->words[wakes->count++] = word;
+    wp_dispatch_signal(worker, true, wakes);
   }
 }
 

@@ -91,7 +91,6 @@ typedef struct wp_host_worker {
   uint32_t start_failures;   // collector; in a row
   uint64_t retry_at;         // collector; no earlier start
   int cpu;                   // constant
-  uint32_t woken;            // lock; the last sleep of the worker's that was ended
   uint32_t published;        // lock; next position to send
   uint32_t collected;        // collector; next position to take a result from; those below may be sent again
   wp_areas arguments;        // lock
@@ -249,8 +248,8 @@ uint32_t wp_dispatch_pick(const wp_process_pool *pool);
 /// into it now.
 void wp_dispatch_send(wp_process_pool *pool, uint32_t worker, uint32_t task, const wp_payload *payload,
                       wp_wakes *wakes);
-/// Makes the worker look: at tasks that were published, or at its cells.
-void wp_dispatch_signal(wp_host_worker *worker, wp_wakes *wakes);
+/// Makes the worker look: at tasks that were published, at its cells, or for the door.
+void wp_dispatch_signal(wp_host_worker *worker, bool leave, wp_wakes *wakes);
 /// Sends pending tasks as far as workers take them, then lets idle workers take over what others have not begun. With the
 /// collector role: releases the lock while it copies large arguments.
 void wp_dispatch_pending(wp_process_pool *pool, wp_wakes *wakes);
