@@ -65,7 +65,7 @@ let package = Package(
       dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessChaos", "ProcessScenarios", "TestSupport"]),
     // Run by `make test-numa` in emulated machines of several nodes.
     .executableTarget(
-      name: "NumaScenarios", dependencies: ["WorkerPool", "CNuma"], path: "Tests/NumaScenarios"),
+      name: "NumaScenarios", dependencies: ["WorkerPool", "CStress", "ThreadTestSupport"], path: "Tests/NumaScenarios"),
     .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
 
     // The programs and what they compute.

@@ -1,5 +1,6 @@
 // What a process is granted inside of cgroups, which are made here: quotas and cpusets of v2, one group in another.
 #include "crew.h"
+#include "memory_checks.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -134,6 +135,7 @@ int inside(int count, char **words) {
           wp_status_name(status));
   }
   wp_topology_destroy(read);
+  if (*words[2] != '\0') failures += check_memory();
 
   for (wp_affinity affinity = WP_AFFINITY_NONE; affinity <= WP_AFFINITY_SPREAD; affinity++) {
     worker_crew crew;

@@ -1,8 +1,11 @@
 // The table of checks.
 #include "check.h"
+#include "memory_checks.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+static void memory(void) { failures += check_memory(); }
 
 static const struct {
   const char *name;
@@ -14,6 +17,7 @@ static const struct {
     {"pinned", pinned},
     {"refused", refused},
     {"floats", floats},
+    {"memory", memory},
     {"unplugged", unplugged},
 };
 enum { CHECKS = sizeof checks / sizeof checks[0] };
