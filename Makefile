@@ -12,6 +12,9 @@ ONLY ?=
 ROUNDS ?=
 BASE ?=
 
+# What narrows a run of `test-numa`; all shapes without it. ONLY names checks there.
+SHAPES ?=
+
 # How long `soak` stays with each of its scenarios.
 SOAK_SECONDS ?= 60
 
@@ -49,7 +52,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c test-cgroups test-sandbox tsan asan docs model soak chaos fuzz bench bench-peers bench-headline \
+.PHONY: help run test test-consumer test-c test-cgroups test-numa test-sandbox tsan asan docs model soak chaos fuzz bench bench-peers bench-headline \
   bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
@@ -91,6 +94,9 @@ test-sandbox: setup ## Check the sandbox of worker processes, which needs a buil
 # In an emulated machine: the cgroups of this one belong to whoever runs it.
 test-cgroups: ## Check the memory cgroups of workers, with v1 and with v2, in a machine of their own (some minutes).
 	@Tests/CgroupMachine/run.sh
+
+test-numa: setup ## Check NUMA machines of several shapes, emulated, some minutes (SHAPES="uniform4 sparse" ONLY=pinned).
+	@ONLY="$(ONLY)" Tests/NumaMachine/run.sh $(SHAPES)
 
 test-c: .build/c-program .build/fuzz/replay
 	@.build/c-program

@@ -73,6 +73,9 @@ let package = Package(
       cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../../CShim/CWorkerPool/include")]),
     .executableTarget(name: "MemoryScenarios", dependencies: ["WorkerPool"], path: "Tests/MemoryScenarios"),
     .testTarget(name: "MemoryTests", dependencies: ["WorkerPool", "memory-check", "MemoryScenarios", "TestSupport"]),
+    // Run by `make test-numa` in emulated machines of several nodes.
+    .executableTarget(
+      name: "NumaScenarios", dependencies: ["WorkerPool", "CStress", "ThreadTestSupport"], path: "Tests/NumaScenarios"),
 
     // The programs and what they compute.
     .target(name: "CPrimeVectors", path: "CShim/CPrimeVectors"),

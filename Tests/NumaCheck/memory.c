@@ -120,7 +120,7 @@ static int node_of(void *page) {
 static void expect_on(unsigned char *start, size_t pages, const int *nodes, size_t count, const char *what) {
   static int found[PAGES];
   size_t on[MOST_NODES] = {0}, stray = 0;
-  wp_error error = {WP_OK, 0, NULL, NULL};
+  wp_error error = {0};
   EXPECT(wp_memory_page_nodes(start, pages * page_size, found, &error) == WP_OK, "%s: %s", what,
          strerror(error.system_errno));
   for (size_t page = 0; page < pages; page++) {
@@ -140,7 +140,7 @@ static unsigned char *create(wp_memory_policy policy, const int *nodes, size_t c
   wp_memory_placement placement = {policy, nodes, count};
   void *address = NULL;
   int refused = 0;
-  wp_error error = {WP_OK, 0, NULL, NULL};
+  wp_error error = {0};
   wp_status status = wp_memory_create(length, &placement, &address, &refused, &error);
   EXPECT(status == WP_OK && refused == -1 && address != NULL, "%s: %s, node %d", error.call, error.rule, refused);
   if (address == NULL) exit(1);
@@ -230,7 +230,7 @@ static void expect_refused(wp_memory_policy policy, int good, int bad) {
   void *address = NULL;
   wp_shared_memory *shared = NULL;
   for (int i = 0; i < 2; i++) {
-    wp_error error = {WP_OK, 0, NULL, NULL};
+    wp_error error = {0};
     int refused = 0;
     wp_status status = i == 0 ? wp_memory_create(1, &placement, &address, &refused, &error)
                               : wp_shared_memory_create(1, true, &placement, &shared, &refused, &error);

@@ -142,21 +142,13 @@ int wp_numa_allowed_nodes(uint64_t *words, size_t word_count) {
   return 0;
 }
 
-// MARK: The calling thread
+// MARK: Moving
 
-bool wp_numa_redirect(int node, wp_numa_thread_policy *before) {
-  unsigned long mask[WP_NUMA_WORDS];
-  if (!make_mask(&node, 1, mask)) return false;
-  memset(before->nodes, 0, sizeof before->nodes);
-  if (get_mempolicy(&before->mode, (unsigned long *)(void *)before->nodes, MASK_BITS, NULL, 0) == 0 &&
-      set_mempolicy(MPOL_PREFERRED, mask, MASK_BITS) == 0) {
-    return true;
-  }
+void wp_numa_bring_here(void *address, size_t length) {
+  // What a huge page leaves behind when the rest of it is given back mbind would leave where it is, without a word; this
+  // splits it.
+  madvise(address, length, MADV_COLD);
+  if (mbind(address, length, MPOL_LOCAL, NULL, 0, MPOL_MF_MOVE) == 0) return;
   wp_notice_once(errno == ENOSYS ? WP_NOTICE_NO_NUMA : WP_NOTICE_MEMORY_NOT_PLACED, errno,
-                 "the first pages of workers' stacks lie where the pool was made, since set_mempolicy failed");
-  return false;
-}
-
-void wp_numa_restore(const wp_numa_thread_policy *before) {
-  set_mempolicy(before->mode, (const unsigned long *)(const void *)before->nodes, MASK_BITS);
+                 "the first pages of workers' stacks lie where the pool was made, since mbind failed");
 }

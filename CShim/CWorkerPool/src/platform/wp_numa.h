@@ -5,7 +5,6 @@
 #ifndef WP_NUMA_H
 #define WP_NUMA_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,16 +52,9 @@ int wp_numa_page_nodes(void *address, size_t page_count, int *nodes);
 /// errno. Nodes beyond `word_count * 64` are dropped.
 int wp_numa_allowed_nodes(uint64_t *words, size_t word_count);
 
-/// The memory policy of a thread.
-typedef struct wp_numa_thread_policy {
-  int mode;
-  uint64_t nodes[WP_NUMA_WORDS];
-} wp_numa_thread_policy;
-
-/// Has the calling thread's fresh memory come from a node, by preference, until `wp_numa_restore`. False, with nothing
-/// changed, when the system refuses; that is said once (wp_notice.h).
-bool wp_numa_redirect(int node, wp_numa_thread_policy *before);
-void wp_numa_restore(const wp_numa_thread_policy *before);
+/// Brings memory that is there already to the node that the caller runs on, and has what is not there yet come from
+/// there. `address` is page aligned. A refusal is said once (wp_notice.h).
+void wp_numa_bring_here(void *address, size_t length);
 
 #ifdef __cplusplus
 }

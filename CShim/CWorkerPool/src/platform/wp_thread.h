@@ -16,15 +16,17 @@ typedef struct wp_thread_attributes {
   size_t stack_size;
   /// CPU to pin to, -1 to float.
   int cpu;
-  /// Node (its system id) that what the caller touches of the stack should lie on, -1 for wherever that is. The thread
-  /// itself touches the rest. A refusal is said once (wp_notice.h).
-  int node;
 } wp_thread_attributes;
 
 /// Starts a thread that blocks every asynchronous signal, so that handlers run on the program's own threads. On
 /// failure nothing was started and `error` names the call.
 wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attributes, void *(*body)(void *),
                           void *argument, wp_error *error);
+
+/// Moves what there is of the calling thread's stack to the node that it runs on, and lets the rest come there: the top was
+/// touched by who started the thread, and the whole may be the stack of one that has ended. Where the system forbids
+/// it, the stack stays where it is. For threads of ours; a system call or two, and a copy of a few pages.
+void wp_thread_settle_stack(void);
 
 /// Changes whenever the process turns out to be a forked child: compare with a value kept from earlier to know
 /// whether one's threads still exist. One load.

@@ -114,8 +114,7 @@ static void set_life(wp_worker *worker, wp_worker_life life) {
 
 static wp_status start_thread(wp_worker *worker, wp_error *error) {
   wp_thread_pool *pool = worker->pool;
-  int node = pool->node_count > 1 && worker->cpu >= 0 ? pool->nodes[worker->node].memory_id : -1;
-  wp_thread_attributes attributes = {pool->stack_size, worker->cpu, node};
+  wp_thread_attributes attributes = {pool->stack_size, worker->cpu};
   wp_atomic_fetch_add(&pool->references, 1, wp_relaxed);
   wp_status status = wp_thread_start(&worker->thread, &attributes, wp_worker_main, worker, error);
   if (status != WP_OK) wp_atomic_fetch_sub(&pool->references, 1, wp_relaxed);

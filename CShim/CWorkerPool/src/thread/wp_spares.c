@@ -104,7 +104,7 @@ static wp_status start_spare(wp_thread_pool *pool, uint32_t node) {
   wp_worker *worker = &spares->slots[slot];
   wp_atomic_fetch_add(&pool->references, 1, wp_relaxed);
   // It inherits the mask of the caller, whose place it takes.
-  wp_thread_attributes attributes = {pool->stack_size, -1, -1};
+  wp_thread_attributes attributes = {pool->stack_size, -1};
   wp_status status = wp_thread_start(&worker->thread, &attributes, wp_worker_main, worker, NULL);
   if (status != WP_OK) {
     wp_atomic_fetch_sub(&pool->references, 1, wp_relaxed);

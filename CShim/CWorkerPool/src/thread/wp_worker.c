@@ -4,6 +4,7 @@
 
 #include "../platform/wp_clock.h"
 #include "../platform/wp_name.h"
+#include "../platform/wp_thread.h"
 
 #include <stdlib.h>
 
@@ -327,6 +328,7 @@ void *wp_worker_main(void *argument) {
   wp_worker *worker = (wp_worker *)argument;
   wp_thread_pool *pool = worker->pool;
   current_worker = worker;
+  if (pool->node_count > 1) wp_thread_settle_stack();
   wp_name_self(worker->name);
   // Here, so that it lies near the worker. A deque without a ring takes no batch.
   worker->refill_max = wp_deque_reserve(&worker->deque) ? WP_REFILL_MAX : 1;
