@@ -1,5 +1,5 @@
-// What is expected comes from others than the engine: which nodes have memory from /sys, which are allowed from libnuma,
-// where a page is from get_mempolicy.
+// What is expected comes from others than the engine: which nodes have memory from /sys, which are allowed from
+// libnuma, where a page is from get_mempolicy.
 #include "memory_checks.h"
 
 #include "CWorkerPool.h"
@@ -92,7 +92,8 @@ static void pin(int cpu) {
 /// A CPU that this process may use on the node, or -1.
 static int cpu_of(const wp_topology *topology, int node) {
   for (size_t i = 0; i < wp_topology_cpu_count(topology); i++) {
-    if (wp_topology_node_id(topology, wp_topology_cpu_node(topology, i)) == node) return wp_topology_cpu_id(topology, i);
+    if (wp_topology_node_id(topology, wp_topology_cpu_node(topology, i)) != node) continue;
+    return wp_topology_cpu_id(topology, i);
   }
   return -1;
 }
