@@ -19,7 +19,10 @@ awk -v tables="$work/tables" '
   /^### / && !done { while ((getline line < tables) > 0) print line; print ""; inside = done = 1 }
   /^## / { inside = 0 }
   !inside
-  END { exit !done }' "$article" > "$work/article" || { echo "simulate: no place for the tables in $article" >&2; exit 1; }
+  END { exit !done }' "$article" > "$work/article" || {
+  echo "simulate: no place for the tables in $article" >&2
+  exit 1
+}
 if [ -n "$update" ]; then
   cat "$work/article" > "$article"
   echo "simulate: wrote the tables; what the article says of them is yours to check" >&2
