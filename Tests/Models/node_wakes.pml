@@ -284,7 +284,8 @@ inline pass_on() {
   :: look -> look = false; seen = 0;
      d_step {
        if
-       :: searching[NODE] == 0 && top[NODE] != NOBODY -> popped = top[NODE]; top[NODE] = below[popped - 1]; searching[NODE]++
+       :: searching[NODE] == 0 && top[NODE] != NOBODY ->
+          popped = top[NODE]; top[NODE] = below[popped - 1]; searching[NODE]++
        :: else
        fi
      }
