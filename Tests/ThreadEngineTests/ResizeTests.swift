@@ -14,9 +14,9 @@ import ThreadTestSupport
     }
     pool.end()
     #expect(threads(named: "resized-").isEmpty)
-    let events = pool.hooks.started.values.count
-    #expect(pool.hooks.stopped.values.count == events)
-    #expect(Set(pool.hooks.started.values.map(\.worker)) == Set(0..<8))
+    let events = pool.hooks.started.entries.count
+    #expect(pool.hooks.stopped.entries.count == events)
+    #expect(Set(pool.hooks.started.entries.map(\.worker)) == Set(0..<8))
   }
 
   /// A shrunk pool runs no more jobs at once than it has workers, once the others have left.
@@ -26,7 +26,7 @@ import ThreadTestSupport
     #expect(wp_thread_pool_resize(pool.pool, 1, nil) == WP_OK)
     for _ in 0..<4 { gate.signal() }
     #expect(eventually { threads(named: "surplus-").count == 1 })
-    #expect(pool.hooks.stopped.values.count == 3)
+    #expect(pool.hooks.stopped.entries.count == 3)
     pool.end()
   }
 
@@ -49,7 +49,7 @@ import ThreadTestSupport
     }
   }
 
-  @Test(arguments: [nil, MachineFiles.fourNodes])
+  @Test(arguments: [nil, MachineFiles.fourNodes] as [MachineFiles?])
   func manyResizersAndSubmitters(machine: MachineFiles?) throws {
     let pool = try EnginePool(workers: 3, machine: machine)
     let marks = Marks(200_000)
