@@ -51,8 +51,9 @@ static wp_pool_node *near_node(wp_thread_pool *pool) {
   return &pool->nodes[0];
 }
 
-/// Hands jobs over, to the own deque of a worker of `node`, else to that node's injector. NULL: to the nearest.
-static wp_status submit_to(wp_thread_pool *pool, wp_pool_node *node, const wp_job *jobs, size_t count,
+/// Hands jobs over, to the own deque of a worker of `node`, else to that node's injector. NULL: to the nearest. Inlined,
+/// since most calls are about one job and the nearest node.
+__attribute__((always_inline)) static inline wp_status submit_to(wp_thread_pool *pool, wp_pool_node *node, const wp_job *jobs, size_t count,
                            size_t *accepted) {
   *accepted = 0;
   if (pool->fork_generation != wp_fork_generation()) return WP_FORKED;
@@ -95,7 +96,7 @@ wp_status wp_thread_pool_submit_on(wp_thread_pool *pool, int node, wp_job job) {
 
 wp_status wp_thread_pool_submit(wp_thread_pool *pool, wp_job job) {
   size_t accepted;
-  return wp_thread_pool_submit_batch(pool, &job, 1, &accepted);
+  return submit_to(pool, NULL, &job, 1, &accepted);
 }
 
 int32_t wp_thread_pool_current_worker(const wp_thread_pool *pool) {
