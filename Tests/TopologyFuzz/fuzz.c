@@ -112,14 +112,12 @@ static void take_fences(const char *buffer, size_t capacity) {
 }
 
 static void put_fence(char *start, size_t room) {
-  for (size_t i = 0; i < MAX_FENCES; i++) {
-    if (fences[i].size != 0) continue;
-    fences[i].start = start;
-    fences[i].size = room < FENCE_SIZE ? room : FENCE_SIZE;
-    ASAN_POISON_MEMORY_REGION(fences[i].start, fences[i].size);
-    return;
-  }
-  HOLDS(!"a fence is left");
+  size_t i = 0;
+  while (i < MAX_FENCES && fences[i].size != 0) i++;
+  HOLDS(i < MAX_FENCES);
+  fences[i].start = start;
+  fences[i].size = room < FENCE_SIZE ? room : FENCE_SIZE;
+  ASAN_POISON_MEMORY_REGION(fences[i].start, fences[i].size);
 }
 
 /// In place of the one in platform/wp_file.c.
