@@ -26,6 +26,10 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
+#ifndef WP_TOPOLOGY_SCRATCH
+#define WP_TOPOLOGY_SCRATCH ((size_t)4 << 20)
+#endif
+
 #define ROOT "/machine/"
 #define MAX_FILES 256u
 /// Masks of more CPUs are let be: they make each input slow, and lead nowhere else.
@@ -146,18 +150,40 @@ static char *setting(const char *name, char *room, size_t capacity) {
 
 // MARK: What holds
 
+/// The allowed CPUs are those of the mask that are online, or of the mask, if "online" cannot be read or has none of it.
+static void check_online(const wp_topology *topology, const wp_cpu_set *mask) {
+  const entry *file = find_file(wp_text_of("sys/devices/system/cpu/online"));
+  wp_cpu_set online, allowed;
+  if (file == NULL || wp_text_length(file->bytes) >= WP_TOPOLOGY_SCRATCH || !wp_cpu_list_parse(file->bytes, &online)) {
+    online = *mask;
+  }
+  allowed = online;
+  wp_cpu_set_intersect(&allowed, mask);
+  if (wp_cpu_set_count(&allowed) == 0) allowed = online = *mask;
+  HOLDS(wp_topology_cpu_count(topology) == wp_cpu_set_count(&allowed));
+  HOLDS(wp_topology_online_count(topology) == wp_cpu_set_count(&online));
+  for (size_t i = 0; i < wp_topology_cpu_count(topology); i++) {
+    HOLDS(wp_cpu_set_contains(&allowed, (size_t)wp_topology_cpu_id(topology, i)));
+  }
+}
+
+/// Cores and caches are numbered as they appear, and so are the threads of a core.
 static void check_cpus(const wp_topology *topology) {
-  size_t count = wp_topology_cpu_count(topology), nodes = wp_topology_node_count(topology);
-  HOLDS(count >= 1 && count <= wp_topology_online_count(topology));
+  size_t count = wp_topology_cpu_count(topology), cores = 0, caches = 0;
+  HOLDS(count >= 1);
   for (size_t i = 0; i < count; i++) {
+    size_t core = wp_topology_cpu_core(topology, i), cache = wp_topology_cpu_cache(topology, i), threads = 0;
     HOLDS(wp_topology_cpu_id(topology, i) > (i == 0 ? -1 : wp_topology_cpu_id(topology, i - 1)));
-    HOLDS(wp_topology_cpu_node(topology, i) < nodes);
-    HOLDS(wp_topology_cpu_core(topology, i) < count && wp_topology_cpu_cache(topology, i) < count);
-    HOLDS(wp_topology_cpu_is_sibling(topology, i) == (wp_topology_cpu_thread(topology, i) > 0));
-    HOLDS(wp_topology_cpu_thread(topology, i) < count && wp_topology_cpu_socket(topology, i) >= -1);
+    HOLDS(wp_topology_cpu_node(topology, i) < wp_topology_node_count(topology));
+    HOLDS(core <= cores && cache <= caches);
+    if (core == cores) cores++;
+    if (cache == caches) caches++;
+    for (size_t before = 0; before < i; before++) threads += wp_topology_cpu_core(topology, before) == core;
+    HOLDS(wp_topology_cpu_thread(topology, i) == threads);
+    HOLDS(wp_topology_cpu_is_sibling(topology, i) == (threads > 0));
+    HOLDS(wp_topology_cpu_socket(topology, i) >= -1);
     HOLDS(wp_topology_cpu_kind(topology, i) <= WP_CPU_KIND_EFFICIENCY);
   }
-  HOLDS(wp_topology_cpu_core(topology, 0) == 0 && wp_topology_cpu_cache(topology, 0) == 0);
 }
 
 static void check_nodes(const wp_topology *topology) {
@@ -283,6 +309,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
   }
   HOLDS(is_list);
+  check_online(topology, &mask);
   check_cpus(topology);
   check_nodes(topology);
   for (size_t node = 0; node < wp_topology_node_count(topology) && node < 16; node++) check_order(topology, node);
