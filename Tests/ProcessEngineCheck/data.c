@@ -16,7 +16,7 @@
 static wp_shared_memory *make_memory(size_t length, bool workers_write, unsigned char first) {
   wp_shared_memory *memory = NULL;
   wp_error error;
-  wp_status status = wp_shared_memory_create(length, workers_write, &memory, &error);
+  wp_status status = wp_shared_memory_create(length, workers_write, NULL, &memory, NULL, &error);
   if (status != WP_OK) {
     fprintf(stderr, "shared memory: %s: %s\n", error.call, strerror(error.system_errno));
     exit(1);
@@ -401,17 +401,17 @@ void out_of_descriptors(wp_start_method method) {
   wp_shared_memory *second = NULL;
   wp_error error;
   memset(&error, 0, sizeof error);
-  wp_status status = wp_shared_memory_create(100, true, &second, &error);
+  wp_status status = wp_shared_memory_create(100, true, NULL, &second, NULL, &error);
   CHECK(status == WP_SYSTEM_CALL_FAILED && error.system_errno == EMFILE, "%s, %d", wp_status_name(status),
         error.system_errno);
   CHECK(error.call != NULL && strcmp(error.call, "memfd_create") == 0, "%s is blamed", error.call);
-  status = wp_shared_memory_create(SIZE_MAX / 2, true, &second, &error);
+  status = wp_shared_memory_create(SIZE_MAX / 2, true, NULL, &second, NULL, &error);
   CHECK(status == WP_SYSTEM_CALL_FAILED && error.call != NULL, "%s", wp_status_name(status));
   check_sum(&lab, 0, 5);
   submit_with(&lab, 1, DO_SHARED_SUM, &memory, 1);
   check_sum(&lab, 1, 5);
   setrlimit(RLIMIT_NOFILE, &limit);
-  status = wp_shared_memory_create((size_t)1 << 62, true, &second, &error);
+  status = wp_shared_memory_create((size_t)1 << 62, true, NULL, &second, NULL, &error);
   CHECK(status == WP_SYSTEM_CALL_FAILED && error.call != NULL, "%s", wp_status_name(status));
   wp_shared_memory_destroy(memory);
   lab_close(&lab);

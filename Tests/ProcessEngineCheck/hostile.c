@@ -167,7 +167,7 @@ static void open_host(hostile_host *self, wp_start_method method, bool driven) {
   self->driven = driven;
   self->argument = (unsigned char *)malloc(HOSTILE_MAX_PAYLOAD);
   for (size_t i = 0; i < HOSTILE_MAX_PAYLOAD; i++) self->argument[i] = (unsigned char)(i % 251);
-  CHECK(wp_shared_memory_create(4096, true, &self->memory, NULL) == WP_OK, "shared memory");
+  CHECK(wp_shared_memory_create(4096, true, NULL, &self->memory, NULL, NULL) == WP_OK, "shared memory");
   wp_process_pool_config config = lab_config(NULL, HOSTILE_WORKERS, method);
   config.prefetch = HOSTILE_PREFETCH;
   config.max_payload = HOSTILE_MAX_PAYLOAD;

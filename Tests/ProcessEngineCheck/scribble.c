@@ -131,7 +131,7 @@ static void scribble_once(scribbler *self) {
   else if (choice % 8 == 6) scribble_status(self);
   else scribble_reply(self);
   // A worker that is told to sleep on would only look idle.
-  if (choice % 16 == 15) wp_word_wake_all(&wp_channel_get_signal(&self->channel)->word);
+  if (choice % 16 == 15) wp_word_wake_all(&wp_channel_get_status(&self->channel)->sleeping);
   wp_atomic_fetch_add(self->counter, 1u, wp_relaxed);
   for (uint64_t i = roll(self) % 64; i > 0; i--) wp_cpu_relax();
 }

@@ -15,6 +15,9 @@ public struct ProgramResult: Sendable {
 /// The folder with this package's built products: the one that the test program itself stands in.
 private let buildFolder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
 
+/// Where a product of this package is.
+public func productPath(_ name: String) -> String { buildFolder.appendingPathComponent(name).path }
+
 /// Runs a product of this package to its end, which a thread of its own waits for: one of the two that Swift has here
 /// would be missing to other tests meanwhile.
 ///
@@ -25,7 +28,7 @@ public func runProduct(
   _ name: String, _ arguments: [String] = [], environment: [String] = [], terminal: FileHandle? = nil
 ) async throws -> ProgramResult {
   let promise = Promise<ProgramResult>()
-  let path = buildFolder.appendingPathComponent(name).path
+  let path = productPath(name)
   Thread.detachNewThread {
     promise.complete(with: Result { try run([path] + arguments, environment: environment, terminal: terminal) })
   }

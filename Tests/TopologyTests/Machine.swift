@@ -31,7 +31,8 @@ final class Machine {
         withCString(affinity) { affinity in
           withCString(environmentCPUs) { environment in
             var source = wp_topology_source(
-              sys_root: sys, proc_root: proc, affinity: affinity, environment_cpus: environment, details: details)
+              sys_root: sys, proc_root: proc, affinity: affinity, of_process: false, environment_cpus: environment,
+              details: details)
             return wp_topology_create(&source, &handle, &error)
           }
         }

@@ -6,6 +6,7 @@
 #define WP_CWORKERPOOL_H
 
 #include "wp_base.h"
+#include "wp_notice.h"
 #include "wp_wait.h"
 #include "wp_topology.h"
 #include "wp_thread_pool.h"

@@ -5,7 +5,7 @@
 #ifndef WP_PROCESS_DATA_H
 #define WP_PROCESS_DATA_H
 
-#include "wp_base.h"
+#include "wp_memory.h"
 
 WP_BEGIN_DECLS
 WP_NONNULL_BEGIN
@@ -25,8 +25,13 @@ typedef struct wp_shared_memory wp_shared_memory;
 /// Makes a shared memory of `length` bytes, at least 1, all zero. With `workers_write` false no worker can write to it
 /// or map it anew for writing (F_SEAL_FUTURE_WRITE): the kernel sees to that. Costs one descriptor.
 ///
-/// Errors: `WP_SYSTEM_CALL_FAILED`.
-wp_status wp_shared_memory_create(size_t length, bool workers_write, wp_shared_memory *WP_NULLABLE *WP_NONNULL memory,
+/// `placement` is as for `wp_memory_create`, NULL for first touch, and holds for pages that workers touch first, too.
+/// Where shared memory comes in huge pages unasked (shmem_enabled), a worker's can be: one that is interleaved then lies
+/// on one node.
+///
+/// Errors: `WP_SYSTEM_CALL_FAILED`, and `WP_INVALID_ARGUMENT` as in `wp_memory_create`.
+wp_status wp_shared_memory_create(size_t length, bool workers_write, const wp_memory_placement *WP_NULLABLE placement,
+                                  wp_shared_memory *WP_NULLABLE *WP_NONNULL memory, int *WP_NULLABLE refused_node,
                                   wp_error *WP_NULLABLE error);
 /// Page aligned.
 void *wp_shared_memory_address(const wp_shared_memory *memory);

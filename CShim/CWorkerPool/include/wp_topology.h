@@ -23,6 +23,8 @@ typedef struct wp_topology_source {
   const char *WP_NULLABLE proc_root;
   /// A CPU list ("0-3,8") to use in place of the affinity mask of the calling thread.
   const char *WP_NULLABLE affinity;
+  /// Whether to take the affinity mask of the process, which is that of its main thread, and not the calling thread's.
+  bool of_process;
   /// What to take for the value of `WORKER_POOL_CPUS`; NULL for what the environment has.
   const char *WP_NULLABLE environment_cpus;
   /// Whether to read sockets, caches and kinds of cores, too: a few files more per core, which no pool needs. Without
@@ -161,6 +163,9 @@ typedef struct wp_placement {
 /// `WP_AFFINITY_NODE`.
 wp_status wp_topology_place(const wp_topology *topology, const wp_affinity_choice *choice, size_t worker_count,
                             wp_placement *placements, int *WP_NULLABLE refused, wp_error *WP_NULLABLE error);
+
+/// Index of the node whose memory is nearest to a node: its own, if it has any that is known. O(nodes).
+size_t wp_topology_nearest_memory(const wp_topology *topology, size_t node);
 
 /// Writes the order in which a worker of node `from` looks at all nodes: itself first, then by distance, ties
 /// by index. `from` is a node's index. `order` has room for `wp_topology_node_count` entries. O(nodes²).

@@ -34,11 +34,14 @@ final class SharedMemory: @unchecked Sendable {
   }
 
   /// Makes memory, all zero, that workers can be given.
-  static func shared(byteCount: Int, writableByWorkers: Bool) throws -> SharedMemory {
+  static func shared(
+    byteCount: Int, writableByWorkers: Bool, placement: MemoryPlacement
+  ) throws -> SharedMemory {
     var handle: OpaquePointer?
-    var error = wp_error()
-    let status = wp_shared_memory_create(max(byteCount, 1), writableByWorkers, &handle, &error)
-    guard status == WP_OK, let handle else { throw WorkerPoolError(error) }
+    try placement.asking { placement, refused, error in
+      wp_shared_memory_create(max(byteCount, 1), writableByWorkers, &placement, &handle, &refused, &error)
+    }
+    guard let handle else { throw WorkerPoolError(status: WP_SYSTEM_CALL_FAILED) }
     return SharedMemory(wp_shared_memory_address(handle), byteCount, isWritable: true, .host(handle))
   }
 

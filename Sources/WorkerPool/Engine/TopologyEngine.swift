@@ -78,7 +78,8 @@ extension CPUTopology.Source {
         withCString(affinity) { affinity in
           withCString(environmentCPUs) { environment in
             var source = wp_topology_source(
-              sys_root: sys, proc_root: proc, affinity: affinity, environment_cpus: environment, details: true)
+              sys_root: sys, proc_root: proc, affinity: affinity, of_process: false, environment_cpus: environment,
+              details: true)
             return body(&source)
           }
         }

@@ -24,7 +24,8 @@
 ///
 /// The memory goes when the last reference in the program does, which a task holds until it has ended; workers without a
 /// task drop it at once, busy ones when their task ends. Costs one descriptor. It counts as shared memory, not as the
-/// private memory of a worker, and lies where the thread that first writes an element runs.
+/// private memory of a worker. Where it lies is the array's ``MemoryPlacement``, for all who use it: unless told
+/// otherwise, where the thread runs that first writes to a page, be it of the program or of a worker.
 ///
 /// - Important: Nothing orders accesses by different threads and processes but the submission of a task, which comes
 ///   after all that its submitter has done, and its result, which comes after all that the task has done. While a
@@ -45,29 +46,43 @@ public struct SharedArray<Element: BitwiseCopyable>: Sendable {
   /// - Parameters:
   ///   - count: Not negative.
   ///   - access: What workers may do.
+  ///   - placement: Where the pages are to lie. Interleaving is for `initialize` to make good: where shared memory comes
+  ///     in huge pages unasked, pages that workers are the first to touch may not be interleaved.
   ///   - initialize: Gets the elements, whose bytes are all zero, and gives them their values. What it throws comes out.
-  /// - Throws: `WorkerPoolError` with `.systemCall` when the system has no memory, no descriptor or no address space left.
+  /// - Throws: `WorkerPoolError` with `.systemCall` when the system has no memory, no descriptor or no address space left;
+  ///   with `.invalidArgument` for a node that cannot be had, which its message names, or no node.
   /// - Complexity: O(`count`) where `initialize` writes; pages that nobody has written to take no memory.
   public init(
-    count: Int, workers access: WorkerAccess = .readOnly,
+    count: Int, workers access: WorkerAccess = .readOnly, placement: MemoryPlacement = .firstTouch,
     initializing initialize: (UnsafeMutableBufferPointer<Element>) throws -> Void
   ) throws {
     precondition(count >= 0, "a shared array has no \(count) elements")
     let (byteCount, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Element>.stride)
     precondition(!overflow, "\(count) elements of \(Element.self) exceed the address space")
     self.count = count
-    memory = try SharedMemory.shared(byteCount: byteCount, writableByWorkers: access == .readWrite)
+    memory = try SharedMemory.shared(
+      byteCount: byteCount, writableByWorkers: access == .readWrite, placement: placement)
     try withUnsafeMutableBufferPointer(initialize)
   }
 
-  /// Makes an array of `count` equal elements. As ``init(count:workers:initializing:)``.
-  public init(repeating element: Element, count: Int, workers access: WorkerAccess = .readOnly) throws {
-    try self.init(count: count, workers: access) { buffer in buffer.initialize(repeating: element) }
+  /// Makes an array of `count` equal elements. As ``init(count:workers:placement:initializing:)``.
+  public init(
+    repeating element: Element, count: Int, workers access: WorkerAccess = .readOnly,
+    placement: MemoryPlacement = .firstTouch
+  ) throws {
+    try self.init(count: count, workers: access, placement: placement) { buffer in
+      buffer.initialize(repeating: element)
+    }
   }
 
-  /// Makes an array with the elements of a collection. As ``init(count:workers:initializing:)``.
-  public init(_ elements: some Collection<Element>, workers access: WorkerAccess = .readOnly) throws {
-    try self.init(count: elements.count, workers: access) { buffer in _ = buffer.initialize(fromContentsOf: elements) }
+  /// Makes an array with the elements of a collection. As ``init(count:workers:placement:initializing:)``.
+  public init(
+    _ elements: some Collection<Element>, workers access: WorkerAccess = .readOnly,
+    placement: MemoryPlacement = .firstTouch
+  ) throws {
+    try self.init(count: elements.count, workers: access, placement: placement) { buffer in
+      _ = buffer.initialize(fromContentsOf: elements)
+    }
   }
 
   /// Whether this process may write to the elements: always in the one that made the array.
@@ -89,6 +104,21 @@ public struct SharedArray<Element: BitwiseCopyable>: Sendable {
     precondition(memory.isWritable, "this shared array is read-only in worker processes")
     return try withExtendedLifetime(memory) { memory in
       try body(UnsafeMutableBufferPointer(start: memory.address.assumingMemoryBound(to: Element.self), count: count))
+    }
+  }
+}
+
+extension SharedArray {
+  /// The node that holds each page, in the order of the elements; nil for a page that nobody has written to. In the
+  /// program and in workers.
+  ///
+  /// Asks the kernel. The answer can be old when it arrives, since a system that balances its nodes moves pages.
+  ///
+  /// - Throws: `WorkerPoolError` with `.systemCall` where the system does not let this be asked.
+  /// - Complexity: O(pages).
+  public func nodeOfEachPage() throws -> [Int?] {
+    try withExtendedLifetime(memory) { memory in
+      try pageNodes(of: memory.address, byteCount: count * MemoryLayout<Element>.stride)
     }
   }
 }

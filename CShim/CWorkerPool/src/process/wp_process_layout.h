@@ -1,6 +1,7 @@
 // What lives in the memory that host and workers share, and who writes it.
 //
-// One sparse memory file per pool, mapped whole by the host and in parts by each worker:
+// One sparse memory file per pool, with room for as many workers as a pool may ever have. The host maps the channels of
+// those that it has had, each worker its own:
 //
 //     pool part      head, table of interned names         worker maps it read-only
 //     channel 0      host part:   head, requests, options, cells, arguments … read-only
@@ -52,7 +53,7 @@ extern "C" {
 
 /// Start of the file. Constant after init except the two words at the end, which the host writes.
 typedef struct wp_pool_head {
-  uint32_t worker_count;
+  uint32_t capacity;
   uint32_t prefetch;
   uint64_t max_payload;
   uint64_t spin_ns;
@@ -125,7 +126,7 @@ typedef struct wp_request_slot {
 
 // MARK: Worker part of a channel
 
-/// The word a worker sleeps on. Written by the host: `WP_SIGNAL_EXIT` in bit 0, in bits 1...3 a count of the times that
+/// What the host tells a worker at any time. Written by the host: `WP_SIGNAL_EXIT` in bit 0, in bits 1...3 a count of the times that
 /// a sleeping worker was asked to look at its cells, and above them the positions published so far.
 typedef struct wp_channel_signal {
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 word;
@@ -137,9 +138,14 @@ static inline uint32_t wp_signal_of(uint32_t published, uint32_t cells, bool lea
   return published << 4 | (cells << 1 & WP_SIGNAL_CELLS) | (leave ? WP_SIGNAL_EXIT : 0u);
 }
 
-/// Written by the worker.
+/// Written by the worker, but for `sleeping`.
 typedef struct wp_channel_status {
-  /// 0 while it is awake, else a number that no sleep before had. The host wakes it once for each.
+  /// The word it sleeps on: 1 from before its last look at the signal, by its own store; 0 while it is awake, by its own
+  /// store or by that of the host, which then wakes it. So each sleep is ended once, and a host that is late (it has
+  /// published a task, and the worker has run it and sleeps again before the host looks here) ends one too many at worst.
+  ///
+  /// Rejected: sleeping on the signal word, with a number for each sleep that the host remembers to have ended. A wake
+  /// that comes before the worker waits is lost there, and the number keeps the next one from being sent.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 sleeping;
   /// Generation of the worker that has set itself up.
   wp_atomic_u32 ready;
@@ -155,6 +161,8 @@ typedef struct wp_channel_status {
   wp_atomic_u32 fault_starved;
   /// 1 when it could not join its cgroup, and could do without.
   wp_atomic_u32 outside_cgroup;
+  /// Why it is not pinned that should be: an `errno`.
+  wp_atomic_u32 pin_errno;
   wp_atomic_u64 fault_data;
 } wp_channel_status;
 
@@ -200,7 +208,8 @@ static inline uint32_t wp_slot_word(uint32_t position, uint32_t state) { return 
 
 /// Offsets and sizes, all page aligned, that follow from three numbers.
 typedef struct wp_geometry {
-  uint32_t worker_count;
+  /// For how many workers there is room, which costs offsets in a sparse file and nothing else.
+  uint32_t capacity;
   /// How many tasks a worker may hold.
   uint32_t prefetch;
   /// `prefetch` rounded up to a power of two, so that positions may wrap; slots never used cost address space only.
@@ -231,7 +240,7 @@ typedef struct wp_geometry {
 
 /// Bytes of the pool part: the same for every pool.
 size_t wp_pool_part_size(void);
-wp_geometry wp_geometry_of(uint32_t worker_count, uint32_t prefetch, size_t max_payload);
+wp_geometry wp_geometry_of(uint32_t capacity, uint32_t prefetch, size_t max_payload);
 /// Adds what stands behind the channels.
 void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, size_t initializer_length);
 uint64_t wp_channel_offset(const wp_geometry *geometry, uint32_t index);

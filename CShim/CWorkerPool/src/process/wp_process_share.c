@@ -46,8 +46,10 @@ void wp_share_leave(wp_process_pool *pool) {
 
 // MARK: Memories
 
-wp_status wp_shared_memory_create(size_t length, bool workers_write, wp_shared_memory **result, wp_error *error) {
+wp_status wp_shared_memory_create(size_t length, bool workers_write, const wp_memory_placement *placement,
+                                  wp_shared_memory **result, int *refused_node, wp_error *error) {
   static wp_atomic_u64 last_id;
+  if (refused_node != NULL) *refused_node = -1;
   wp_shared_memory *memory = (wp_shared_memory *)calloc(1, sizeof *memory);
   if (memory == NULL) return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL);
   const char *call = NULL;
@@ -60,6 +62,14 @@ wp_status wp_shared_memory_create(size_t length, bool workers_write, wp_shared_m
     free(memory);
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, number, call, NULL);
   }
+  if (placement != NULL && placement->policy != WP_MEMORY_FIRST_TOUCH) {
+    // The policy stays with the file, whoever maps it.
+    wp_status status = wp_memory_place(memory->address, length, placement, refused_node, error);
+    if (status != WP_OK) {
+      wp_shared_memory_destroy(memory);
+      return status;
+    }
+  }
   memory->id = wp_atomic_fetch_add(&last_id, 1u, wp_relaxed) + 1;
   *result = memory;
   return WP_OK;
@@ -71,8 +81,9 @@ uint64_t wp_shared_memory_id(const wp_shared_memory *memory) { return memory->id
 
 /// Under the lock: empties the cells that name this memory.
 static void take_back(wp_process_pool *pool, uint64_t id, wp_wakes *wakes) {
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     wp_host_worker *worker = &pool->workers[i];
+    if (worker->state == WP_WORKER_ABSENT) continue;  // its cells are cleared for the next
     wp_atomic_u64 *cells = wp_channel_cells(&worker->channel, &pool->geometry);
     for (uint32_t cell = 0; cell < pool->geometry.cells; cell++) {
       if (wp_atomic_load(&cells[cell], wp_relaxed) != id) continue;
@@ -80,7 +91,7 @@ static void take_back(wp_process_pool *pool, uint64_t id, wp_wakes *wakes) {
       wp_atomic_fetch_add(&wp_channel_get_head(&worker->channel)->cells_revision, 1u, wp_release);  // edge "cells"
       worker->cell_calls++;
       // A pool in any other phase sends its workers nothing but the order to leave.
-      if (worker->state == WP_WORKER_LIVE && pool->phase == WP_POOL_RUNNING) wp_dispatch_signal(worker, wakes);
+      if (worker->state == WP_WORKER_LIVE && pool->phase == WP_POOL_RUNNING) wp_dispatch_signal(worker, false, wakes);
       break;
     }
   }

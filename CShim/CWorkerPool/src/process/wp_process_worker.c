@@ -56,8 +56,6 @@ typedef struct wp_process_worker {
   int driver_bell;
   /// Position of the next task.
   uint32_t next;
-  /// Times it slept.
-  uint32_t sleeps;
   /// The sleep of the host's for which it rang last.
   uint32_t rung;
 } wp_process_worker;
@@ -161,15 +159,13 @@ static uint32_t await_signal(wp_process_worker *worker) {
     } while (wp_clock_now() < end);
   }
   // Prepare, recheck, commit. Dekker with the host's store to `word` and its load of `sleeping`, all seq_cst: either
-  // we see the new word or the host sees us asleep. A word that changes in between makes the futex return at once. Each
-  // sleep has its own number, since the host wakes us once for each.
+  // we see the new word or the host sees us asleep. It then turns `sleeping` to 0, which makes the futex return at once.
   for (;;) {
-    if (++worker->sleeps == 0) worker->sleeps = 1;
-    wp_atomic_store(&worker->status->sleeping, worker->sleeps, wp_seq_cst);
+    wp_atomic_store(&worker->status->sleeping, 1u, wp_seq_cst);
     seen = wp_atomic_load(word, wp_seq_cst);
     if (!is_idle(worker, seen)) break;
     wp_views_follow(&worker->channel, &worker->geometry);
-    wp_futex_wait(word, seen, UINT64_MAX, WP_FUTEX_SHARED);
+    wp_futex_wait(&worker->status->sleeping, 1, UINT64_MAX, WP_FUTEX_SHARED);
   }
   wp_atomic_store(&worker->status->sleeping, 0u, wp_relaxed);
   return seen;
@@ -346,7 +342,7 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   worker.doorbell = parent->doorbell;
   worker.driver_bell = parent->driver_bell;
   worker.share = share;
-  worker.next = worker.sleeps = worker.rung = 0;
+  worker.next = worker.rung = 0;
   map_channel(&worker, parent, index);
   worker.spin_ns = worker.pool->spin_ns;
   wp_call failed = wp_capture_attach(&parent->capture);
@@ -360,7 +356,10 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   wp_name_self(name);
   wp_raise_oom_score();
   wp_channel_head *head = wp_channel_get_head(&worker.channel);
-  if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) fail(&worker, WP_CALL_SCHED_SETAFFINITY);
+  // One that cannot be pinned floats, and the host gives notice of it.
+  if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) {
+    wp_atomic_store(&worker.status->pin_errno, (uint32_t)errno, wp_relaxed);
+  }
   wp_signals_reset_for_worker();
   failed = wp_limits_apply(&worker.limits, &worker.pool->limits, &parent->open_files, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);

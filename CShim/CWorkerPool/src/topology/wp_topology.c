@@ -27,7 +27,7 @@ static wp_status wp_topology_find_cpus(const wp_topology_source *source, wp_sysf
       return wp_fail(error, WP_INVALID_ARGUMENT, 0, "affinity", "a CPU list such as \"0-3,8\", not empty, below 32768");
     }
   } else {
-    int problem = wp_affinity_get(allowed->words, WP_CPU_SET_WORDS);
+    int problem = wp_affinity_get(source->of_process, allowed->words, WP_CPU_SET_WORDS);
     if (problem == 0 && wp_cpu_set_count(allowed) == 0) problem = ERANGE;
     if (problem != 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, problem, "sched_getaffinity", NULL);
   }
@@ -172,6 +172,16 @@ unsigned wp_topology_distance(const wp_topology *topology, size_t from, size_t t
     return from == to ? WP_DISTANCE_LOCAL : WP_DISTANCE_REMOTE;
   }
   return topology->distances[from * topology->node_count + to];
+}
+
+size_t wp_topology_nearest_memory(const wp_topology *topology, size_t node) {
+  size_t nearest = node;
+  for (size_t i = 0; i < topology->node_count; i++) {
+    if (wp_topology_node_memory(topology, i) == 0) continue;
+    bool nearer = wp_topology_distance(topology, node, i) < wp_topology_distance(topology, node, nearest);
+    if (nearer || wp_topology_node_memory(topology, nearest) == 0) nearest = i;
+  }
+  return nearest;
 }
 
 void wp_topology_nearest_nodes(const wp_topology *topology, size_t from, uint32_t *order) {
