@@ -198,6 +198,17 @@ static void check_nodes(const wp_topology *topology) {
   HOLDS(cpus == wp_topology_cpu_count(topology) && online == wp_topology_online_count(topology));
 }
 
+/// A node with memory is nearest to its own, and no node is sent past memory to a node without.
+static void check_nearest_memory(const wp_topology *topology, size_t node) {
+  size_t nearest = wp_topology_nearest_memory(topology, node);
+  HOLDS(nearest < wp_topology_node_count(topology));
+  if (wp_topology_node_memory(topology, node) != 0) HOLDS(nearest == node);
+  for (size_t i = 0; nearest != node && i < wp_topology_node_count(topology); i++) {
+    if (wp_topology_node_memory(topology, i) == 0) continue;
+    HOLDS(wp_topology_distance(topology, node, nearest) <= wp_topology_distance(topology, node, i));
+  }
+}
+
 /// Each node is in the order once, its own first and no nearer one behind a farther.
 static void check_order(const wp_topology *topology, size_t from) {
   size_t count = wp_topology_node_count(topology);
@@ -292,7 +303,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char affinity[1024], environment[64];
   unsetenv("WORKER_POOL_CPUS");
   cut_into_files((const char *)data, size);
-  wp_topology_source source = {ROOT "sys", ROOT "proc", NULL, NULL, true};
+  wp_topology_source source = {.sys_root = ROOT "sys", .proc_root = ROOT "proc", .details = true};
   source.affinity = setting("affinity", affinity, sizeof affinity);
   source.environment_cpus = setting("WORKER_POOL_CPUS", environment, sizeof environment);
   if (source.affinity == NULL) source.affinity = "0-15";
@@ -312,7 +323,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   check_online(topology, &mask);
   check_cpus(topology);
   check_nodes(topology);
-  for (size_t node = 0; node < wp_topology_node_count(topology) && node < 16; node++) check_order(topology, node);
+  for (size_t node = 0; node < wp_topology_node_count(topology) && node < 16; node++) {
+    check_order(topology, node);
+    check_nearest_memory(topology, node);
+  }
   check_placements(topology);
   check_grant(topology, source.environment_cpus);
   check_text(topology);
