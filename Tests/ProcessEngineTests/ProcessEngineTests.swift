@@ -12,12 +12,12 @@ import Testing
     "not-startable", "replaced", "template-killed", "create-fails", "forked-host", "released-in-callback",
     "many-pools", "sigchld-ignored", "pinned", "places", "places-refused", "floats", "cpu-taken", "cpuset-shrinks",
     "grows", "shrinks", "wanted-again", "shrinks-and-ends", "shrinks-deaf", "resize-limits", "resize-small-file",
-    "resize-places", "grows-short", "resizes-in-storm", "stress", "prints", "echoes", "limits", "recycles",
-    "initializes", "timeouts", "timeout-races", "stop-requests", "terminations", "retries", "stopped-workers",
-    "bounded-end", "shared-memories", "shared-limits", "shared-ends", "shared-taken-back", "loans", "large-arguments",
-    "large-again", "out-of-descriptors", "waiting-threads", "hostile", "hostile-driven", "waiting-timeouts",
-    "waiting-tidies", "tidying", "restart-fails", "bells-filled", "left-calls", "cgroup-places", "memory-cgroups",
-    "sandbox-refuses", "sandbox-allows", "sandbox-not-granted",
+    "resize-places", "grows-short", "grows-without-descriptors", "resizes-in-storm", "stress", "prints", "echoes",
+    "limits", "recycles", "initializes", "timeouts", "timeout-races", "stop-requests", "terminations", "retries",
+    "stopped-workers", "bounded-end", "shared-memories", "shared-limits", "shared-ends", "shared-taken-back", "loans",
+    "large-arguments", "large-again", "out-of-descriptors", "waiting-threads", "hostile", "hostile-driven",
+    "waiting-timeouts", "waiting-tidies", "tidying", "restart-fails", "bells-filled", "left-calls", "cgroup-places",
+    "memory-cgroups", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted",
   ]
 
   /// All but one of the pairs: a worker of a re-executed template cannot be told to die at its start.

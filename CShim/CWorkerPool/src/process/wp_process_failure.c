@@ -43,7 +43,8 @@ static const char *final_reason(const wp_host_worker *worker, uint32_t call) {
 
 static bool some_live(const wp_process_pool *pool) {
   for (uint32_t i = 0; i < pool->in_use; i++) {
-    if (pool->workers[i].state == WP_WORKER_LIVE && wp_is_wanted(pool, i)) return true;
+    const wp_host_worker *worker = &pool->workers[i];
+    if (worker->state == WP_WORKER_LIVE && !worker->condemned && wp_is_wanted(pool, i)) return true;
   }
   return false;
 }
@@ -57,8 +58,8 @@ void wp_worker_not_started(wp_process_pool *pool, uint32_t index, uint32_t call,
   else if (pool->phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
   else if (call == WP_CALL_FORK || call == WP_CALL_PIPE) reason = "no worker could be forked, three times in a row";
   worker->start_failures++;
-  // A pool that got by without this worker still does.
-  bool dispensable = worker->added && pool->phase == WP_POOL_RUNNING && some_live(pool);
+  // A pool that got by without this worker still does; and nobody is lost who was turned away for want of a descriptor.
+  bool dispensable = (worker->added || call == WP_CALL_RECVMSG) && pool->phase == WP_POOL_RUNNING && some_live(pool);
   bool breaks = final != NULL || (worker->start_failures >= WP_START_ATTEMPTS && !dispensable);
   if (pool->phase == WP_POOL_STARTING || (pool->phase == WP_POOL_RUNNING && breaks)) {
     wp_breakage_note(pool, worker, reason);

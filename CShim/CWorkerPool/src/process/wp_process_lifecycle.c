@@ -147,16 +147,34 @@ static uint32_t forbidden_call(const wp_process_pool *pool, const wp_channel_sta
   return noted == 0 ? WP_FORBIDDEN_CALL_UNKNOWN : noted;
 }
 
+/// The kernel drops a descriptor that finds no room in our table.
+static bool is_unreachable(const wp_host_worker *worker) { return worker->pidfd < 0 || worker->share < 0; }
+
+/// A worker that could neither be killed nor be sent memories gets no task, and leaves: by the door that needs no
+/// descriptor.
+static void turn_away(wp_process_pool *pool, wp_host_worker *worker) {
+  wp_wakes wakes = {.count = 0};
+  wp_start_fail(pool, WP_SYSTEM_CALL_FAILED, EMFILE, "recvmsg", NULL);
+  worker->condemned = true;
+  wp_dispatch_signal(worker, true, &wakes);
+  wp_wake_all(&wakes);
+}
+
 static void hear_exit(wp_process_pool *pool, const wp_message *message) {
   wp_host_worker *worker = &pool->workers[message->worker];
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
+  bool unreachable = worker->process != 0 && is_unreachable(worker);
   bool was_ready = worker->state == WP_WORKER_LIVE ||
                    wp_atomic_load(&status->ready, wp_acquire) == worker->generation;
   worker->peak_memory = message->peak_memory;
   wp_worker_ended(pool, message->worker, message->value, NULL);
   worker->forbidden_call = forbidden_call(pool, status, message->value);
   bool wanted = wp_is_wanted(pool, message->worker) && !worker->leaving;
-  if (was_ready || !wanted || pool->phase == WP_POOL_LEAVING) return;
+  if ((was_ready && !unreachable) || !wanted || pool->phase == WP_POOL_LEAVING) return;
+  if (unreachable) {
+    wp_worker_not_started(pool, message->worker, WP_CALL_RECVMSG, EMFILE);
+    return;
+  }
   uint32_t call = wp_atomic_load(&status->failed_call, wp_acquire);
   wp_worker_not_started(pool, message->worker, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
 }
@@ -173,8 +191,7 @@ static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int
     worker->pidfd = descriptors[0];
     worker->share = descriptors[1];
     descriptors[0] = descriptors[1] = -1;
-    // The kernel drops a descriptor that finds no room in our table.
-    if (worker->pidfd < 0 || worker->share < 0) wp_start_fail(pool, WP_SYSTEM_CALL_FAILED, EMFILE, "recvmsg", NULL);
+    if (is_unreachable(worker)) turn_away(pool, worker);
     break;
   case WP_MESSAGE_SPAWN_FAILED:
     wp_worker_ended(pool, message->worker, 0, NULL);
