@@ -12,11 +12,17 @@ ONLY ?=
 ROUNDS ?=
 BASE ?=
 
+# What narrows a run of `test-numa`; all shapes without it. ONLY names checks there.
+SHAPES ?=
+
 # How long `soak` stays with each of its scenarios.
 SOAK_SECONDS ?= 60
 
 # How long `chaos` stays with each start method.
 CHAOS_SECONDS ?= 60
+
+# How long `fuzz` goes on.
+FUZZ_SECONDS ?= 600
 
 # A machine with a Swift toolchain has clang, but not always a cc.
 ifeq ($(origin CC),default)
@@ -46,7 +52,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c test-cgroups test-sandbox tsan asan docs model soak chaos bench bench-peers bench-headline \
+.PHONY: help run test test-consumer test-c test-cgroups test-numa test-sandbox tsan asan docs model soak chaos fuzz simulate bench bench-peers bench-headline \
   bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
@@ -89,10 +95,21 @@ test-sandbox: setup ## Check the sandbox of worker processes, which needs a buil
 test-cgroups: ## Check the memory cgroups of workers, with v1 and with v2, in a machine of their own (some minutes).
 	@Tests/CgroupMachine/run.sh
 
-test-c: .build/c-program
+test-numa: setup ## Check NUMA machines of several shapes, emulated, some minutes (SHAPES="uniform4 sparse" ONLY=pinned).
+	@ONLY="$(ONLY)" Tests/NumaMachine/run.sh $(SHAPES)
+
+test-c: .build/c-program .build/fuzz/replay
 	@.build/c-program
+	@.build/fuzz/replay Tests/TopologyFuzz/corpus/*
 
 .build/c-program: Tests/CProgram/main.c $(ENGINE_SOURCES) $(ENGINE_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(C_FLAGS) -O2 -o $@ $(filter %.c,$^) -lnuma -lpthread
+
+# What the fuzzer has found, once more; any compiler can do that.
+FUZZED_SOURCES := $(wildcard $(ENGINE)/src/topology/*.c) $(ENGINE)/src/base/wp_error.c $(ENGINE)/src/platform/wp_affinity.c
+
+.build/fuzz/replay: $(wildcard Tests/TopologyFuzz/*.c) $(FUZZED_SOURCES) $(ENGINE_HEADERS)
 	@mkdir -p $(@D)
 	@$(CC) $(C_FLAGS) -O2 -o $@ $(filter %.c,$^) -lnuma -lpthread
 
@@ -103,6 +120,19 @@ tsan: setup ## Run all tests under ThreadSanitizer.
 
 asan: setup ## Run all tests under AddressSanitizer, with leak detection.
 	ASAN_OPTIONS=detect_leaks=1 $(SWIFT_TEST) --sanitize=address --scratch-path .build-asan
+
+# Machines of 2, 4 and 8 nodes, whose shape the engine reads. UPDATE=1 writes the tables into the article.
+UPDATE ?=
+SIMULATION := .build/steal-simulation
+SIMULATED ?= two-sockets four-nodes eight-nodes
+SIMULATED_FOLDERS = $(SIMULATED:%=Tests/TopologyTests/Fixtures/%)
+
+simulate: setup $(SIMULATION) ## Simulate stealing on several nodes; fails if its article says otherwise (UPDATE=1 corrects it).
+	@Tests/StealSimulation/run.sh $(if $(UPDATE),--update) $(SIMULATION) $(SIMULATED_FOLDERS)
+
+$(SIMULATION): $(wildcard Tests/StealSimulation/*.[ch]) $(ENGINE_SOURCES) $(ENGINE_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(C_FLAGS) -O2 -o $@ $(filter %.c,$^) -lnuma -lpthread
 
 model: ## Check the protocols of queue, sleep, future and collector with the Spin model checker (some minutes).
 	@.ci/need spin=spin gcc=gcc
@@ -117,6 +147,9 @@ chaos: setup ## Kill random processes of a pool under load, a minute with each s
 	@swift build -c release --product ProcessChaos
 	@failed=0; for method in fork reexec; do \
 	  echo "$$method: $$(.build/release/ProcessChaos $$method $(CHAOS_SECONDS))" || failed=1; done; exit $$failed
+
+fuzz: setup ## Read topologies of machines that nobody has built, ten minutes (FUZZ_SECONDS=60).
+	@Tests/TopologyFuzz/run.sh $(FUZZ_SECONDS)
 
 bench: bench-binary bench-engine ## Compare with other pools of Swift, 7 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
 	@$(BENCH) $(BENCH_OPTIONS)

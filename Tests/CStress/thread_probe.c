@@ -8,6 +8,8 @@
 
 int32_t cs_thread_id(void) { return (int32_t)gettid(); }
 
+int32_t cs_current_cpu(void) { return sched_getcpu(); }
+
 size_t cs_allowed_cpus(int32_t *cpus, size_t capacity) {
   size_t count = 0;
   cpu_set_t set;

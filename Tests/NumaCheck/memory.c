@@ -1,5 +1,5 @@
-// What is expected comes from others than the engine: which nodes have memory from /sys, which are allowed from libnuma,
-// where a page is from get_mempolicy.
+// What is expected comes from others than the engine: which nodes have memory from /sys, which are allowed from
+// libnuma, where a page is from get_mempolicy.
 #include "memory_checks.h"
 
 #include "CWorkerPool.h"
@@ -92,7 +92,8 @@ static void pin(int cpu) {
 /// A CPU that this process may use on the node, or -1.
 static int cpu_of(const wp_topology *topology, int node) {
   for (size_t i = 0; i < wp_topology_cpu_count(topology); i++) {
-    if (wp_topology_node_id(topology, wp_topology_cpu_node(topology, i)) == node) return wp_topology_cpu_id(topology, i);
+    if (wp_topology_node_id(topology, wp_topology_cpu_node(topology, i)) != node) continue;
+    return wp_topology_cpu_id(topology, i);
   }
   return -1;
 }
@@ -120,7 +121,7 @@ static int node_of(void *page) {
 static void expect_on(unsigned char *start, size_t pages, const int *nodes, size_t count, const char *what) {
   static int found[PAGES];
   size_t on[MOST_NODES] = {0}, stray = 0;
-  wp_error error = {WP_OK, 0, NULL, NULL};
+  wp_error error = {0};
   EXPECT(wp_memory_page_nodes(start, pages * page_size, found, &error) == WP_OK, "%s: %s", what,
          strerror(error.system_errno));
   for (size_t page = 0; page < pages; page++) {
@@ -140,7 +141,7 @@ static unsigned char *create(wp_memory_policy policy, const int *nodes, size_t c
   wp_memory_placement placement = {policy, nodes, count};
   void *address = NULL;
   int refused = 0;
-  wp_error error = {WP_OK, 0, NULL, NULL};
+  wp_error error = {0};
   wp_status status = wp_memory_create(length, &placement, &address, &refused, &error);
   EXPECT(status == WP_OK && refused == -1 && address != NULL, "%s: %s, node %d", error.call, error.rule, refused);
   if (address == NULL) exit(1);
@@ -230,7 +231,7 @@ static void expect_refused(wp_memory_policy policy, int good, int bad) {
   void *address = NULL;
   wp_shared_memory *shared = NULL;
   for (int i = 0; i < 2; i++) {
-    wp_error error = {WP_OK, 0, NULL, NULL};
+    wp_error error = {0};
     int refused = 0;
     wp_status status = i == 0 ? wp_memory_create(1, &placement, &address, &refused, &error)
                               : wp_shared_memory_create(1, true, &placement, &shared, &refused, &error);
@@ -282,6 +283,7 @@ static void in_second_process(const wp_topology *topology, int descriptor, bool 
     EXPECT(mapped != MAP_FAILED, "mmap: %s", strerror(errno));
     if (mapped != MAP_FAILED) {
       unsigned char *memory = (unsigned char *)mapped;
+      make_small(memory);
       // None of which this process has touched.
       expect_shared_on(memory, nodes, count, "shared, asked by the second process");
       if (writable) {
@@ -307,6 +309,7 @@ static void check_shared_with(const wp_topology *topology, bool writable, wp_mem
   if (shared == NULL) return;
   int descriptor = descriptor_of_shared();
   unsigned char *memory = (unsigned char *)wp_shared_memory_address(shared);
+  make_small(memory);
   touch(memory, PAGES / 2);
   // Asking brings no page.
   EXPECT(fstat(descriptor, &before) == 0, "descriptor %d", descriptor);

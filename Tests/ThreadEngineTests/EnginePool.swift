@@ -63,7 +63,7 @@ struct EnginePool: Sendable {
 
   init(
     workers: UInt32, name: String? = nil, stackSize: Int = 0, affinity: wp_affinity = WP_AFFINITY_NONE,
-    cpus: [Int32] = [], spin: UInt64 = 0, hooks: Hooks? = nil
+    cpus: [Int32] = [], spin: UInt64 = 0, hooks: Hooks? = nil, machine: MachineFiles? = nil
   ) throws {
     let hooks = hooks ?? self.hooks
     var config = wp_thread_pool_config()
@@ -79,6 +79,7 @@ struct EnginePool: Sendable {
         config.name = name
         config.affinity.cpus = list.baseAddress
         config.affinity.cpu_count = list.count
+        config.machine = machine.map { UnsafePointer($0.source) }
         return wp_thread_pool_create(&config, &created, &error)
       }
     }

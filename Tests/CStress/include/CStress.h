@@ -42,6 +42,8 @@ uint32_t cs_event_count_throttle(uint32_t calls);
 
 /// The kernel's number of the calling thread.
 int32_t cs_thread_id(void);
+/// The CPU that the calling thread runs on.
+int32_t cs_current_cpu(void);
 /// Writes the numbers of the CPUs that the calling thread may use, at most `capacity`; returns how many there are.
 size_t cs_allowed_cpus(int32_t *cpus, size_t capacity);
 /// Bytes of the calling thread's stack.

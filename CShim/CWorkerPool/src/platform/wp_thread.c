@@ -4,11 +4,13 @@
 #include <limits.h>
 #include <numa.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 #include "../base/wp_assert.h"
 #include "../base/wp_atomic.h"
 #include "../base/wp_error.h"
+#include "wp_numa.h"
 #include "wp_signals.h"
 #include "wp_thread_pool.h"
 
@@ -61,23 +63,35 @@ wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attribu
 
 // MARK: About the calling thread
 
+/// The usable part of the calling thread's stack.
+static bool find_stack(uintptr_t *lowest, size_t *size) {
+  pthread_attr_t attribute;
+  if (pthread_getattr_np(pthread_self(), &attribute) != 0) return false;
+  void *base = NULL;
+  size_t guard = 0;
+  bool found = pthread_attr_getstack(&attribute, &base, size) == 0 &&
+               pthread_attr_getguardsize(&attribute, &guard) == 0 && *size > guard;
+  pthread_attr_destroy(&attribute);
+  *lowest = (uintptr_t)base + guard;
+  *size -= found ? guard : 0;
+  return found;
+}
+
+void wp_thread_settle_stack(void) {
+  uintptr_t lowest = 0;
+  size_t size = 0;
+  if (!find_stack(&lowest, &size)) return;
+  wp_numa_bring_here((void *)lowest, size);
+}
+
 size_t wp_thread_remaining_stack(void) {
   // Lowest usable address of this thread's stack; asked once, since for the main thread glibc reads /proc.
   static WP_THREAD_LOCAL uintptr_t lowest;
   static WP_THREAD_LOCAL bool asked;
   if (!asked) {
+    size_t size = 0;
     asked = true;
-    pthread_attr_t attribute;
-    if (pthread_getattr_np(pthread_self(), &attribute) == 0) {
-      void *base = NULL;
-      size_t size = 0;
-      size_t guard = 0;
-      if (pthread_attr_getstack(&attribute, &base, &size) == 0 &&
-          pthread_attr_getguardsize(&attribute, &guard) == 0) {
-        lowest = (uintptr_t)base + guard;
-      }
-      pthread_attr_destroy(&attribute);
-    }
+    if (!find_stack(&lowest, &size)) lowest = 0;
   }
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   return lowest != 0 && here > lowest ? here - lowest : 0;

@@ -23,6 +23,11 @@ typedef struct wp_thread_attributes {
 wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attributes, void *(*body)(void *),
                           void *argument, wp_error *error);
 
+/// Moves what there is of the calling thread's stack to the node that it runs on, and lets the rest come there: the top was
+/// touched by who started the thread, and the whole may be the stack of one that has ended. Where the system forbids
+/// it, the stack stays where it is. For threads of ours; a system call or two, and a copy of a few pages.
+void wp_thread_settle_stack(void);
+
 /// Changes whenever the process turns out to be a forked child: compare with a value kept from earlier to know
 /// whether one's threads still exist. One load.
 uint32_t wp_fork_generation(void);

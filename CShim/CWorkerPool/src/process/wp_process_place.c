@@ -25,17 +25,6 @@
 
 // MARK: Places
 
-/// The node whose memory is nearest, by index: the node itself, if it has any.
-static size_t nearest_memory(const wp_topology *topology, size_t node) {
-  size_t nearest = node;
-  for (size_t i = 0; i < wp_topology_node_count(topology); i++) {
-    if (wp_topology_node_memory(topology, i) == 0) continue;
-    bool nearer = wp_topology_distance(topology, node, i) < wp_topology_distance(topology, node, nearest);
-    if (nearer || wp_topology_node_memory(topology, nearest) == 0) nearest = i;
-  }
-  return nearest;
-}
-
 static wp_status place(const wp_topology *topology, const wp_affinity_choice *affinity, uint32_t count,
                        wp_place **places, wp_error *error) {
   wp_placement *placements = (wp_placement *)calloc(count, sizeof *placements);
@@ -46,7 +35,8 @@ static wp_status place(const wp_topology *topology, const wp_affinity_choice *af
   bool several = wp_topology_node_count(topology) > 1;
   for (uint32_t i = 0; status == WP_OK && i < count; i++) {
     (*places)[i].cpu = placements[i].cpu;
-    (*places)[i].node = several ? wp_topology_node_id(topology, nearest_memory(topology, placements[i].node)) : -1;
+    (*places)[i].node =
+        several ? wp_topology_node_id(topology, wp_topology_nearest_memory(topology, placements[i].node)) : -1;
   }
   free(placements);
   if (status == WP_OK) return WP_OK;
@@ -62,9 +52,10 @@ wp_status wp_places_find(const wp_affinity_choice *affinity, bool anew, uint32_t
   wp_topology *topology = NULL;
   wp_status status = wp_topology_create(NULL, &topology, error);
   if (status != WP_OK) return status;
-  size_t granted = wp_topology_granted(topology);
-  if (*count == 0) *count = granted < WP_PROCESS_POOL_MAX_WORKERS ? (uint32_t)granted : WP_PROCESS_POOL_MAX_WORKERS;
-  if (affinity->policy != WP_AFFINITY_NONE) status = place(topology, affinity, *count, places, error);
+  size_t granted = *count;
+  if (granted == 0) status = wp_topology_grant(topology, &granted, error);
+  *count = granted < WP_PROCESS_POOL_MAX_WORKERS ? (uint32_t)granted : WP_PROCESS_POOL_MAX_WORKERS;
+  if (status == WP_OK && affinity->policy != WP_AFFINITY_NONE) status = place(topology, affinity, *count, places, error);
   wp_topology_destroy(topology);
   return anew && status == WP_INVALID_ARGUMENT ? WP_OK : status;
 }
@@ -77,7 +68,7 @@ bool wp_places_keep(wp_process_pool *pool, const wp_affinity_choice *affinity) {
   if (affinity->policy == WP_AFFINITY_NONE) return true;
   pool->allowed = (uint64_t *)calloc(WP_MASK_WORDS, sizeof *pool->allowed);
   if (pool->allowed == NULL) return false;
-  wp_affinity_get(pool->allowed, WP_MASK_WORDS);  // of what cannot be read, nothing is missed later
+  wp_affinity_get(false, pool->allowed, WP_MASK_WORDS);  // of what cannot be read, nothing is missed later
   if (affinity->policy != WP_AFFINITY_CPUS) return true;
   int *cpus = (int *)calloc(affinity->cpu_count, sizeof *cpus);
   if (cpus != NULL) memcpy(cpus, affinity->cpus, affinity->cpu_count * sizeof *cpus);
@@ -96,7 +87,7 @@ void wp_places_destroy(wp_process_pool *pool) {
 static bool was_taken_away(const wp_process_pool *pool, int cpu) {
   uint64_t now[WP_MASK_WORDS];
   size_t word = (size_t)cpu / 64;
-  if (word >= WP_MASK_WORDS || wp_affinity_get(now, WP_MASK_WORDS) != 0) return false;
+  if (word >= WP_MASK_WORDS || wp_affinity_get(false, now, WP_MASK_WORDS) != 0) return false;
   return ((pool->allowed[word] & ~now[word]) >> (cpu % 64) & 1) != 0;
 }
 
