@@ -169,6 +169,23 @@ static void check_killed_host(wp_start_method method, const wp_cgroup_place *pla
   lab_close(&lab);
 }
 
+/// A worker that is added has a group as the others.
+static void check_grown(const wp_cgroup_place *place) {
+  test_lab lab;
+  wp_process_pool_config config = limited(&lab, WP_START_AUTOMATIC, WP_CGROUP_REQUIRED);
+  lab_open_with(&lab, &config, 2);
+  CHECK(wp_process_pool_resize(lab.pool, WORKERS + 2, NULL) == WP_OK, "resize");
+  int32_t pids[WORKERS + 2];
+  while (wp_process_pool_worker_pids(lab.pool, pids, WORKERS + 2) != WORKERS + 2) sched_yield();
+  CHECK(count_groups(place, getpid()) == WORKERS + 2, "%zu groups", count_groups(place, getpid()));
+  CHECK(wp_process_pool_memory_limit(lab.pool) == WP_MEMORY_CGROUP, "%s", "not all are in their groups");
+  CHECK(wp_process_pool_resize(lab.pool, 1, NULL) == WP_OK, "resize");
+  lab_submit(&lab, 0, DO_ECHO, "x", 1);
+  lab_await(&lab, 1);
+  lab_close(&lab);
+  CHECK(count_groups(place, getpid()) == 0, "%zu groups are left", count_groups(place, getpid()));
+}
+
 /// A group that somebody removes is made again.
 static void check_removed_group(const wp_cgroup_place *place) {
   test_lab lab;
@@ -240,6 +257,7 @@ void memory_cgroups(wp_start_method method) {
   check_killed_host(method, &place);
   check_with(method, WP_CGROUP_AUTOMATIC, &place);
   check_with(method, WP_CGROUP_REQUIRED, &place);
+  check_grown(&place);
   check_removed_group(&place);
   check_sandboxed(&place);
   printf("ran RLIMIT_DATA and cgroups of v%d in %s\n", place.folder.version == WP_CGROUP_V1 ? 1 : 2, place.folder.path);

@@ -252,6 +252,7 @@ static const struct {
     {"resize-small-file", resize_small_file},
     {"resize-places", resize_places},
     {"grows-short", grows_short},
+    {"grows-without-descriptors", grows_without_descriptors},
     {"resizes-in-storm", resizes_in_storm},
     {"sandbox-refuses", sandbox_refuses},
     {"sandbox-allows", sandbox_allows},

@@ -175,7 +175,7 @@ scenario confined, not_startable, replaced;
 scenario bad_arguments, sigchld_ignored, waiting_threads;
 scenario places, places_refused, floats, cpu_taken, cpuset_shrinks;
 scenario grows, shrinks, wanted_again, shrinks_and_ends, shrinks_deaf, resize_limits, resize_small_file, resize_places;
-scenario grows_short, resizes_in_storm;
+scenario grows_short, grows_without_descriptors, resizes_in_storm;
 scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, large_again;

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST = 8, NOBODY = 65533 };
+enum { MOST = 8, NOBODY = 65533, MOST_FILLERS = 100 };
 
 static void resize(test_lab *lab, uint32_t count) {
   wp_error error;
@@ -436,6 +436,51 @@ void grows_short(wp_start_method method) {
   // A user who is nobody may not read what a re-executed program loads, and sanitizers have threads of their own.
   if (method == WP_START_REEXEC || UNDER_TSAN || UNDER_ASAN) return;
   CHECK(run_confined("few processes", become_nobody, run_short, method), "setuid is there");
+}
+
+/// Without room in the host's table of descriptors: workers that cannot be reached get nothing to do, and come when there is.
+void grows_without_descriptors(wp_start_method method) {
+  if (UNDER_TSAN || UNDER_ASAN) return;  // which need descriptors themselves
+  leftovers before = count_leftovers();
+  test_lab lab;
+  lab_open(&lab, 1, method, 60);
+  // No gaps below; then room for one worker's two, and for one of the next.
+  int fillers[MOST_FILLERS + 1], last = 0, count = 0;
+  while (last < MOST_FILLERS) {
+    last = dup(STDERR_FILENO);
+    fillers[count++] = last;
+  }
+  size_t open_before = count_leftovers().descriptors;
+  struct rlimit old, limit;
+  getrlimit(RLIMIT_NOFILE, &old);
+  limit = old;
+  limit.rlim_cur = (rlim_t)last + 1 + 3;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  resize(&lab, 4);
+  for (size_t i = 0; i < 40; i++) {
+    uint64_t busy = 20000000u;
+    lab_submit(&lab, i, DO_SPIN, &busy, sizeof busy);
+  }
+  lab_await(&lab, 40);
+  setrlimit(RLIMIT_NOFILE, &old);
+  CHECK(wp_process_pool_breakage(lab.pool) == NULL, "%s", wp_process_pool_breakage(lab.pool)->reason);
+  int32_t ran[2] = {0, 0};
+  for (size_t i = 0; i < 40; i++) {
+    int32_t process = lab.endings[i].outcome.worker_pid;
+    for (size_t at = 0; at < 2 && process != 0; at++) {
+      if (ran[at] == 0) ran[at] = process;
+      if (ran[at] == process) process = 0;
+    }
+    CHECK(process == 0, "worker %d ran a task, a third one", process);
+  }
+  while (count_leftovers().descriptors != open_before + 3 * 2) sched_yield();
+  await_workers(&lab, 4);
+  for (size_t i = 40; i < 60; i++) lab_submit(&lab, i, DO_ECHO, "x", 1);
+  lab_await(&lab, 60);
+  check_replied(&lab, 0, 60, "short of descriptors");
+  lab_close(&lab);
+  while (count > 0) close(fillers[--count]);
+  check_leftovers(before, "after a pool that was short of descriptors");
 }
 
 // MARK: All at once

@@ -235,8 +235,8 @@ uint32_t wp_process_pool_worker_count(const wp_process_pool *pool);
 /// anything that waits. An initializer that fails breaks the pool also in a worker that is added.
 ///
 /// Errors, which change nothing: `WP_INVALID_ARGUMENT` over `wp_process_pool_capacity`, `WP_SHUT_DOWN` for a closed pool,
-/// `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap": no address space; the topology's memory). Of calls at the same
-/// time the last to take effect counts. May be called in callbacks. O(workers) while tasks wait to be sent, O(CPUs) without
+/// `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap": no address space), and those of `wp_topology_create`. Of calls
+/// at the same time the last to take effect counts. May be called in callbacks. O(workers) while tasks wait to be sent, O(CPUs) without
 /// keeping anybody waiting if the topology has to be read.
 wp_status wp_process_pool_resize(wp_process_pool *pool, uint32_t worker_count, wp_error *WP_NULLABLE error);
 /// The most workers that this pool can have: `WP_PROCESS_POOL_MAX_WORKERS`, fewer when a limit on the size of files
@@ -244,7 +244,8 @@ wp_status wp_process_pool_resize(wp_process_pool *pool, uint32_t worker_count, w
 uint32_t wp_process_pool_capacity(const wp_process_pool *pool);
 /// The method that was picked: `WP_START_FORK` or `WP_START_REEXEC`.
 wp_start_method wp_process_pool_start_method(const wp_process_pool *pool);
-/// Process ids of the workers that live now, at most `capacity`; returns how many there are.
+/// Process ids of the workers that live now, in the order of their indices, at most `capacity`; returns how many there are.
+/// Some may be leaving after a resize.
 size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *WP_NULLABLE pids, size_t capacity);
 /// What keeps up the limit of memory of the pool's workers. As `WP_MEMORY_DATA` also when one of those that live now could
 /// not join its cgroup. O(workers).

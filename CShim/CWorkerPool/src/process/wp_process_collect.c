@@ -268,6 +268,7 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
   // Not before SPAWNED has told its process id; that report is already on its way.
   if (worker->process == 0) return;
   worker->state = WP_WORKER_LIVE;
+  if (worker->condemned) return;  // it was turned away
   worker->start_failures = 0;
   worker->added = false;
   pool->template_failures = 0;

@@ -257,7 +257,7 @@ wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_proces
   wp_place *places = NULL;
   wp_status status = check(config, error);
   if (status == WP_OK) status = pick_method(config, &method, error);
-  if (status == WP_OK) status = wp_places_find(&config->affinity, &count, &places, error);
+  if (status == WP_OK) status = wp_places_find(&config->affinity, false, &count, &places, error);
   if (status != WP_OK) {
     free(places);
     return status;

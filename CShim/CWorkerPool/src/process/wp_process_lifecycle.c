@@ -123,72 +123,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   wp_worker_ended(pool, index, SIGKILL, "the template process ended");  // its pidfd will tell the rest
 }
 
-// MARK: What goes wrong
-
-static void fail_start(wp_process_pool *pool, wp_status status, int number, const char *call, const char *rule) {
-  if (pool->phase != WP_POOL_STARTING) return;
-  wp_fail(&pool->start_error, status, number, call, rule);
-  pool->phase = WP_POOL_FAILED;
-}
-
-void wp_pool_break(wp_process_pool *pool, const char *reason) {
-  if (pool->phase != WP_POOL_RUNNING) return;
-  pool->phase = WP_POOL_BROKEN;
-  pool->broken_reason = reason;
-  pool->breakage.reason = reason;
-  wp_task_loss loss;
-  memset(&loss, 0, sizeof loss);
-  loss.end = WP_TASK_POOL_BROKEN;
-  loss.reason = reason;
-  while (pool->tasks.pending.count > 0) {
-    uint32_t index = pool->tasks.pending.first;
-    wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
-    wp_process_lose(pool, index, &loss);
-  }
-}
-
-/// Why a worker that was not ready is gone, if that is final; NULL when it may have been bad luck.
-static const char *final_reason(const wp_host_worker *worker, uint32_t call) {
-  if (call == WP_CALL_INITIALIZER) return "a worker's initializer failed";
-  const wp_channel_status *status = wp_channel_get_status(&worker->channel);
-  bool killed = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGKILL;
-  if (call != WP_CALL_NONE || killed || wp_atomic_load(&status->initializing, wp_relaxed) == 0) return NULL;
-  return "a worker ended in its initializer";
-}
-
-static bool some_live(const wp_process_pool *pool) {
-  for (uint32_t i = 0; i < pool->in_use; i++) {
-    if (pool->workers[i].state == WP_WORKER_LIVE && wp_is_wanted(pool, i)) return true;
-  }
-  return false;
-}
-
-/// A worker ended, or could not be forked, before it was ready.
-static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, int number) {
-  wp_host_worker *worker = &pool->workers[index];
-  const char *final = final_reason(worker, call);
-  const char *reason = "a worker ended before it was ready, three times in a row";
-  if (final != NULL) reason = final;
-  else if (worker->out_of_memory) reason = "a worker passed its limit of memory before it was ready";
-  else if (pool->phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
-  else if (call == WP_CALL_FORK || call == WP_CALL_PIPE) reason = "no worker could be forked, three times in a row";
-  worker->start_failures++;
-  // A pool that got by without this worker still does.
-  bool dispensable = worker->added && pool->phase == WP_POOL_RUNNING && some_live(pool);
-  bool breaks = final != NULL || (worker->start_failures >= WP_START_ATTEMPTS && !dispensable);
-  if (pool->phase == WP_POOL_STARTING || (pool->phase == WP_POOL_RUNNING && breaks)) {
-    wp_breakage_note(pool, worker, reason);
-  }
-  const char *rule = wp_call_rule(call);
-  if (rule != NULL) fail_start(pool, WP_INVALID_ARGUMENT, 0, wp_call_name(call), rule);
-  else if (call == WP_CALL_NONE || final != NULL) fail_start(pool, WP_BROKEN, 0, NULL, reason);
-  else fail_start(pool, WP_SYSTEM_CALL_FAILED, number, wp_call_name(call), NULL);
-  if (breaks) wp_pool_break(pool, reason);
-  // 10 ms, then 100, then a second: time for a passing shortage of processes to pass.
-  uint64_t pause = worker->start_failures == 1 ? 10000000u : 100000000u;
-  if (worker->start_failures > WP_START_ATTEMPTS) pause = 1000000000u;
-  worker->retry_at = wp_clock_now() + pause;
-}
+// MARK: Listening
 
 void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, const char *loss) {
   wp_host_worker *worker = &pool->workers[index];
@@ -204,8 +139,6 @@ void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, con
   wp_dispatch_forget(pool, index);
 }
 
-// MARK: Listening
-
 /// Which call the worker's sandbox forbade, 0 when it did not end for that. The wait status is the kernel's word, the
 /// number the worker's.
 static uint32_t forbidden_call(const wp_process_pool *pool, const wp_channel_status *status, int wait_status) {
@@ -214,18 +147,36 @@ static uint32_t forbidden_call(const wp_process_pool *pool, const wp_channel_sta
   return noted == 0 ? WP_FORBIDDEN_CALL_UNKNOWN : noted;
 }
 
+/// The kernel drops a descriptor that finds no room in our table.
+static bool is_unreachable(const wp_host_worker *worker) { return worker->pidfd < 0 || worker->share < 0; }
+
+/// A worker that could neither be killed nor be sent memories gets no task, and leaves: by the door that needs no
+/// descriptor.
+static void turn_away(wp_process_pool *pool, wp_host_worker *worker) {
+  wp_wakes wakes = {.count = 0};
+  wp_start_fail(pool, WP_SYSTEM_CALL_FAILED, EMFILE, "recvmsg", NULL);
+  worker->condemned = true;
+  wp_dispatch_signal(worker, true, &wakes);
+  wp_wake_all(&wakes);
+}
+
 static void hear_exit(wp_process_pool *pool, const wp_message *message) {
   wp_host_worker *worker = &pool->workers[message->worker];
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
+  bool unreachable = worker->process != 0 && is_unreachable(worker);
   bool was_ready = worker->state == WP_WORKER_LIVE ||
                    wp_atomic_load(&status->ready, wp_acquire) == worker->generation;
   worker->peak_memory = message->peak_memory;
   wp_worker_ended(pool, message->worker, message->value, NULL);
   worker->forbidden_call = forbidden_call(pool, status, message->value);
   bool wanted = wp_is_wanted(pool, message->worker) && !worker->leaving;
-  if (was_ready || !wanted || pool->phase == WP_POOL_LEAVING) return;
+  if ((was_ready && !unreachable) || !wanted || pool->phase == WP_POOL_LEAVING) return;
+  if (unreachable) {
+    wp_worker_not_started(pool, message->worker, WP_CALL_RECVMSG, EMFILE);
+    return;
+  }
   uint32_t call = wp_atomic_load(&status->failed_call, wp_acquire);
-  start_failed(pool, message->worker, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
+  wp_worker_not_started(pool, message->worker, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
 }
 
 /// One report about a worker. Under the lock.
@@ -240,12 +191,11 @@ static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int
     worker->pidfd = descriptors[0];
     worker->share = descriptors[1];
     descriptors[0] = descriptors[1] = -1;
-    // The kernel drops a descriptor that finds no room in our table.
-    if (worker->pidfd < 0 || worker->share < 0) fail_start(pool, WP_SYSTEM_CALL_FAILED, EMFILE, "recvmsg", NULL);
+    if (is_unreachable(worker)) turn_away(pool, worker);
     break;
   case WP_MESSAGE_SPAWN_FAILED:
     wp_worker_ended(pool, message->worker, 0, NULL);
-    if (wp_is_wanted(pool, message->worker)) start_failed(pool, message->worker, message->call, message->value);
+    if (wp_is_wanted(pool, message->worker)) wp_worker_not_started(pool, message->worker, message->call, message->value);
     break;
   case WP_MESSAGE_EXITED: hear_exit(pool, message); break;
   default: break;
@@ -256,9 +206,9 @@ static void hear_failure(wp_process_pool *pool, const wp_message *message) {
   if (message->call == WP_CALL_HANDLER) {
     const char *rule = pool->method == WP_START_FORK ? "a forked pool needs a handler"
                                                      : "wp_process_reexec_handler returned no handler";
-    fail_start(pool, WP_UNSUPPORTED, 0, "handler", rule);
+    wp_start_fail(pool, WP_UNSUPPORTED, 0, "handler", rule);
   }
-  fail_start(pool, WP_SYSTEM_CALL_FAILED, message->value, wp_call_name(message->call), NULL);
+  wp_start_fail(pool, WP_SYSTEM_CALL_FAILED, message->value, wp_call_name(message->call), NULL);
   // A template restarted in vain; its pidfd says so too, and counts the attempts.
 }
 
@@ -266,7 +216,7 @@ static void hear_hello(wp_process_pool *pool, const wp_message *message) {
   // A forked template has what `fork` leaves, one thread (and that of a sanitizer, which knows how to be forked).
   if (pool->method == WP_START_REEXEC && message->value > 1) {
     const char *rule = "the re-executed program has several threads when it loads the pool, so it cannot fork workers";
-    fail_start(pool, WP_UNSUPPORTED, 0, NULL, rule);
+    wp_start_fail(pool, WP_UNSUPPORTED, 0, NULL, rule);
     wp_pool_break(pool, rule);
     return;
   }
@@ -339,7 +289,7 @@ void wp_template_lost(wp_process_pool *pool) {
   pool->template_ready = false;
   wp_processes_end(pool);
   pthread_mutex_lock(&pool->lock);
-  fail_start(pool, WP_BROKEN, 0, NULL, "the template process ended before the workers were ready");
+  wp_start_fail(pool, WP_BROKEN, 0, NULL, "the template process ended before the workers were ready");
   if (pool->method == WP_START_FORK) {
     wp_pool_break(pool, "the template process ended, and a forked one cannot be replaced");
   } else if (++pool->template_failures >= WP_START_ATTEMPTS) {
@@ -386,7 +336,7 @@ static void start_what_is_due(wp_process_pool *pool) {
 void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes) {
   bool waiting = pool->template_pidfd >= 0 && !pool->template_ready;
   if (waiting && wp_clock_now() > pool->template_deadline) {
-    fail_start(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
+    wp_start_fail(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
     wp_pool_break(pool, "a new template did not answer within 60 seconds");
   }
   // Not before what could not be done is said: whoever makes the pool may count on that.

@@ -45,7 +45,8 @@ static wp_status place(const wp_topology *topology, const wp_affinity_choice *af
   return status;
 }
 
-wp_status wp_places_find(const wp_affinity_choice *affinity, uint32_t *count, wp_place **places, wp_error *error) {
+wp_status wp_places_find(const wp_affinity_choice *affinity, bool anew, uint32_t *count, wp_place **places,
+                         wp_error *error) {
   *places = NULL;
   if (*count != 0 && affinity->policy == WP_AFFINITY_NONE) return WP_OK;
   wp_topology *topology = NULL;
@@ -56,7 +57,7 @@ wp_status wp_places_find(const wp_affinity_choice *affinity, uint32_t *count, wp
   *count = granted < WP_PROCESS_POOL_MAX_WORKERS ? (uint32_t)granted : WP_PROCESS_POOL_MAX_WORKERS;
   if (status == WP_OK && affinity->policy != WP_AFFINITY_NONE) status = place(topology, affinity, *count, places, error);
   wp_topology_destroy(topology);
-  return status;
+  return anew && status == WP_INVALID_ARGUMENT ? WP_OK : status;
 }
 
 // MARK: What a pool keeps

@@ -9,8 +9,10 @@ extern "C" {
 #endif
 
 /// Places `*count` workers, after putting what the process is granted now for a count of 0. `*places` is the caller's to
-/// free, NULL when workers float. Reads the topology, if it has to, as the calling thread sees it.
-wp_status wp_places_find(const wp_affinity_choice *affinity, uint32_t *count, wp_place **places, wp_error *error);
+/// free, NULL when workers float. Reads the topology, if it has to, as the calling thread sees it. A choice that was
+/// granted before is, `anew`, no error when it is not granted any more: there are no places then.
+wp_status wp_places_find(const wp_affinity_choice *affinity, bool anew, uint32_t *count, wp_place **places,
+                         wp_error *error);
 
 /// Keeps the choice, and which CPUs the calling thread may use now, for `wp_place_prepare`. False without memory.
 bool wp_places_keep(wp_process_pool *pool, const wp_affinity_choice *affinity);

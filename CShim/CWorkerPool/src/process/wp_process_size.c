@@ -97,9 +97,8 @@ wp_status wp_process_pool_resize(wp_process_pool *pool, uint32_t worker_count, w
   uint32_t count = worker_count;
   wp_place *places = NULL;
   if (count <= pool->geometry.capacity) {
-    wp_status status = wp_places_find(&pool->affinity, &count, &places, error);
-    // What was granted when the pool was made, and is not now, does not keep it from being resized.
-    if (status != WP_OK && status != WP_INVALID_ARGUMENT) return status;
+    wp_status status = wp_places_find(&pool->affinity, true, &count, &places, error);
+    if (status != WP_OK) return status;
     if (worker_count == 0 && count > pool->geometry.capacity) count = pool->geometry.capacity;
   }
   if (count > pool->geometry.capacity) {

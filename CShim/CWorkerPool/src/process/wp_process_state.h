@@ -364,9 +364,16 @@ void wp_worker_ended(wp_process_pool *pool, uint32_t worker, int wait_status, co
 void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes);
 /// When `wp_lifecycle_advance` has to look again, UINT64_MAX for never.
 uint64_t wp_lifecycle_deadline(const wp_process_pool *pool);
-/// Under the lock: nothing can run any more. Fails all that waits.
-void wp_pool_break(wp_process_pool *pool, const char *reason);
 bool wp_workers_absent(const wp_process_pool *pool);
+
+// MARK: wp_process_failure.c, with the collector role, under the lock
+
+/// The pool cannot start, if it is starting. The strings are static.
+void wp_start_fail(wp_process_pool *pool, wp_status status, int number, const char *call, const char *rule);
+/// A worker that is wanted ended, or could not be forked, before it was ready: what failed (a `wp_call`), and `errno`.
+void wp_worker_not_started(wp_process_pool *pool, uint32_t worker, uint32_t call, int number);
+/// Nothing can run any more. Fails all that waits.
+void wp_pool_break(wp_process_pool *pool, const char *reason);
 
 // MARK: wp_process_size.c
 
