@@ -7,6 +7,7 @@ enum Scenario: String, CaseIterable, Sendable {
   case placedBuffers = "placed-buffers"
   case sharedArrays = "shared-arrays"
   case firstTouch = "first-touch"
+  case processes
 
   func run(on machine: Machine) throws {
     switch self {
@@ -15,6 +16,7 @@ enum Scenario: String, CaseIterable, Sendable {
     case .placedBuffers: try checkPlacedBuffers(machine)
     case .sharedArrays: try checkSharedArrays(machine)
     case .firstTouch: try checkFirstTouch(machine)
+    case .processes: try checkProcesses(machine)
     }
   }
 }
