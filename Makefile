@@ -21,6 +21,9 @@ SOAK_SECONDS ?= 60
 # How long `chaos` stays with each start method.
 CHAOS_SECONDS ?= 60
 
+# How long `fuzz` goes on.
+FUZZ_SECONDS ?= 600
+
 # A machine with a Swift toolchain has clang, but not always a cc.
 ifeq ($(origin CC),default)
 CC := $(shell command -v cc || echo clang)
@@ -49,7 +52,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c test-cgroups test-numa test-sandbox tsan asan docs model soak chaos bench bench-peers bench-headline \
+.PHONY: help run test test-consumer test-c test-cgroups test-numa test-sandbox tsan asan docs model soak chaos fuzz bench bench-peers bench-headline \
   bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
@@ -95,10 +98,18 @@ test-cgroups: ## Check the memory cgroups of workers, with v1 and with v2, in a 
 test-numa: setup ## Check NUMA machines of several shapes, emulated, some minutes (SHAPES="uniform4 sparse" ONLY=pinned).
 	@ONLY="$(ONLY)" Tests/NumaMachine/run.sh $(SHAPES)
 
-test-c: .build/c-program
+test-c: .build/c-program .build/fuzz/replay
 	@.build/c-program
+	@.build/fuzz/replay Tests/TopologyFuzz/corpus/*
 
 .build/c-program: Tests/CProgram/main.c $(ENGINE_SOURCES) $(ENGINE_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(C_FLAGS) -O2 -o $@ $(filter %.c,$^) -lnuma -lpthread
+
+# What the fuzzer has found, once more; any compiler can do that.
+FUZZED_SOURCES := $(wildcard $(ENGINE)/src/topology/*.c) $(ENGINE)/src/base/wp_error.c $(ENGINE)/src/platform/wp_affinity.c
+
+.build/fuzz/replay: $(wildcard Tests/TopologyFuzz/*.c) $(FUZZED_SOURCES) $(ENGINE_HEADERS)
 	@mkdir -p $(@D)
 	@$(CC) $(C_FLAGS) -O2 -o $@ $(filter %.c,$^) -lnuma -lpthread
 
@@ -123,6 +134,9 @@ chaos: setup ## Kill random processes of a pool under load, a minute with each s
 	@swift build -c release --product ProcessChaos
 	@failed=0; for method in fork reexec; do \
 	  echo "$$method: $$(.build/release/ProcessChaos $$method $(CHAOS_SECONDS))" || failed=1; done; exit $$failed
+
+fuzz: setup ## Read topologies of machines that nobody has built, ten minutes (FUZZ_SECONDS=60).
+	@Tests/TopologyFuzz/run.sh $(FUZZ_SECONDS)
 
 bench: bench-binary bench-engine ## Compare with other pools of Swift, 7 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
 	@$(BENCH) $(BENCH_OPTIONS)

@@ -63,10 +63,19 @@ let package = Package(
     .testTarget(
       name: "ProcessExecutorTests",
       dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessChaos", "ProcessScenarios", "TestSupport"]),
+    .testTarget(
+      name: "TopologyTests", dependencies: ["WorkerPool", "CWorkerPool", "CNuma", "TestSupport"], exclude: ["Fixtures"]),
+
+    // Placed memory and notices, in processes of their own: a C program that links the engine alone and can deny placement
+    // to itself and others, and one in Swift.
+    .executableTarget(
+      name: "memory-check", dependencies: ["CWorkerPool"], path: "Tests/MemoryCheck",
+      cSettings: [.define("_GNU_SOURCE"), .headerSearchPath("../../CShim/CWorkerPool/include")]),
+    .executableTarget(name: "MemoryScenarios", dependencies: ["WorkerPool"], path: "Tests/MemoryScenarios"),
+    .testTarget(name: "MemoryTests", dependencies: ["WorkerPool", "memory-check", "MemoryScenarios", "TestSupport"]),
     // Run by `make test-numa` in emulated machines of several nodes.
     .executableTarget(
       name: "NumaScenarios", dependencies: ["WorkerPool", "CStress", "ThreadTestSupport"], path: "Tests/NumaScenarios"),
-    .testTarget(name: "TopologyTests", dependencies: ["CWorkerPool", "CNuma"], exclude: ["Fixtures"]),
 
     // The programs and what they compute.
     .target(name: "CPrimeVectors", path: "CShim/CPrimeVectors"),

@@ -44,11 +44,18 @@ struct Primes: ParsableCommand {
   @Flag(help: "Print everything that was measured as JSON.")
   var json = false
 
+  @Flag(help: "Print CPUs, nodes and how many CPUs the process is granted, and run nothing.")
+  var topology = false
+
   /// As `ParsableCommand.main`, but bad input costs one line, without the usage.
   static func main() {
     do {
       var command = try parseAsRoot()
-      try command.run()
+      do {
+        try command.run()
+      } catch let error as WorkerPoolError where error.code == .invalidArgument {
+        throw ValidationError(error.message)
+      }
     } catch  where exitCode(for: error) == .validationFailure {
       let line = message(for: error).split(separator: "\n").joined(separator: " ")
       standardError.write("primes: \(line)\n")
@@ -59,6 +66,10 @@ struct Primes: ParsableCommand {
   }
 
   func run() throws {
+    if topology {
+      print(try CPUTopology.current())
+      return
+    }
     let plan = Plan(limits: limits, kernel: kernel.kernel)
     let report = try measureAll(plan)
     print(json ? try report.json() : report.text)

@@ -143,7 +143,12 @@ static void run_in_processes(void) {
 int main(void) {
   wp_topology *topology = NULL;
   EXPECT(wp_topology_create(NULL, &topology, NULL) == WP_OK);
-  EXPECT(wp_topology_granted(topology) >= 1 && wp_topology_granted(topology) <= wp_topology_cpu_count(topology));
+  char text[256];
+  size_t granted = 0;
+  wp_error error;
+  EXPECT(wp_topology_grant(topology, &granted, &error) == WP_OK && granted == wp_topology_granted(topology));
+  EXPECT(granted >= 1 && granted <= wp_topology_cpu_count(topology));
+  EXPECT(wp_topology_describe(topology, text, sizeof text) > 0 && strstr(text, " granted: ") != NULL);
   wp_topology_destroy(topology);
 
   refuse_reexecution();

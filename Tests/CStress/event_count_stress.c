@@ -1,5 +1,6 @@
 #include "stress_support.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "../../CShim/CWorkerPool/src/park/wp_event_count.h"
@@ -90,7 +91,8 @@ uint64_t cs_event_count_stress(uint32_t producers, uint32_t consumers, uint64_t 
   run *r = (run *)aligned_alloc(WP_CACHE_LINE, (sizeof(run) + WP_CACHE_LINE - 1) / WP_CACHE_LINE * WP_CACHE_LINE);
   wp_waiter *waiters = (wp_waiter *)aligned_alloc(WP_CACHE_LINE, consumers * sizeof(wp_waiter));
   if (r == NULL || waiters == NULL) abort();
-  wp_event_count_init(&r->event_count, waiters, consumers);
+  memset((void *)waiters, 0, consumers * sizeof(wp_waiter));
+  wp_event_count_init(&r->event_count, waiters);
   r->waiters = waiters;
   r->producers = producers;
   r->items = items;
@@ -112,7 +114,9 @@ uint64_t cs_event_count_stress(uint32_t producers, uint32_t consumers, uint64_t 
 uint32_t cs_event_count_throttle(uint32_t calls) {
   wp_event_count *event_count = (wp_event_count *)aligned_alloc(WP_CACHE_LINE, sizeof *event_count);
   wp_waiter *waiters = (wp_waiter *)aligned_alloc(WP_CACHE_LINE, 2 * sizeof(wp_waiter));
-  wp_event_count_init(event_count, waiters, 2);
+  if (event_count == NULL || waiters == NULL) abort();
+  memset((void *)waiters, 0, 2 * sizeof(wp_waiter));
+  wp_event_count_init(event_count, waiters);
   wp_event_count_prepare(event_count, 0, false);
   uint32_t woken = 0;
   if (!wp_event_count_begin_search(event_count) || wp_event_count_begin_search(event_count)) woken = UINT32_MAX;

@@ -282,6 +282,7 @@ static void in_second_process(const wp_topology *topology, int descriptor, bool 
     EXPECT(mapped != MAP_FAILED, "mmap: %s", strerror(errno));
     if (mapped != MAP_FAILED) {
       unsigned char *memory = (unsigned char *)mapped;
+      make_small(memory);
       // None of which this process has touched.
       expect_shared_on(memory, nodes, count, "shared, asked by the second process");
       if (writable) {
@@ -307,6 +308,7 @@ static void check_shared_with(const wp_topology *topology, bool writable, wp_mem
   if (shared == NULL) return;
   int descriptor = descriptor_of_shared();
   unsigned char *memory = (unsigned char *)wp_shared_memory_address(shared);
+  make_small(memory);
   touch(memory, PAGES / 2);
   // Asking brings no page.
   EXPECT(fstat(descriptor, &before) == 0, "descriptor %d", descriptor);

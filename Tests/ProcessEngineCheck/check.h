@@ -159,12 +159,23 @@ void check_leftovers(leftovers before, const char *after);
 size_t memory_in_use(void);
 
 typedef void scenario(wp_start_method method);
+
+/// Whether the system grants what a case needs; where it does not, nothing of it can be looked at.
+typedef bool confinement(void);
+/// Lets these calls fail with `number`, as the profiles of container runtimes do.
+bool deny(const int *calls, size_t count, uint32_t number);
+/// Runs `body` in a child of this process, which `confine` has confined. False when the system does not grant that.
+bool run_confined(const char *what, confinement *confine, scenario *body, wp_start_method method);
+
 scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, discards, takes_over, pinned;
 scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive, stress;
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
 scenario host_leaves, interrupted, bystanders, waits_for_any, maker_ends;
 scenario confined, not_startable, replaced;
 scenario bad_arguments, sigchld_ignored, waiting_threads;
+scenario places, places_refused, floats, cpu_taken, cpuset_shrinks;
+scenario grows, shrinks, wanted_again, shrinks_and_ends, shrinks_deaf, resize_limits, resize_small_file, resize_places;
+scenario grows_short, resizes_in_storm;
 scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, large_again;

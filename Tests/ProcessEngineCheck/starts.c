@@ -21,11 +21,7 @@ enum { NOBODY = 65533 };
 
 // MARK: Confining this process
 
-/// Whether the system grants what a case needs; where it does not, nothing of it can be looked at.
-typedef bool confinement(void);
-
-/// Lets these calls fail with `number`, as the profiles of container runtimes do.
-static bool deny(const int *calls, size_t count, uint32_t number) {
+bool deny(const int *calls, size_t count, uint32_t number) {
   struct sock_filter program[24];
   struct sock_fprog filter = {(unsigned short)(count + 3), program};
   program[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
@@ -113,8 +109,7 @@ static void use_pool(wp_start_method method) {
   check_leftovers(before, "after a pool in unusual surroundings");
 }
 
-/// Runs `body` in a child of this process, which `confine` has confined. False when the system does not grant that.
-static bool run_confined(const char *what, confinement *confine, scenario *body, wp_start_method method) {
+bool run_confined(const char *what, confinement *confine, scenario *body, wp_start_method method) {
   enum { NOT_GRANTED = 77 };
   fflush(NULL);
   pid_t child = fork();

@@ -12,6 +12,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   case output, recycling, initializer, initializerFunction, initializerFailures
   case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
   case sharedArrays, sharedArrayEnds, sharedResults, largeData, outOfDescriptors
+  case resize, resizeUnderLoad, placement
   case mixture, waitInCallback
   case sandbox
 
@@ -54,6 +55,9 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .sharedResults: try runSharedResults(method)
     case .largeData: try runLargeData(method)
     case .outOfDescriptors: try runOutOfDescriptors(method)
+    case .resize: try runResize(method)
+    case .resizeUnderLoad: try runResizeUnderLoad(method)
+    case .placement: try runPlacement(method)
     case .mixture: try runMixture(method)
     case .waitInCallback: try runWaitInCallback(method)
     case .sandbox: try runSandbox(method)

@@ -15,30 +15,36 @@ public struct ProgramResult: Sendable {
 /// The folder with this package's built products: the one that the test program itself stands in.
 private let buildFolder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
 
+/// Where a product of this package is.
+public func productPath(_ name: String) -> String { buildFolder.appendingPathComponent(name).path }
+
 /// Runs a product of this package to its end, which a thread of its own waits for: one of the two that Swift has here
 /// would be missing to other tests meanwhile.
 ///
-/// - Parameter terminal: What the program gets as standard error; `errors` stays empty then.
+/// - Parameters:
+///   - environment: Lines such as `NAME=value` that the program gets besides this one's own, and before them.
+///   - terminal: What the program gets as standard error; `errors` stays empty then.
 public func runProduct(
-  _ name: String, _ arguments: [String] = [], terminal: FileHandle? = nil
+  _ name: String, _ arguments: [String] = [], environment: [String] = [], terminal: FileHandle? = nil
 ) async throws -> ProgramResult {
   let promise = Promise<ProgramResult>()
-  let path = buildFolder.appendingPathComponent(name).path
+  let path = productPath(name)
   Thread.detachNewThread {
-    promise.complete(with: Result { try run([path] + arguments, terminal: terminal) })
+    promise.complete(with: Result { try run([path] + arguments, environment: environment, terminal: terminal) })
   }
   return try await promise.future.value
 }
 
 /// Output goes through files, so that no amount of it can block the program. Not by Foundation's `Process`, which lets
 /// the program begin with the signal mask of whichever thread starts it, and leaks under LeakSanitizer's eyes.
-private func run(_ command: [String], terminal: FileHandle?) throws -> ProgramResult {
+private func run(_ command: [String], environment: [String], terminal: FileHandle?) throws -> ProgramResult {
   guard let output = tmpfile(), let errors = tmpfile() else { throw lastError() }
   defer {
     fclose(output)
     fclose(errors)
   }
-  let child = try spawn(command, output: fileno(output), errors: terminal?.fileDescriptor ?? fileno(errors))
+  let child = try spawn(
+    command, environment: environment, output: fileno(output), errors: terminal?.fileDescriptor ?? fileno(errors))
   var waitStatus: Int32 = 0
   while waitpid(child, &waitStatus, 0) == -1 {
     guard errno == EINTR else { throw lastError() }
@@ -49,7 +55,7 @@ private func run(_ command: [String], terminal: FileHandle?) throws -> ProgramRe
 }
 
 /// With the given descriptors, nothing on standard input, and no signal blocked.
-private func spawn(_ arguments: [String], output: Int32, errors: Int32) throws -> pid_t {
+private func spawn(_ arguments: [String], environment: [String], output: Int32, errors: Int32) throws -> pid_t {
   var actions = posix_spawn_file_actions_t()
   var attributes = posix_spawnattr_t()
   var unblocked = sigset_t()
@@ -67,11 +73,13 @@ private func spawn(_ arguments: [String], output: Int32, errors: Int32) throws -
   posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
 
   let words = arguments.map { strdup($0) }
+  let lines = environment.map { strdup($0) }
   defer {
-    for word in words { free(word) }
+    for word in words + lines { free(word) }
   }
+  let inherited = sequence(first: environ, next: { $0 + 1 }).lazy.map(\.pointee).prefix { $0 != nil }
   var child: pid_t = 0
-  let error = posix_spawn(&child, arguments[0], &actions, &attributes, words + [nil], environ)
+  let error = posix_spawn(&child, arguments[0], &actions, &attributes, words + [nil], lines + Array(inherited) + [nil])
   guard error == 0 else { throw POSIXError(POSIXErrorCode(rawValue: error) ?? .EIO) }
   return child
 }

@@ -21,14 +21,20 @@ final class Machine {
   /// - Parameters:
   ///   - root: The folder that holds `sys` and `proc`; nil for this machine's own.
   ///   - affinity: A CPU list; nil for the calling thread's mask.
-  init(root: URL?, affinity: String? = nil) throws {
+  ///   - environmentCPUs: What to take for the value of `WORKER_POOL_CPUS`.
+  ///   - details: Whether to read what no pool needs.
+  init(root: URL?, affinity: String? = nil, environmentCPUs: String? = nil, details: Bool = true) throws {
     var handle: OpaquePointer?
     var error = wp_error()
     let status = withCString(root?.appending(path: "sys").path) { sys in
       withCString(root?.appending(path: "proc").path) { proc in
         withCString(affinity) { affinity in
-          var source = wp_topology_source(sys_root: sys, proc_root: proc, affinity: affinity)
-          return wp_topology_create(&source, &handle, &error)
+          withCString(environmentCPUs) { environment in
+            var source = wp_topology_source(
+              sys_root: sys, proc_root: proc, affinity: affinity, of_process: false, environment_cpus: environment,
+              details: details)
+            return wp_topology_create(&source, &handle, &error)
+          }
         }
       }
     }
@@ -38,8 +44,8 @@ final class Machine {
     self.handle = handle
   }
 
-  convenience init(fixture: String, affinity: String? = nil) throws {
-    try self.init(root: Self.fixtures.appending(path: fixture), affinity: affinity)
+  convenience init(fixture: String, affinity: String? = nil, environmentCPUs: String? = nil) throws {
+    try self.init(root: Self.fixtures.appending(path: fixture), affinity: affinity, environmentCPUs: environmentCPUs)
   }
 
   deinit { wp_topology_destroy(handle) }
@@ -47,6 +53,14 @@ final class Machine {
   var cpus: [Int] { (0..<wp_topology_cpu_count(handle)).map { Int(wp_topology_cpu_id(handle, $0)) } }
   var cpuNodes: [Int] { cpus.indices.map { Int(wp_topology_cpu_node(handle, $0)) } }
   var siblings: [Int] { cpus.indices.filter { wp_topology_cpu_is_sibling(handle, $0) }.map { cpus[$0] } }
+  var cores: [Int] { cpus.indices.map { wp_topology_cpu_core(handle, $0) } }
+  var threads: [Int] { cpus.indices.map { wp_topology_cpu_thread(handle, $0) } }
+  var sockets: [Int] { cpus.indices.map { Int(wp_topology_cpu_socket(handle, $0)) } }
+  var caches: [Int] { cpus.indices.map { wp_topology_cpu_cache(handle, $0) } }
+  var kinds: [wp_cpu_kind] { cpus.indices.map { wp_topology_cpu_kind(handle, $0) } }
+  var capacities: [Int] { cpus.indices.map { Int(wp_topology_cpu_capacity(handle, $0)) } }
+  var onlineCount: Int { wp_topology_online_count(handle) }
+  var nodeOnlineCounts: [Int] { nodes.indices.map { wp_topology_node_online_count(handle, $0) } }
   var nodes: [Int] { (0..<wp_topology_node_count(handle)).map { Int(wp_topology_node_id(handle, $0)) } }
   var nodeCPUCounts: [Int] { nodes.indices.map { Int(wp_topology_node_cpu_count(handle, $0)) } }
   var memory: [UInt64] { nodes.indices.map { wp_topology_node_memory(handle, $0) } }
@@ -54,7 +68,34 @@ final class Machine {
     nodes.indices.map { from in nodes.indices.map { Int(wp_topology_distance(handle, from, $0)) } }
   }
   var quota: Int { Int(wp_topology_quota(handle)) }
+  var override: Int { wp_topology_override(handle) }
   var granted: Int { Int(wp_topology_granted(handle)) }
+
+  /// - Returns: The grant, or the argument that the engine refused and the rule.
+  func grant() -> Result<Int, RefusedGrant> {
+    var granted = -1
+    var error = wp_error()
+    guard wp_topology_grant(handle, &granted, &error) == WP_OK else {
+      return .failure(
+        RefusedGrant(
+          status: error.status, call: error.call.map { String(cString: $0) } ?? "",
+          rule: error.rule.map { String(cString: $0) } ?? ""))
+    }
+    return .success(granted)
+  }
+
+  struct RefusedGrant: Error, Equatable {
+    var status: wp_status
+    var call: String
+    var rule: String
+  }
+
+  /// - Returns: What was written into a buffer of this size, and the length of the whole text.
+  func describe(capacity: Int) -> (text: String, length: Int) {
+    var buffer = [CChar](repeating: 0x7f, count: capacity + 1)
+    let length = wp_topology_describe(handle, &buffer, capacity)
+    return (String(decoding: buffer.prefix { $0 != 0 && $0 != 0x7f }.map { UInt8($0) }, as: UTF8.self), length)
+  }
 
   func nearestNodes(from node: Int) -> [Int] {
     var order = [UInt32](repeating: .max, count: nodes.count)

@@ -1,6 +1,7 @@
 import CWorkerPool
 import Foundation
 import Testing
+import WorkerPool
 
 /// What stands in a fixture's /sys, and what comes out.
 struct Shape: Sendable, CustomTestStringConvertible {
@@ -49,6 +50,39 @@ struct Shape: Sendable, CustomTestStringConvertible {
       fixture: "offline", affinity: "0-7", cpus: [0, 1, 2, 5, 7], cpuNodes: [0, 0, 1, 0, 1], siblings: [5],
       nodes: [0, 1],
       nodeCPUCounts: [3, 2], kilobytes: [8_146_000, 8_146_000], distances: [[10, 21], [21, 10]]),
+    // Two sockets of four nodes each.
+    Shape(
+      fixture: "epyc-nps4", affinity: "0-15", cpus: Array(0...15), cpuNodes: (0...15).map { $0 / 2 },
+      nodes: Array(0...7), nodeCPUCounts: Array(repeating: 2, count: 8),
+
+      kilobytes: (0...7).map { UInt64(32_831_000 + $0 * 1024) },
+      distances: (0..<8).map { from in (0..<8).map { $0 == from ? 10 : $0 / 4 == from / 4 ? 12 : 32 } }),
+    // Sub-NUMA clustering: two nodes in a socket share its cache.
+    Shape(
+      fixture: "xeon-snc2", affinity: "0-15", cpus: Array(0...15), cpuNodes: (0...15).map { $0 % 8 / 2 },
+      siblings: Array(8...15), nodes: Array(0...3), nodeCPUCounts: Array(repeating: 4, count: 4),
+      kilobytes: Array(repeating: 49_152_000, count: 4),
+      distances: [[10, 12, 21, 21], [12, 10, 21, 21], [21, 21, 10, 12], [21, 21, 12, 10]]),
+    // Two hops within a group of four sockets, three at most across.
+    Shape(
+      fixture: "eight-sockets", affinity: "0-15", cpus: Array(0...15), cpuNodes: (0...15).map { $0 / 2 },
+      nodes: Array(0...7), nodeCPUCounts: Array(repeating: 2, count: 8),
+      kilobytes: Array(repeating: 131_891_200, count: 8),
+      distances: (0..<8).map { from in
+        (0..<8).map { to in
+          if from == to { return 10 }
+          if from / 4 == to / 4 { return (from ^ to).nonzeroBitCount == 1 ? 21 : 31 }
+          return from % 4 == to % 4 ? 31 : 41
+        }
+      }),
+    Shape(
+      fixture: "hybrid", affinity: "0-9", cpus: Array(0...9), cpuNodes: Array(repeating: 0, count: 10),
+      siblings: [1, 3],
+      nodes: [0], nodeCPUCounts: [10], kilobytes: [32_505_856], distances: [[10]]),
+    // No nodes at all, as where the kernel is built without NUMA.
+    Shape(
+      fixture: "big-little", affinity: "0-7", cpus: Array(0...7), cpuNodes: Array(repeating: 0, count: 8), nodes: [0],
+      nodeCPUCounts: [8], kilobytes: [0], distances: [[10]]),
     // Mask and "online" have nothing in common: the mask is what the kernel enforces.
     Shape(
       fixture: "laptop", affinity: "40,42", cpus: [40, 42], cpuNodes: [0, 0], nodes: [0], nodeCPUCounts: [2],
@@ -102,6 +136,13 @@ struct Shape: Sendable, CustomTestStringConvertible {
     let topology = try #require(handle)
     defer { wp_topology_destroy(topology) }
     #expect(wp_topology_cpu_id(topology, .max) == -1)
+    #expect(wp_topology_cpu_core(topology, .max) == 0)
+    #expect(wp_topology_cpu_thread(topology, .max) == 0)
+    #expect(wp_topology_cpu_socket(topology, .max) == -1)
+    #expect(wp_topology_cpu_cache(topology, .max) == 0)
+    #expect(wp_topology_cpu_kind(topology, .max) == WP_CPU_KIND_UNIFORM)
+    #expect(wp_topology_cpu_capacity(topology, .max) == 0)
+    #expect(wp_topology_node_online_count(topology, .max) == 0)
     #expect(wp_topology_cpu_node(topology, .max) == 0)
     #expect(!wp_topology_cpu_is_sibling(topology, .max))
     #expect(wp_topology_node_id(topology, .max) == -1)
@@ -112,30 +153,44 @@ struct Shape: Sendable, CustomTestStringConvertible {
   }
 }
 
-/// 8 nodes of 32 cores with two threads each: CPU n and n + 256 share a core.
+/// 2 sockets of 4 nodes of 32 cores with two threads each, 8 cores to a cache: CPU n and n + 256 share a core.
 @Suite struct LargeMachineTests {
-  static func make() throws -> MadeMachine {
+  /// - Parameter hasCaches: False for a virtual machine that hides them, for which no file serves two cores.
+  static func make(hasCaches: Bool = true) throws -> MadeMachine {
     let made = try MadeMachine()
     try made.write("0-511\n", to: "sys/devices/system/cpu/online")
     try made.write("0-7\n", to: "sys/devices/system/node/online")
     for node in 0..<8 {
       let folder = "sys/devices/system/node/node\(node)"
-      let first = node * 32
-      try made.write("\(first)-\(first + 31),\(first + 256)-\(first + 287)\n", to: "\(folder)/cpulist")
+      try made.write(Self.cpus(first: node * 32, count: 32), to: "\(folder)/cpulist")
       let row = (0..<8).map { $0 == node ? "10" : $0 / 4 == node / 4 ? "12" : "32" }
       try made.write(row.joined(separator: " ") + "\n", to: "\(folder)/distance")
       try made.write("Node \(node) MemTotal:  131072000 kB\n", to: "\(folder)/meminfo")
     }
     for cpu in 0..<512 {
-      let list = "\(cpu % 256),\(cpu % 256 + 256)\n"
-      try made.write(list, to: "sys/devices/system/cpu/cpu\(cpu)/topology/thread_siblings_list")
+      let folder = "sys/devices/system/cpu/cpu\(cpu)"
+      let threads = "\(cpu % 256),\(cpu % 256 + 256)\n"
+      try made.write(threads, to: "\(folder)/topology/thread_siblings_list")
+      try made.write("\(cpu % 256 / 128)\n", to: "\(folder)/topology/physical_package_id")
+      try made.write(Self.cpus(first: cpu % 256 / 128 * 128, count: 128), to: "\(folder)/topology/core_siblings_list")
+      let shared = Self.cpus(first: cpu % 256 / 8 * 8, count: 8)
+      let caches = [(1, "Data", threads), (1, "Instruction", threads), (2, "Unified", threads), (3, "Unified", shared)]
+      for (index, cache) in caches.enumerated() where hasCaches || index < 3 {
+        try made.write("\(cache.0)\n", to: "\(folder)/cache/index\(index)/level")
+        try made.write("\(cache.1)\n", to: "\(folder)/cache/index\(index)/type")
+        try made.write(cache.2, to: "\(folder)/cache/index\(index)/shared_cpu_list")
+      }
     }
     return made
   }
 
+  private static func cpus(first: Int, count: Int) -> String {
+    "\(first)-\(first + count - 1),\(first + 256)-\(first + 255 + count)\n"
+  }
+
   @Test func readsItWithin20Milliseconds() throws {
     let made = try Self.make()
-    let machine = try Machine(root: made.root, affinity: "0-511")
+    let machine = try Machine(root: made.root, affinity: "0-511", details: false)
     #expect(machine.cpus == Array(0..<512))
     #expect(machine.cpuNodes == (0..<512).map { $0 % 256 / 32 })
     #expect(machine.siblings == Array(256..<512))
@@ -145,7 +200,35 @@ struct Shape: Sendable, CustomTestStringConvertible {
     #expect(Set(spread.map(\.cpu)).count == 512)
     #expect(spread.map(\.node) == (0..<512).map { $0 % 8 })
     #expect(spread.prefix(256).allSatisfy { $0.cpu < 256 })
-    #expect(try fastest { _ = try Machine(root: made.root, affinity: "0-511") } < .milliseconds(20))
+    #expect(try fastest { _ = try Machine(root: made.root, affinity: "0-511", details: false) } < .milliseconds(20))
+  }
+
+  @Test func readsItsDetailsWithin20Milliseconds() throws {
+    let made = try Self.make()
+    let topology = try CPUTopology(
+      source: .init(
+        sysRoot: made.root.path + "/sys", procRoot: made.root.path + "/proc", affinity: "0-511", environmentCPUs: "600")
+    )
+    #expect(topology.cpus.map(\.core) == (0..<512).map { $0 % 256 })
+    #expect(topology.cpus.map(\.socket) == (0..<512).map { $0 % 256 / 128 })
+    #expect(topology.cpus.map(\.lastLevelCache) == (0..<512).map { $0 % 256 / 8 })
+    #expect(topology.grant == 512)
+    #expect(try fastest { _ = try Machine(root: made.root, affinity: "0-511", details: true) } < .milliseconds(20))
+  }
+
+  @Test func groupsByTheLastCacheThatIsThere() throws {
+    let made = try Self.make(hasCaches: false)
+    let machine = try Machine(root: made.root, affinity: "0-511")
+    #expect(machine.caches == (0..<512).map { $0 % 256 })
+  }
+
+  /// Nothing is quadratic in the CPUs, not even where every file is missing.
+  @Test func readsTheLargestMask() throws {
+    let machine = try Machine(root: try MadeMachine().root, affinity: "0-32767", details: true)
+    #expect(machine.cpus == Array(0..<32_768))
+    #expect(machine.cores == machine.cpus)
+    #expect(machine.caches == machine.cpus)
+    #expect(machine.describe(capacity: 0).length > 32_768)
   }
 }
 

@@ -12,6 +12,14 @@ import Testing
     #expect(machine.cpus == machine.cpus.sorted(), sourceLocation: sourceLocation)
     #expect((1...machine.cpus.count).contains(machine.granted), sourceLocation: sourceLocation)
     #expect(machine.nodeCPUCounts.reduce(0, +) == machine.cpus.count, sourceLocation: sourceLocation)
+    #expect(machine.nodeOnlineCounts.reduce(0, +) == machine.onlineCount, sourceLocation: sourceLocation)
+    #expect(machine.onlineCount >= machine.cpus.count, sourceLocation: sourceLocation)
+    for numbers in [machine.cores, machine.caches] {
+      // Numbered in the order in which they appear, without gaps.
+      let first = numbers.indices.filter { numbers.firstIndex(of: numbers[$0]) == $0 }.map { numbers[$0] }
+      #expect(first == Array(first.indices), sourceLocation: sourceLocation)
+    }
+    #expect(machine.siblings == machine.cpus.indices.filter { machine.threads[$0] > 0 }.map { machine.cpus[$0] })
     for node in machine.nodes.indices {
       #expect(machine.nearestNodes(from: node).sorted() == Array(machine.nodes.indices), sourceLocation: sourceLocation)
     }
@@ -41,6 +49,22 @@ import Testing
       let machine = try Machine(root: made.root, affinity: "0-15")
       try Self.checkConsistency(machine)
       #expect(machine.cpus == Array(0...15), "\(name)")
+    }
+  }
+
+  @Test(arguments: [
+    "\(cpu)/cpu0/topology/physical_package_id", "\(cpu)/cpu0/topology/core_siblings_list",
+    "\(cpu)/cpu0/cache/index3/level", "\(cpu)/cpu0/cache/index3/type", "\(cpu)/cpu0/cache/index3/shared_cpu_list",
+    "\(cpu)/cpu0/cpu_capacity", "sys/devices/cpu_core/cpus", "sys/devices/cpu_atom/cpus",
+  ])
+  func survivesGarbage(inDetail file: String) throws {
+    for (name, bytes) in Self.garbage {
+      let made = try MadeMachine(copying: "hybrid")
+      try made.write(bytes, to: file)
+      let machine = try Machine(root: made.root, affinity: "0-9")
+      try Self.checkConsistency(machine)
+      #expect(machine.cpus == Array(0...9), "\(name)")
+      #expect(machine.siblings == [1, 3], "\(name)")
     }
   }
 
@@ -106,7 +130,7 @@ import Testing
   }
 
   /// A few hundred damaged copies of real files, the same ones in every run.
-  @Test(arguments: ["two-sockets", "cgroup-v1-nested", "cgroup-v2-k8s"])
+  @Test(arguments: ["two-sockets", "hybrid", "cgroup-v1-nested", "cgroup-v2-k8s"])
   func survivesDamage(to fixture: String) throws {
     let files = try FileManager.default.subpathsOfDirectory(
       atPath: Machine.fixtures.appending(path: fixture).path

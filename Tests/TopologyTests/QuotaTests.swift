@@ -14,6 +14,11 @@ import Testing
     ("cgroup-v2-k8s", 4, 4),  // 3.00001 on the container, 8 on its pod
     ("cgroup-hybrid", 5, 5),  // v1 holds the cpu controller, v2 has none
     ("cgroup-outside", 7, 7),  // the mount shows a group that is not named as ours
+    ("cgroup-v1-k8s-host", 7, 7),  // the host's mount; 6.2 CPUs on the pod, -1 above and below it
+    ("cgroup-v2-k8s-host", 6, 6),  // likewise; 5.5 on the pod, "max" above and below it
+    ("cgroup-hybrid-nested", 11, 11),  // 10.5 on the parent in v1, 12 on the group, a deeper path in v2
+    ("cgroup-hybrid-v2-cpu", 13, 13),  // v1 holds others; 12.5 on the parent in v2
+    ("cgroup-v1-unmounted", 0, 64),
     ("cgroup-above-namespace", 9, 9),  // the mount is older than the namespace
     ("laptop", 0, 64),  // no /proc at all
   ])

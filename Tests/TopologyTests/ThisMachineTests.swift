@@ -2,6 +2,7 @@ import CNuma
 import CWorkerPool
 import Foundation
 import Testing
+import WorkerPool
 
 /// The machine that the tests run on, against what others say about it. Serialised: one test narrows its thread's mask.
 @Suite(.serialized) struct ThisMachineTests {
@@ -37,7 +38,9 @@ import Testing
     let online = try Self.members(of: String(contentsOfFile: "/sys/devices/system/cpu/online", encoding: .utf8))
     #expect(try machine.cpus == Self.members(of: Self.allowedList()).filter(Set(online).contains))
     #expect((1...machine.cpus.count).contains(machine.granted))
-    #expect(machine.granted == (machine.quota == 0 ? machine.cpus.count : min(machine.quota, machine.cpus.count)))
+    let bounds = [machine.cpus.count, machine.quota, machine.override].filter { $0 > 0 }
+    #expect(machine.granted == bounds.min())
+    #expect(machine.onlineCount == online.count)
     try MalformedTests.checkConsistency(machine)
   }
 
@@ -53,6 +56,9 @@ import Testing
     #expect(machine.distances == fixture.distances)
     #expect(machine.memory == fixture.memory)
     #expect(machine.siblings == fixture.siblings)
+    #expect(machine.sockets == fixture.sockets)
+    #expect(machine.caches == fixture.caches)
+    #expect(machine.nodeOnlineCounts == fixture.nodeOnlineCounts)
   }
 
   @Test func followsTheMaskOfTheCallingThread() throws {
@@ -74,8 +80,35 @@ import Testing
     #expect(machine.siblings == [])
   }
 
+  /// With its details, and by a pool that then starts a worker for each CPU.
   @Test func readsItWithin2Milliseconds() throws {
-    #expect(try fastest { _ = try Machine(root: nil) } < .milliseconds(2))
+    #expect(try fastest { _ = try CPUTopology.current() } < .milliseconds(2))
+    var pools: [OpaquePointer] = []
+    defer { for pool in pools { wp_thread_pool_release(pool) } }
+    let start = try fastest {
+      var pool: OpaquePointer?
+      try #require(wp_thread_pool_create(nil, &pool, nil) == WP_OK)
+      pools.append(pool!)
+    }
+    #expect(start < .milliseconds(2))
+  }
+
+  @Test func agreesWithLibnuma() throws {
+    try #require(numa_available() >= 0)
+    var topology = try CPUTopology.current()
+    // A balloon may change the memory while it is compared.
+    var memory: [Int]
+    repeat {
+      topology = try CPUTopology.current()
+      memory = topology.nodes.map { Int(numa_node_size64(Int32($0.id), nil)) }
+    } while try CPUTopology.current().nodes.map(\.memory) != topology.nodes.map(\.memory)
+    // It says -1 of a node without memory.
+    #expect(topology.nodes.map(\.memory) == memory.map { max($0, 0) })
+    #expect(topology.nodes.last.map(\.id) == Int(numa_max_node()))
+    for cpu in topology.cpus { #expect(cpu.node == Int(numa_node_of_cpu(Int32(cpu.id)))) }
+    for from in topology.nodes {
+      #expect(from.distances == topology.nodes.map { Int(numa_distance(Int32(from.id), Int32($0.id))) })
+    }
   }
 
   @Test func manyThreadsMayReadAtOnce() {

@@ -190,7 +190,9 @@ typedef struct wp_process_pool_config {
   size_t max_payload;
   /// How many tasks a worker may hold, the running one included; 0 for 2, and more while tasks take microseconds. At most `WP_PROCESS_MAX_PREFETCH`.
   uint32_t prefetch;
-  /// Pinning of workers, as for threads.
+  /// Pinning of workers, as for threads. On a machine with several nodes the memory of a pinned worker's slots is
+  /// preferred on its node. What the system takes away later, or forbids, costs the placement alone: such a worker floats,
+  /// and a notice (wp_notice.h) says so once.
   wp_affinity_choice affinity;
   /// How long a worker or the collector spins before it sleeps, in nanoseconds; 0 for the default,
   /// `WP_SPIN_NEVER` (wp_thread_pool.h) for not at all.
@@ -222,7 +224,24 @@ typedef struct wp_process_pool_config {
 wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_process_pool *WP_NULLABLE *WP_NONNULL pool,
                                  wp_error *WP_NULLABLE error);
 
+/// How many workers there shall be: as the pool was made, or resized to last.
 uint32_t wp_process_pool_worker_count(const wp_process_pool *pool);
+/// Sets how many workers there shall be: 0 for as many as the process, as the calling thread sees it, is granted now. Does
+/// not wait for them.
+///
+/// Workers that are added take the next places of the pool's placement, worked out anew, and start in the background; one
+/// that cannot be started is tried again, and does not break a pool that has others. Those that are too many, the last
+/// ones, get no more tasks, end what they have begun and leave; what they hold and have not begun is begun by others, before
+/// anything that waits. An initializer that fails breaks the pool also in a worker that is added.
+///
+/// Errors, which change nothing: `WP_INVALID_ARGUMENT` over `wp_process_pool_capacity`, `WP_SHUT_DOWN` for a closed pool,
+/// `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap": no address space; the topology's memory). Of calls at the same
+/// time the last to take effect counts. May be called in callbacks. O(workers) while tasks wait to be sent, O(CPUs) without
+/// keeping anybody waiting if the topology has to be read.
+wp_status wp_process_pool_resize(wp_process_pool *pool, uint32_t worker_count, wp_error *WP_NULLABLE error);
+/// The most workers that this pool can have: `WP_PROCESS_POOL_MAX_WORKERS`, fewer when a limit on the size of files
+/// (RLIMIT_FSIZE) leaves no room for so many.
+uint32_t wp_process_pool_capacity(const wp_process_pool *pool);
 /// The method that was picked: `WP_START_FORK` or `WP_START_REEXEC`.
 wp_start_method wp_process_pool_start_method(const wp_process_pool *pool);
 /// Process ids of the workers that live now, at most `capacity`; returns how many there are.

@@ -58,6 +58,8 @@ typedef struct wp_thread_pool_config {
   size_t stack_size;
   /// Which CPUs workers are pinned to, if any.
   wp_affinity_choice affinity;
+  /// Where to read the machine; NULL for this one. With another one's description workers should float.
+  const wp_topology_source *WP_NULLABLE machine;
   /// How many spare workers may stand in for blocked ones at once (`wp_thread_pool_block_begin`); 0 for the default,
   /// `WP_NO_SPARES` for none. Workers and spares together are at most `WP_THREAD_POOL_MAX_WORKERS`.
   uint32_t spare_limit;
@@ -68,6 +70,8 @@ typedef struct wp_thread_pool_config {
 } wp_thread_pool_config;
 
 #define WP_THREAD_POOL_MAX_WORKERS 4094u
+/// Index of the first spare: no worker has one as high.
+#define WP_THREAD_POOL_FIRST_SPARE 4096u
 #define WP_DEFAULT_SPARES 256u
 #define WP_NO_SPARES UINT32_MAX
 
@@ -79,7 +83,16 @@ wp_status wp_thread_pool_create(const wp_thread_pool_config *WP_NULLABLE config,
                                 wp_thread_pool *WP_NULLABLE *WP_NONNULL pool, wp_error *WP_NULLABLE error);
 
 /// Number of workers, without spares.
-uint32_t wp_thread_pool_worker_count(const wp_thread_pool *pool);
+uint32_t wp_thread_pool_worker_count(wp_thread_pool *pool);
+
+/// Changes the number of workers, to what the process is granted now if `worker_count` is 0. The machine is read anew:
+/// new workers go where the pool's policy places them now; those that stay, stay where they are. Workers that are too many
+/// end when they have done what they are at, and leave what is in their deques to the others. Does not wait. Any
+/// thread, jobs included; several calls come one after another.
+///
+/// Errors: as `wp_thread_pool_create`, with `WP_SHUT_DOWN` and `WP_FORKED`. If threads cannot be started the pool has as
+/// many more as could.
+wp_status wp_thread_pool_resize(wp_thread_pool *pool, uint32_t worker_count, wp_error *WP_NULLABLE error);
 
 /// Hands a job to the pool: to the caller's own deque when the caller is one of its workers, else to an
 /// injector. Lock-free, O(1). Errors: `WP_INVALID_ARGUMENT` (a code of 0 or 1, which is no function), `WP_SHUT_DOWN`,
@@ -93,10 +106,41 @@ wp_status wp_thread_pool_submit(wp_thread_pool *pool, wp_job job);
 /// `*accepted` were taken when the status is not `WP_OK`. A `count` of 0 is `WP_OK`, also in a closed pool.
 wp_status wp_thread_pool_submit_batch(wp_thread_pool *pool, const wp_job *jobs, size_t count, size_t *accepted);
 
-/// Index of the calling worker when it belongs to `pool`, else -1. Spares have indices from the worker count on.
+/// Like `wp_thread_pool_submit`, with a node to run the job on, by its system id: it goes to that node's injector (to the
+/// caller's own deque, if the caller is one of its workers), and wakes a worker there if one sleeps. Workers of other
+/// nodes take it when they have nothing nearer to do; a node without workers leaves it to them. `WP_INVALID_ARGUMENT` for
+/// a node that the machine does not have. O(nodes).
+wp_status wp_thread_pool_submit_on(wp_thread_pool *pool, int node, wp_job job);
+
+/// Index of the calling worker when it belongs to `pool`, else -1. Spares have indices from
+/// `WP_THREAD_POOL_FIRST_SPARE` on.
 int32_t wp_thread_pool_current_worker(const wp_thread_pool *pool);
 /// The pool that the caller is a worker of, NULL on other threads.
 const wp_thread_pool *WP_NULLABLE wp_thread_pool_current(void);
+// MARK: What runs where
+
+/// Nodes of the machine, as the pool found it; at least 1. Constant.
+uint32_t wp_thread_pool_node_count(const wp_thread_pool *pool);
+/// The topology that the pool was made with. Lives as long as the pool.
+const wp_topology *wp_thread_pool_topology(const wp_thread_pool *pool);
+
+/// What a worker has done so far. Counted without any order: exact once the pool is idle.
+typedef struct wp_worker_counters {
+  /// Index of its node (`wp_topology_node_id`), and the CPU it was pinned to, -1 for none.
+  uint32_t node;
+  int cpu;
+  /// Jobs that it took from the queues of its own node and of another one. Forked work that its forker took back counts
+  /// as a part of the job that forked it.
+  uint64_t local;
+  uint64_t remote;
+} wp_worker_counters;
+
+/// Counters of worker `index`, and in `steals`, if not NULL, with room for `wp_thread_pool_node_count` numbers, how many
+/// jobs it took from the deques of other workers, by their node. False for an index that no worker has. Any thread.
+/// O(nodes).
+bool wp_thread_pool_counters(wp_thread_pool *pool, uint32_t index, wp_worker_counters *counters,
+                             uint64_t *WP_NULLABLE steals);
+
 /// Bytes of stack left below the caller, 0 when unknown.
 size_t wp_thread_remaining_stack(void);
 

@@ -11,8 +11,9 @@ extension WorkerPoolError {
         """)
   }
 
-  /// What the engine says of a failed call; `affinity` is the one that was asked for, to be named if it was refused.
-  init(_ error: wp_error, _ affinity: Affinity = .none) {
+  /// What the engine says of a failed call; `affinity` is the one that was asked for, to be named if it was refused, and
+  /// `environmentCPUs` what stood in for `WORKER_POOL_CPUS`.
+  init(_ error: wp_error, _ affinity: Affinity = .none, environmentCPUs: String? = nil) {
     switch error.status {
     case WP_SYSTEM_CALL_FAILED:
       let name = error.call.map { String(cString: $0) } ?? "a system call"
@@ -21,7 +22,11 @@ extension WorkerPoolError {
         systemCall: SystemCall(name: name, errno: error.system_errno))
     default:
       let argument = error.call.map { String(cString: $0) }
-      let subject = argument.map { affinity.refusal(of: error.refused, in: $0).map { $0 + "; " } ?? $0 + " " } ?? ""
+      let value = argument.flatMap {
+        refusalOfEnvironment(in: $0, value: environmentCPUs).map { $0 + " " }
+          ?? affinity.refusal(of: error.refused, in: $0).map { $0 + "; " }
+      }
+      let subject = value ?? argument.map { $0 + " " } ?? ""
       let rule = error.rule ?? wp_status_name(error.status)
       self.init(status: error.status, message: subject + String(cString: rule))
     }

@@ -87,8 +87,15 @@ final class ProcessPool: @unchecked Sendable {
   var workerCount: Int { Int(wp_process_pool_worker_count(handle)) }
   var wasForked: Bool { wp_process_pool_start_method(handle) == WP_START_FORK }
 
+  func resize(to maxWorkers: Int?) throws {
+    var error = wp_error()
+    let count = try checkedWorkerCount(maxWorkers, limit: wp_process_pool_capacity(handle))
+    let status = wp_process_pool_resize(handle, count, &error)
+    guard status == WP_OK else { throw WorkerPoolError(error) }
+  }
+
   var workerProcessIdentifiers: [Int32] {
-    [Int32](unsafeUninitializedCapacity: workerCount) { buffer, count in
+    [Int32](unsafeUninitializedCapacity: Int(wp_process_pool_capacity(handle))) { buffer, count in
       count = min(wp_process_pool_worker_pids(handle, buffer.baseAddress, buffer.count), buffer.count)
     }
   }

@@ -15,6 +15,8 @@ final class ThreadPool: @unchecked Sendable {
   // wp_thread_pool_release is called once, in deinit.
   @usableFromInline let pool: OpaquePointer
   private let hookContext: HookContext
+  /// What workers were asked to be pinned to, to be named in errors.
+  private let affinity: Affinity
 
   struct Settings {
     var maxWorkers: Int?
@@ -31,6 +33,7 @@ final class ThreadPool: @unchecked Sendable {
     config.worker_count = try checkedWorkerCount(settings.maxWorkers, limit: UInt32(4094))
     config.stack_size = try checkedStackSize(settings.stackSize)
     config.spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
+    affinity = settings.affinity
     hookContext = HookContext(settings)
     let context = Unmanaged.passRetained(hookContext)  // nothing throws before the pool may take it
     config.hooks = hooks(context)
@@ -53,6 +56,13 @@ final class ThreadPool: @unchecked Sendable {
   deinit { wp_thread_pool_release(pool) }
 
   var workerCount: Int { Int(wp_thread_pool_worker_count(pool)) }
+
+  /// Changes the number of workers, to what the process is granted for nil.
+  func resize(_ count: Int?) throws {
+    var error = wp_error()
+    let status = wp_thread_pool_resize(pool, try checkedWorkerCount(count, limit: UInt32(4094)), &error)
+    guard status == WP_OK else { throw WorkerPoolError(error, affinity) }
+  }
 
   /// Index of the calling worker if it is one of this pool's.
   var currentWorker: Int? {
@@ -104,6 +114,27 @@ final class ThreadPool: @unchecked Sendable {
   /// The executor that jobs of the concurrency runtime are told they run on. Set once, before there are any.
   func setTaskExecutor(_ executor: UnownedTaskExecutor) { hookContext.taskExecutor = executor }
 
+  /// Hands over a task, like ``submitTask(_:)``, for a node.
+  @usableFromInline
+  func submitTask(onNode node: Int, _ body: @escaping @Sendable (TaskAction) -> Void) throws {
+    try submit(TaskCell(body: body).intoJob(), onNode: node)
+  }
+
+  /// Hands over a closure for a node.
+  func submit(onNode node: Int, _ body: @escaping @Sendable () -> Void) throws {
+    try submit(ClosureCell(body: body).intoJob(), onNode: node)
+  }
+
+  private func submit(_ job: wp_job, onNode node: Int) throws {
+    let status = wp_thread_pool_submit_on(pool, Int32(exactly: node) ?? -1, job)
+    guard status == WP_OK else {
+      withdraw(job)
+      guard status == WP_INVALID_ARGUMENT else { throw WorkerPoolError(status: status) }
+      throw WorkerPoolError(
+        code: .invalidArgument, message: "node is \(node); it must be one of this machine's, which are \(nodeIDs)")
+    }
+  }
+
   private func submit(_ job: wp_job) throws {
     let status = wp_thread_pool_submit(pool, job)
     guard status == WP_OK else {
@@ -118,6 +149,33 @@ final class ThreadPool: @unchecked Sendable {
 
   /// Waits for all workers to end. On one of them it returns at once.
   func join() { _ = wp_thread_pool_join(pool) }
+}
+
+// MARK: - What runs where
+
+extension ThreadPool {
+  /// The system ids of the machine's nodes.
+  var nodeIDs: [Int] {
+    let topology = wp_thread_pool_topology(pool)
+    return (0..<Int(wp_thread_pool_node_count(pool))).map { Int(wp_topology_node_id(topology, $0)) }
+  }
+
+  /// What worker `index` has done so far; nil when there is no such worker.
+  func counters(_ index: Int) -> WorkerCounters? {
+    var counters = wp_worker_counters()
+    let nodes = Int(wp_thread_pool_node_count(pool))
+    var steals = [UInt64](repeating: 0, count: nodes)
+    guard wp_thread_pool_counters(pool, UInt32(index), &counters, &steals) else { return nil }
+    let topology = wp_thread_pool_topology(pool)
+    let home = Int(counters.node)
+    var byDistance: [Int: Int] = [:]
+    for node in 0..<nodes where steals[node] > 0 {
+      byDistance[Int(wp_topology_distance(topology, home, node)), default: 0] += Int(steals[node])
+    }
+    return WorkerCounters(
+      worker: index, node: Int(wp_topology_node_id(topology, home)), cpu: counters.cpu < 0 ? nil : Int(counters.cpu),
+      localTasks: Int(counters.local), remoteTasks: Int(counters.remote), stealsByDistance: byDistance)
+  }
 }
 
 // MARK: - Hooks

@@ -7,6 +7,7 @@
 public enum MemoryPlacement: Hashable, Sendable {
   /// Each page on the node of the thread that first writes to it: what the system does on its own. The default, and right
   /// where those who write first are those who go on to use it, as with `map` over the same elements again and again.
+  /// A page is what the system makes it: where huge pages come unasked, 2 MiB go to one node.
   case firstTouch
   /// On these nodes and no others. When they are full, the kernel ends processes rather than go elsewhere.
   case nodes([Int])

@@ -60,6 +60,30 @@ extension ProcessPoolExecutor {
     await shutdown(deadline: ContinuousClock.now.duration(to: deadline), gracePeriod: gracePeriod)
   }
 
+  /// Changes how many workers the pool has, while it runs. Does not wait for them.
+  ///
+  /// ```swift
+  /// try pool.resize(maxWorkers: 8)
+  /// try pool.resize(maxWorkers: nil)  // as many as there are CPUs for now
+  /// ```
+  ///
+  /// Workers that are added take the next places of the pool's ``Affinity``, and start in the background; one that cannot be
+  /// started is tried again, and does not break a pool that has others, unless its ``WorkerInitializer`` fails. Workers
+  /// that are too many end the task that they run and leave; tasks that they have not begun are begun by others, before any
+  /// that wait. A `map` that runs already keeps the number of chunks that it has in flight.
+  ///
+  /// May be called from any thread, in callbacks too; of several calls at once the last to take effect counts.
+  ///
+  /// - Parameter maxWorkers: From 1 to 1024; nil for as many as CPUs that the process is granted now, as the calling thread
+  ///   sees it.
+  /// - Throws: ``WorkerPoolError``: `.invalidArgument` with the number and the pool's limit (which is lower where files may
+  ///   not be large: RLIMIT_FSIZE), `.shutDown` once the pool was shut down, `.brokenPool`, `.forked`, `.systemCall`.
+  ///   Nothing has changed then.
+  /// - Complexity: O(workers), and for nil or with an affinity the reading of the machine's topology.
+  public func resize(maxWorkers: Int?) throws {
+    try pool.resize(to: maxWorkers)
+  }
+
   /// Ends a task of this pool at once, whatever it is doing.
   ///
   /// A task that has not begun is cancelled. One that runs is killed with its worker, which the pool replaces; its

@@ -38,8 +38,8 @@ public final class ProcessPoolExecutor: JobExecutor {
 
   @usableFromInline let pool: ProcessPool
 
-  /// How many tasks can run at once.
-  public let maxWorkers: Int
+  /// How many tasks can run at once: as the pool was made, or resized to last.
+  public var maxWorkers: Int { pool.workerCount }
 
   /// Starts the workers, and returns when all of them are ready.
   ///
@@ -49,7 +49,9 @@ public final class ProcessPoolExecutor: JobExecutor {
   ///   - startMethod: See ``StartMethod``.
   ///   - maxPayload: Largest input and largest result of a task in bytes, nil for 1 GiB. It costs address space;
   ///     memory is used as far as inputs and results reach.
-  ///   - affinity: Which CPUs the workers may use.
+  ///   - affinity: Which CPUs the workers may use. On a machine with several nodes, memory through which a placed worker
+  ///     exchanges inputs and results is preferred on its node. A worker whose CPU goes away later runs on any that is left,
+  ///     which a ``PlacementNotice`` says once.
   ///   - spinDuration: How long a worker without a task looks for one before it sleeps; nil for the engine's default,
   ///     zero for not at all.
   ///   - prefetch: How many tasks a worker may hold, from 1 (nothing waits behind a running task) to 16; nil for 2,
@@ -66,7 +68,6 @@ public final class ProcessPoolExecutor: JobExecutor {
       ProcessPool.Settings(
         maxWorkers: maxWorkers, name: name, startMethod: startMethod, maxPayload: maxPayload,
         affinity: affinity, spinDuration: spinDuration, prefetch: prefetch, configuration: configuration))
-    self.maxWorkers = pool.workerCount
   }
 
   deinit { pool.close() }

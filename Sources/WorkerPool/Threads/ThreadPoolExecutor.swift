@@ -65,10 +65,11 @@ public final class ThreadPoolExecutor: JobExecutor {
     engine.setTaskExecutor(asUnownedTaskExecutor())
   }
 
-  /// Number of threads.
+  /// Number of threads that are wanted; see ``resize(maxWorkers:)``.
   public var maxWorkers: Int { engine.workerCount }
 
-  /// Index of the calling thread among this pool's workers, nil on any other thread. O(1).
+  /// Index of the calling thread among this pool's workers, nil on any other thread. A thread that stands in for a blocked
+  /// worker has an index from 4096 on. O(1).
   public var currentWorkerIndex: Int? { engine.currentWorker }
 
   /// Submits a task.

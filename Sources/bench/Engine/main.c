@@ -247,10 +247,12 @@ static run *make_run(bool ours, uint64_t n, uint32_t producers) {
   run *r = (run *)aligned_alloc(WP_CACHE_LINE, sizeof *r);
   if (r == NULL) abort();
   memset(r, 0, sizeof *r);
-  if (!wp_injector_init(&r->injector) || !wp_deque_init(&r->deque)) abort();
+  if (!wp_injector_init(&r->injector)) abort();
+  wp_deque_init(&r->deque);
+  if (!wp_deque_reserve(&r->deque)) abort();
   mutex_ring_init(&r->ring);
   for (size_t i = 0; i < 2; i++) {
-    wp_event_count_init(&r->sides[i].event_count, &r->sides[i].waiter, 1);
+    wp_event_count_init(&r->sides[i].event_count, &r->sides[i].waiter);
     if (pthread_mutex_init(&r->sides[i].lock, NULL) != 0 || pthread_cond_init(&r->sides[i].changed, NULL) != 0) abort();
   }
   r->ours = ours;

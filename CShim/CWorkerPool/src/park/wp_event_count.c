@@ -12,7 +12,8 @@
 #define WAITING_ONE ((uint64_t)1 << 12)
 #define WAITING_MASK (TOP_MASK << 12)
 #define SEARCHING_ONE ((uint64_t)1 << 24)
-#define SEARCHING_MASK ((uint64_t)0xff << 24)
+#define SEARCHING_MASK ((uint64_t)0x7f << 24)
+#define FAR ((uint64_t)1 << 31)
 #define TAG_ONE ((uint64_t)1 << 32)
 
 WP_STATIC_ASSERT(WP_EVENT_COUNT_MAX_WAITERS < TOP_MASK, "an index and its successor fit");
@@ -36,13 +37,17 @@ static void signal_waiter(wp_waiter *waiter, uint32_t signal) {
   if (before == SIGNAL_SLEEPING) wp_futex_wake(&waiter->signal, 1, WP_FUTEX_PRIVATE);
 }
 
-void wp_event_count_init(wp_event_count *event_count, wp_waiter *waiters, uint32_t count) {
+void wp_event_count_init(wp_event_count *event_count, wp_waiter *waiters) {
   wp_atomic_init(&event_count->word, (uint64_t)0);
   event_count->waiters = waiters;
-  for (uint32_t i = 0; i < count; i++) {
-    wp_atomic_init(&waiters[i].signal, SIGNAL_IDLE);
-    wp_atomic_init(&waiters[i].below, 0u);
-  }
+  event_count->farther = NULL;
+  event_count->farther_count = 0;
+}
+
+void wp_event_count_connect(wp_event_count *event_count, wp_event_count *const *farther, uint32_t count) {
+  event_count->farther = farther;
+  event_count->farther_count = count;
+  wp_atomic_init(&event_count->word, count == 0 ? 0 : FAR);
 }
 
 bool wp_event_count_begin_search(wp_event_count *event_count) {
@@ -93,16 +98,39 @@ wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index) {
   return signal == SIGNAL_WOKEN ? WP_WAKE_SEARCHING : WP_WAKE_BROADCAST;
 }
 
+bool wp_event_count_is_searched(wp_event_count *event_count) {
+  return (wp_atomic_load(&event_count->word, wp_seq_cst) & SEARCHING_MASK) != 0;  // edge ANNOUNCE
+}
+
+/// Wakes the waiter on top of a word in which nobody searches. False when that has changed: `word` is then as it is now.
+static bool pop_and_wake(wp_event_count *event_count, uint64_t *word) {
+  uint32_t index = top_index(*word);
+  uint64_t next = with_top(*word, below_top(event_count, *word)) - WAITING_ONE + SEARCHING_ONE;
+  if (!wp_atomic_cas_weak(&event_count->word, word, next, wp_seq_cst, wp_seq_cst)) return false;
+  signal_waiter(&event_count->waiters[index], SIGNAL_WOKEN);
+  return true;
+}
+
+/// Asks the other nodes, by distance, until one has somebody who waits or searches.
+__attribute__((cold, noinline)) static bool notify_farther(wp_event_count *event_count) {
+  for (uint32_t i = 0; i < event_count->farther_count; i++) {
+    wp_event_count *other = event_count->farther[i];
+    uint64_t word = wp_atomic_load(&other->word, wp_seq_cst);  // edge ANNOUNCE
+    while ((word & TOP_MASK) != 0 && (word & SEARCHING_MASK) == 0) {
+      if (pop_and_wake(other, &word)) return true;
+    }
+    if ((word & SEARCHING_MASK) != 0) return false;
+  }
+  return false;
+}
+
 bool wp_event_count_notify_one(wp_event_count *event_count) {
   uint64_t word = wp_atomic_load(&event_count->word, wp_seq_cst);  // edge ANNOUNCE
   for (;;) {
-    if ((word & TOP_MASK) == 0 || (word & SEARCHING_MASK) != 0) return false;
-    uint32_t index = top_index(word);
-    uint64_t next = with_top(word, below_top(event_count, word)) - WAITING_ONE + SEARCHING_ONE;
-    if (wp_atomic_cas_weak(&event_count->word, &word, next, wp_seq_cst, wp_seq_cst)) {
-      signal_waiter(&event_count->waiters[index], SIGNAL_WOKEN);
-      return true;
-    }
+    // Nobody waits, and there is nobody else to ask: the common case on a machine of one node.
+    if ((word & (TOP_MASK | FAR)) == 0 || (word & SEARCHING_MASK) != 0) return false;
+    if ((word & TOP_MASK) == 0) return notify_farther(event_count);
+    if (pop_and_wake(event_count, &word)) return true;
   }
 }
 

@@ -8,8 +8,9 @@
 // Structure. One 64-bit word holds a stack of waiters (so that the one that slept least, with the warmest caches,
 // is woken first) and the number of workers that search:
 //
-//     63      32 31        24 23       12 11        0
-//     [   tag   ][ searching ][  waiting ][ top + 1  ]        tag: changes with every push and pop (ABA)
+//     63      32  31  30        24 23       12 11        0
+//     [   tag   ][ far ][ searching ][  waiting ][ top + 1  ]   tag: changes with every push and pop (ABA)
+//                                                              far: constant, there are event counts beside this one
 //
 // Each waiter has a futex word of its own:
 //
@@ -24,11 +25,18 @@
 //              on failure notify_one, wait
 //       nothing: wait
 //
+// Nodes. On a machine with several NUMA nodes each has an event count of its own, on which its workers sleep, and all
+// of them know each other, by distance. A submitter of work for a node asks that node's first, and the others only as
+// long as nobody waits or searches in those before: near workers are woken before far ones. A worker looks for work
+// everywhere before it sleeps, but leaves the queues of another node alone while somebody searches there, who will look
+// at them first (`wp_event_count_is_searched`); the pass-on of I2 makes that safe.
+//
 // Invariants.
 //   I1  A waiter stands in the stack at most once, and whoever pops it writes its futex word exactly once.
 //   I2  `searching` counts the workers between begin_search (or being woken) and end_search (or prepare). A
-//       submitter that sees one may stay silent: after its work became visible that worker looks everywhere
-//       again, and when it takes one job of several, in its search or after it, it passes the wake on.
+//       submitter that sees one, in whichever event count, may stay silent: after its work became visible that worker
+//       looks everywhere again, and when it takes one job of several, in its search or after it, or leaves some to
+//       another node's searcher, it passes the wake on. Likewise a worker that leaves a queue alone since it sees one.
 //
 // Edges:
 //   ANNOUNCE  work is made visible before notify loads the word; prepare changes the word before the worker looks
@@ -59,12 +67,16 @@ typedef struct wp_waiter {
   wp_atomic_u32 below;
 } wp_waiter;
 
-typedef struct wp_event_count {
+typedef struct wp_event_count wp_event_count;
+
+struct wp_event_count {
   /// Any thread by CAS.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u64 word;
-  /// Constant after init.
+  /// Constant after init. `waiters` are common to all event counts of a pool; `farther` are the others, by distance.
   WP_ALIGNED(WP_CACHE_LINE) wp_waiter *waiters;
-} wp_event_count;
+  wp_event_count *const *farther;
+  uint32_t farther_count;
+};
 
 /// How a waiter was woken.
 typedef enum wp_wake {
@@ -74,9 +86,11 @@ typedef enum wp_wake {
   WP_WAKE_BROADCAST,
 } wp_wake;
 
-/// `waiters` holds one entry for each thread that may wait, at most WP_EVENT_COUNT_MAX_WAITERS, and outlives the
+/// `waiters` holds one entry for each thread that may wait, all zero, at most WP_EVENT_COUNT_MAX_WAITERS, and outlives the
 /// event count's use.
-void wp_event_count_init(wp_event_count *event_count, wp_waiter *waiters, uint32_t count);
+void wp_event_count_init(wp_event_count *event_count, wp_waiter *waiters);
+/// Makes an event count know those of other nodes, nearest first. Before its use; the list outlives it.
+void wp_event_count_connect(wp_event_count *event_count, wp_event_count *const *farther, uint32_t count);
 
 /// Becomes the one that searches. False when somebody does already.
 bool wp_event_count_begin_search(wp_event_count *event_count);
@@ -93,10 +107,13 @@ bool wp_event_count_retract(wp_event_count *event_count, uint32_t index);
 /// Sleeps until popped. No spurious returns.
 wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index);
 
-/// Wakes the waiter on top unless somebody searches or nobody waits. One load in the common case. Returns whether
-/// it woke one.
+/// Whether somebody searches here.
+bool wp_event_count_is_searched(wp_event_count *event_count);
+
+/// Wakes the waiter on top unless somebody searches or nobody waits; where nobody does either, it asks the next nearest
+/// event count. One load in the common case, on a machine of one node. Returns whether it woke one.
 bool wp_event_count_notify_one(wp_event_count *event_count);
-/// Wakes everyone who stands in the stack.
+/// Wakes everyone who stands in the stack of this event count.
 void wp_event_count_notify_all(wp_event_count *event_count);
 
 #ifdef __cplusplus

@@ -11,17 +11,19 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /// No kernel can be built for more (x86 stops at 8192); the loop below has to end somewhere.
 #define WP_AFFINITY_MAX_CPUS ((size_t)1 << 20)
 
-int wp_affinity_get(uint64_t *words, size_t count) {
+int wp_affinity_get(bool of_process, uint64_t *words, size_t count) {
+  pid_t thread = of_process ? getpid() : 0;
   memset(words, 0, count * sizeof *words);
   for (size_t cpus = 1024; cpus <= WP_AFFINITY_MAX_CPUS; cpus *= 2) {
     size_t size = CPU_ALLOC_SIZE(cpus);
     cpu_set_t *set = (cpu_set_t *)calloc(1, size);
     if (set == NULL) return ENOMEM;
-    if (sched_getaffinity(0, size, set) == 0) {
+    if (sched_getaffinity(thread, size, set) == 0) {
       for (size_t cpu = 0; cpu < cpus && cpu < count * 64; cpu++) {
         if (CPU_ISSET_S(cpu, size, set)) words[cpu / 64] |= (uint64_t)1 << (cpu % 64);
       }

@@ -10,9 +10,9 @@
 extern "C" {
 #endif
 
-/// Writes the calling thread's affinity mask to `words` (bit `n % 64` of word `n / 64` is CPU `n`), the rest zero.
+/// Writes the affinity mask of the calling thread, or with `of_process` of the process's main thread, to `words` (bit `n % 64` of word `n / 64` is CPU `n`), the rest zero.
 /// Returns 0 or an errno. CPUs beyond `count * 64` are dropped.
-int wp_affinity_get(uint64_t *words, size_t count);
+int wp_affinity_get(bool of_process, uint64_t *words, size_t count);
 
 /// Whether libnuma works here (it does not where the kernel has no NUMA calls or a sandbox forbids them).
 bool wp_numa_works(void);

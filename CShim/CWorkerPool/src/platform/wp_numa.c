@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "../base/wp_assert.h"
+#include "../base/wp_notice_once.h"
 
 WP_STATIC_ASSERT(sizeof(unsigned long) == sizeof(uint64_t), "the kernel's masks are of these words");
 
@@ -139,4 +140,15 @@ int wp_numa_allowed_nodes(uint64_t *words, size_t word_count) {
   }
   for (size_t word = 0; word < WP_NUMA_WORDS && word < word_count; word++) words[word] = mask[word];
   return 0;
+}
+
+// MARK: Moving
+
+void wp_numa_bring_here(void *address, size_t length) {
+  // What a huge page leaves behind when the rest of it is given back mbind would leave where it is, without a word; this
+  // splits it.
+  madvise(address, length, MADV_COLD);
+  if (mbind(address, length, MPOL_LOCAL, NULL, 0, MPOL_MF_MOVE) == 0) return;
+  wp_notice_once(errno == ENOSYS ? WP_NOTICE_NO_NUMA : WP_NOTICE_MEMORY_NOT_PLACED, errno,
+                 "the first pages of workers' stacks lie where the pool was made, since mbind failed");
 }

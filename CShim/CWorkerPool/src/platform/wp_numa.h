@@ -52,6 +52,10 @@ int wp_numa_page_nodes(void *address, size_t page_count, int *nodes);
 /// errno. Nodes beyond `word_count * 64` are dropped.
 int wp_numa_allowed_nodes(uint64_t *words, size_t word_count);
 
+/// Brings memory that is there already to the node that the caller runs on, and has what is not there yet come from
+/// there. `address` is page aligned. A refusal is said once (wp_notice.h).
+void wp_numa_bring_here(void *address, size_t length);
+
 #ifdef __cplusplus
 }
 #endif

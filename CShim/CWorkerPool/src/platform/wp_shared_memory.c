@@ -17,10 +17,15 @@ static int fail(int descriptor, const char **call, const char *name) {
   return -1;
 }
 
+uint64_t wp_memory_file_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return INT64_MAX;
+  return limit.rlim_cur;
+}
+
 static int create(const char *name, uint64_t size, const char **call) {
   // Past this limit ftruncate would raise SIGXFSZ, which ends a process that does not expect it.
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && size > limit.rlim_cur) {
+  if (size > wp_memory_file_limit()) {
     errno = EFBIG;
     return fail(-1, call, "ftruncate");
   }
@@ -64,6 +69,11 @@ void *wp_memory_map(int descriptor, uint64_t offset, size_t length, bool writabl
   madvise(address, length, MADV_DONTDUMP);
   madvise(address, length, MADV_DONTFORK);
   return address;
+}
+
+void *wp_memory_zeros(size_t length) {
+  void *address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return address == MAP_FAILED ? NULL : address;
 }
 
 void wp_memory_unmap(void *address, size_t length) {

@@ -14,6 +14,9 @@ extern "C" {
 /// another process's mapping into SIGBUS. Returns its descriptor, or -1 with `errno` set and `*call` naming the call.
 int wp_memory_file_create(const char *name, uint64_t size, const char **call);
 
+/// How large such a file may be (RLIMIT_FSIZE).
+uint64_t wp_memory_file_limit(void);
+
 /// Creates such a file and maps it writable at `*address`. With `sealed` nobody can map or write it for writing any more
 /// but through this one mapping, whatever rights he has. -1 as above.
 int wp_memory_share(size_t size, bool sealed, void **address, const char **call);
@@ -22,6 +25,10 @@ int wp_memory_share(size_t size, bool sealed, void **address, const char **call)
 /// process but the one that asked writes there. NULL with `errno` set on failure ("mmap").
 void *wp_memory_map(int descriptor, uint64_t offset, size_t length, bool writable);
 void wp_memory_unmap(void *address, size_t length);
+
+/// Private memory that reads as zeros and takes pages as they are touched: for tables of which most is not used. Not seen
+/// by leak checkers, and so no place for pointers to what they look for. NULL with `errno` set on failure ("mmap").
+void *wp_memory_zeros(size_t length);
 
 /// Gives the pages of `[address, address + length)` back to the system, for all processes: they read as zeros.
 /// `address` is page aligned. Best effort.

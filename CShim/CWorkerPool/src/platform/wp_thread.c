@@ -3,14 +3,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <numa.h>
-#include <numaif.h>
 #include <sched.h>
-#include <sys/mman.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 #include "../base/wp_assert.h"
 #include "../base/wp_atomic.h"
 #include "../base/wp_error.h"
+#include "wp_numa.h"
 #include "wp_signals.h"
 #include "wp_thread_pool.h"
 
@@ -81,10 +81,7 @@ void wp_thread_settle_stack(void) {
   uintptr_t lowest = 0;
   size_t size = 0;
   if (!find_stack(&lowest, &size)) return;
-  // glibc gives back most of an ended thread's stack. What it keeps may be the rest of a huge page, which mbind leaves
-  // where it is without a word unless it is split, as this does.
-  madvise((void *)lowest, size, MADV_COLD);
-  mbind((void *)lowest, size, MPOL_LOCAL, NULL, 0, MPOL_MF_MOVE);
+  wp_numa_bring_here((void *)lowest, size);
 }
 
 size_t wp_thread_remaining_stack(void) {

@@ -89,7 +89,10 @@ bool wp_areas_are_due(wp_process_pool *pool) {
 
 void wp_areas_tidy(wp_process_pool *pool) {
   bool idle = true;
-  for (uint32_t i = 0; i < pool->geometry.worker_count && idle; i++) {
+  pthread_mutex_lock(&pool->lock);
+  uint32_t count = pool->mapped;
+  pthread_mutex_unlock(&pool->lock);
+  for (uint32_t i = 0; i < count && idle; i++) {
     wp_host_worker *worker = &pool->workers[i];
     idle = tidy(pool, i, &worker->arguments, wp_channel_arguments) && tidy(pool, i, &worker->results, wp_channel_results);
   }
@@ -160,14 +163,14 @@ void wp_process_loan_release(wp_process_loan *loan) {
   wp_pool_head *last = --pool->loans == 0 ? pool->lent_memory : NULL;
   if (last != NULL) pool->lent_memory = NULL;
   pthread_mutex_unlock(&pool->lock);
-  wp_memory_unmap(last, (size_t)pool->geometry.total);
+  wp_pool_unmap(pool, last);
   free(loan);
   wp_pool_drop(pool);
 }
 
 bool wp_areas_keep_lent(const wp_process_pool *pool) {
   if (pool->loans == 0) return false;
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->mapped; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     give_back_all(pool, i, worker->arguments.warm, wp_channel_arguments);
     give_back_all(pool, i, worker->results.warm & ~worker->results.busy, wp_channel_results);

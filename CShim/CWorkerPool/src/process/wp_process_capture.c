@@ -39,10 +39,10 @@ wp_call wp_capture_init(wp_capture *self, int memory, const wp_geometry *geometr
   self->geometry = *geometry;
   memcpy(self->settings, head->output, sizeof self->settings);
   self->first_event = own_events;
-  size_t pipes = (size_t)geometry->worker_count * WP_STREAM_COUNT;
-  self->event_count = own_events + WP_STREAM_COUNT + pipes;
+  size_t pipes = (size_t)geometry->capacity * WP_STREAM_COUNT;
+  self->event_count = own_events + WP_STREAM_COUNT;
   self->pipes = (int *)calloc(pipes, sizeof *self->pipes);
-  self->events = (struct pollfd *)calloc(self->event_count, sizeof *self->events);
+  self->events = (struct pollfd *)calloc(self->event_count + pipes, sizeof *self->events);
   if (self->pipes == NULL || self->events == NULL) return WP_CALL_CALLOC;
   for (size_t i = 0; i < pipes; i++) self->pipes[i] = -1;
   for (uint32_t i = 0; i < WP_STREAM_COUNT; i++) {
@@ -51,13 +51,15 @@ wp_call wp_capture_init(wp_capture *self, int memory, const wp_geometry *geometr
     bool echo = self->settings[i].mode == WP_OUTPUT_CAPTURE && self->settings[i].echo;
     if (echo) wp_echo_open(&self->echoes[i], STDOUT_FILENO + (int)i);
   }
-  size_t size = geometry->worker_count * geometry->output_part;
+  size_t size = geometry->capacity * geometry->output_part;
   if (size == 0) return WP_CALL_NONE;
   self->rings = wp_memory_map(memory, geometry->output_offset, size, true);
   return self->rings == NULL ? WP_CALL_MMAP : WP_CALL_NONE;
 }
 
 bool wp_capture_begin(wp_capture *self, uint32_t worker) {
+  if (worker >= self->workers) self->workers = worker + 1;
+  self->event_count = self->first_event + WP_STREAM_COUNT + (size_t)self->workers * WP_STREAM_COUNT;
   for (uint32_t i = 0; i < WP_STREAM_COUNT; i++) {
     if (self->settings[i].mode != WP_OUTPUT_CAPTURE) continue;
     wp_output_clear(wp_output_ring_at(self->rings, &self->geometry, worker, i));
@@ -103,7 +105,7 @@ void wp_capture_prepare(wp_capture *self) {
     waiting->fd = behind ? self->echoes[i].descriptor : -1;
     waiting->events = POLLOUT;
     // Nothing is read while the stream takes nothing: the worker then waits in its write, as it would without us.
-    for (uint32_t j = 0; j < self->geometry.worker_count; j++) {
+    for (uint32_t j = 0; j < self->workers; j++) {
       struct pollfd *event = pipe_event(self, j, i);
       event->fd = behind ? -1 : *pipe_of(self, j, i);
       event->events = POLLIN;
@@ -130,7 +132,7 @@ void wp_capture_serve(wp_capture *self) {
   for (uint32_t i = 0; i < WP_STREAM_COUNT; i++) {
     wp_echo *echo = &self->echoes[i];
     if (echo_event(self, i)->fd >= 0 && echo_event(self, i)->revents != 0) wp_echo_flush(echo);
-    for (uint32_t j = 0; j < self->geometry.worker_count; j++) {
+    for (uint32_t j = 0; j < self->workers; j++) {
       const struct pollfd *event = pipe_event(self, j, i);
       if (event->fd < 0 || event->revents == 0) continue;
       for (int k = 0; k < WP_CHUNKS_AT_ONCE && !wp_echo_is_behind(echo); k++) {

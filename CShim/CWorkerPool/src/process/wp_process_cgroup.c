@@ -218,9 +218,9 @@ static wp_status make(const wp_memory_cgroups *self, uint32_t index, wp_error *e
   return status;
 }
 
-static wp_memory_cgroups *describe(const wp_cgroup_place *place, const wp_process_pool_config *config, uint32_t count) {
+static wp_memory_cgroups *describe(const wp_cgroup_place *place, const wp_process_pool_config *config) {
   static wp_atomic_u32 pools;
-  wp_memory_cgroups *self = (wp_memory_cgroups *)calloc(1, sizeof *self + count * sizeof self->kills[0]);
+  wp_memory_cgroups *self = (wp_memory_cgroups *)calloc(1, sizeof *self + WP_PROCESS_POOL_MAX_WORKERS * sizeof self->kills[0]);
   if (self == NULL) return NULL;
   self->version = place->folder.version;
   self->limit = config->limits.memory;
@@ -240,7 +240,7 @@ wp_status wp_memory_cgroups_create(const char *proc_root, const wp_process_pool_
   int number = place.enable ? write_file(place.folder.path, "cgroup.subtree_control", "+memory") : 0;
   if (number != 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, number, "write(cgroup.subtree_control)", NULL);
   wp_memory_cgroup_sweep(place.folder.path);
-  wp_memory_cgroups *self = describe(&place, config, worker_count);
+  wp_memory_cgroups *self = describe(&place, config);
   if (self == NULL) return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL);
   wp_status status = WP_OK;
   while (self->count < worker_count && status == WP_OK) {
@@ -274,6 +274,7 @@ int wp_memory_cgroup_door(wp_memory_cgroups *self, uint32_t index) {
     return -1;
   }
   self->kills[index] = 0;
+  if (index >= self->count) self->count = index + 1;
   return open(path, O_WRONLY | O_CLOEXEC);
 }
 

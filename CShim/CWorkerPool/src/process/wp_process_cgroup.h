@@ -52,7 +52,8 @@ wp_status wp_memory_cgroups_create(const char *proc_root, const wp_process_pool_
 /// nothing.
 void wp_memory_cgroups_destroy(wp_memory_cgroups *self);
 
-/// Opens what the worker joins its group by, which is made again if somebody has removed it. -1 with `errno` set.
+/// Opens what the worker joins its group by, which is made if it is not there: for a worker that was added, or because
+/// somebody has removed it. -1 with `errno` set.
 int wp_memory_cgroup_door(wp_memory_cgroups *self, uint32_t index);
 /// Moves the calling process into the group. False with `errno` set. [fork]
 bool wp_memory_cgroup_join(int door);

@@ -7,6 +7,7 @@
 #include "../platform/wp_clock.h"
 #include "../platform/wp_process.h"
 #include "wp_process_death.h"
+#include "wp_process_place.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -268,7 +269,9 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
   if (worker->process == 0) return;
   worker->state = WP_WORKER_LIVE;
   worker->start_failures = 0;
+  worker->added = false;
   pool->template_failures = 0;
+  wp_place_heard(pool, index);
   wp_dispatch_place(pool, index);
 }
 
@@ -316,7 +319,7 @@ void wp_process_call_left(wp_process_pool *pool) {
 /// Under the lock: fills the batch.
 static void gather(wp_process_pool *pool) {
   gather_ended(pool);
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     see_ready(pool, i);
     if (pool->workers[i].state >= WP_WORKER_LIVE) gather_worker(pool, i);
   }
@@ -325,6 +328,7 @@ static void gather(wp_process_pool *pool) {
 
 /// On a driver, under the lock: what follows when no task is left is the business of the collector's thread.
 static void rest(wp_process_pool *pool) {
+  if (wp_size_is_due(pool)) wp_pool_poke(pool);
   if (pool->live > 0) return;
   wp_task_table_trim(&pool->tasks);
   wp_areas_rest(pool);
@@ -372,17 +376,19 @@ bool wp_process_collect(wp_process_pool *pool) {
   pool->busy = pool->live > pool->batch_count;
   if (pool->live == 0) wp_task_table_trim(&pool->tasks);
   bool tidy = wp_areas_are_due(pool);
+  bool says = pool->unsaid.floats || pool->unsaid.elsewhere;
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
+  if (says) wp_places_say(pool);
   if (tidy) wp_areas_tidy(pool);
   wp_process_call_left(pool);  // of earlier results than these
   call_back(pool, false);
-  return settled || pool->batch_count > 0;
+  return settled || says || pool->batch_count > 0;
 }
 
 bool wp_process_has_news(const wp_process_pool *pool) {
   if (pool->tasks.ended.count > 0) return true;  // lost since the last round; only who has the role adds to them
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->state == WP_WORKER_ENDED) return true;
     if (worker->state == WP_WORKER_SPAWNING && worker->process != 0) {

@@ -142,12 +142,13 @@ void wp_pool_tear_down(wp_process_pool *pool) {
   pool->lent_memory = lent ? head : NULL;
   pool->head = NULL;
   pool->doorbell = pool->driver_bell = (wp_event){-1, -1};
+  int memory = pool->memory;
+  pool->memory = -1;
   pthread_mutex_unlock(&pool->lock);
-  if (!lent) wp_memory_unmap(head, (size_t)pool->geometry.total);
+  if (!lent) wp_pool_unmap(pool, head);
   for (int i = 0; i < 2; i++) wp_event_destroy(&bells[i]);
   wp_memory_cgroups_destroy(cgroups);
-  if (pool->memory >= 0) close(pool->memory);
-  pool->memory = -1;
+  if (memory >= 0) close(memory);
 }
 
 static void finish(wp_process_pool *pool) {

@@ -8,6 +8,7 @@
 #include "../platform/wp_shared_memory.h"
 #include "../platform/wp_thread.h"
 #include "wp_process_death.h"
+#include "wp_process_place.h"
 #include "wp_process_reexec.h"
 #include "wp_process_sandbox.h"
 #include "wp_process_settings_check.h"
@@ -63,70 +64,57 @@ static wp_status pick_method(const wp_process_pool_config *config, wp_start_meth
   return refusal == NULL ? WP_OK : wp_fail(error, WP_UNSUPPORTED, 0, "start_method", refusal);
 }
 
-/// How many workers, and where each goes.
-static wp_status place_workers(const wp_process_pool_config *config, uint32_t *count, wp_placement **placements,
-                               wp_error *error) {
-  *count = config->worker_count;
-  *placements = NULL;
-  if (*count != 0 && config->affinity.policy == WP_AFFINITY_NONE) return WP_OK;
-  wp_topology *topology = NULL;
-  wp_status status = wp_topology_create(NULL, &topology, error);
-  if (status != WP_OK) return status;
-  size_t granted = wp_topology_granted(topology);
-  if (*count == 0) *count = granted < WP_PROCESS_POOL_MAX_WORKERS ? (uint32_t)granted : WP_PROCESS_POOL_MAX_WORKERS;
-  if (config->affinity.policy != WP_AFFINITY_NONE) {
-    *placements = (wp_placement *)calloc(*count, sizeof **placements);
-    status = *placements == NULL ? wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "calloc", NULL)
-                                 : wp_topology_place(topology, &config->affinity, *count, *placements, NULL, error);
-  }
-  wp_topology_destroy(topology);
-  return status;
-}
-
 // MARK: Building
 
-static wp_status allocate(wp_process_pool *pool, const wp_placement *placements, wp_error *error) {
-  uint32_t count = pool->geometry.worker_count;
-  pool->workers = (wp_host_worker *)calloc(count, sizeof *pool->workers);
+static size_t workers_size(const wp_process_pool *pool) { return pool->geometry.capacity * sizeof *pool->workers; }
+
+static size_t cell_uses_size(const wp_process_pool *pool) {
+  return (size_t)pool->geometry.capacity * pool->geometry.cells * sizeof *pool->cell_uses;
+}
+
+static wp_status allocate(wp_process_pool *pool, const wp_process_pool_config *config, wp_error *error) {
+  // For all that there may be: what is not touched takes no memory.
+  pool->workers = (wp_host_worker *)wp_memory_zeros(workers_size(pool));
+  pool->cell_uses = (uint32_t *)wp_memory_zeros(cell_uses_size(pool));
   pool->batch = (wp_completion *)aligned_alloc(alignof(wp_completion), WP_BATCH * sizeof *pool->batch);
-  pool->cell_uses = (uint32_t *)calloc((size_t)count * pool->geometry.cells, sizeof *pool->cell_uses);
-  if (pool->workers == NULL || pool->batch == NULL || pool->cell_uses == NULL) {
+  bool kept = wp_places_keep(pool, &config->affinity);
+  if (pool->workers == NULL || pool->batch == NULL || pool->cell_uses == NULL || !kept) {
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL);
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    pool->workers[i].pidfd = pool->workers[i].share = -1;
-    pool->workers[i].arguments.count = pool->geometry.argument_areas;
-    pool->workers[i].results.count = pool->geometry.result_areas;
-    pool->workers[i].cell_uses = pool->cell_uses + (size_t)i * pool->geometry.cells;
-    pool->workers[i].bucket = WP_NO_WORKER;
-    pool->workers[i].cpu = placements == NULL ? -1 : placements[i].cpu;
   }
   for (size_t i = 0; i <= WP_PROCESS_MAX_PREFETCH; i++) pool->buckets[i].first = pool->buckets[i].last = WP_NO_WORKER;
   return WP_OK;
 }
 
-static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_config *config, wp_error *error) {
+/// Maps what every pool has, then the channels of its first workers. False with `errno` set.
+static bool map_memory(wp_process_pool *pool, const wp_place *places) {
+  const wp_geometry *geometry = &pool->geometry;
+  pool->head = (wp_pool_head *)wp_memory_map(pool->memory, 0, wp_pool_part_size(), true);
+  if (pool->head == NULL) return false;
+  size_t tail = (size_t)(geometry->total - geometry->output_offset);
+  if (tail > 0) pool->tail = wp_memory_map(pool->memory, geometry->output_offset, tail, true);
+  if (tail > 0 && pool->tail == NULL) return false;
+  if (!wp_size_make_room(pool, pool->in_use)) return false;
+  for (uint32_t i = 0; i < pool->in_use; i++) wp_size_set_place(pool, i, places);
+  return true;
+}
+
+static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_config *config, const wp_place *places,
+                              wp_error *error) {
   const char *call = NULL;
   pool->memory = wp_memory_file_create("worker-pool", pool->geometry.total, &call);
   if (pool->memory < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
   if (!wp_event_create(&pool->doorbell, false) || !wp_event_create(&pool->driver_bell, true)) {
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "pipe2", NULL);
   }
-  void *memory = wp_memory_map(pool->memory, 0, (size_t)pool->geometry.total, true);
-  if (memory == NULL) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
-  pool->head = (wp_pool_head *)memory;
-  pool->head->worker_count = pool->geometry.worker_count;
+  if (!map_memory(pool, places)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
+  pool->head->capacity = pool->geometry.capacity;
   pool->head->prefetch = pool->geometry.prefetch;
   pool->head->max_payload = pool->geometry.max_payload;
   pool->head->spin_ns = pool->spin_ns;
   pool->head->sandbox = (uint32_t)pool->sandbox;
   strncpy(pool->head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
-  wp_process_settings_share(pool->head, &pool->geometry, config);
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
-    unsigned char *channel = (unsigned char *)memory + wp_channel_offset(&pool->geometry, i);
-    pool->workers[i].channel.host_part = channel;
-    pool->workers[i].channel.worker_part = channel + pool->geometry.host_part;
-  }
+  size_t before = (size_t)(pool->geometry.initializer_offset - pool->geometry.output_offset);
+  wp_process_settings_share(pool->head, (unsigned char *)pool->tail + before, config);
   return WP_OK;
 }
 
@@ -136,9 +124,10 @@ static void destroy(wp_process_pool *pool) {
   void *context = pool->hooks.context;
   wp_task_table_destroy(&pool->tasks);
   wp_breakage_destroy(pool);
-  free(pool->workers);
+  wp_places_destroy(pool);
+  wp_memory_unmap(pool->workers, workers_size(pool));
+  wp_memory_unmap(pool->cell_uses, cell_uses_size(pool));
   free(pool->batch);
-  free(pool->cell_uses);
   pthread_cond_destroy(&pool->changed);
   pthread_mutex_destroy(&pool->lock);
   free(pool);
@@ -157,8 +146,7 @@ static wp_status make_cgroups(wp_process_pool *pool, const wp_process_pool_confi
   pool->memory_limit = config->limits.memory == 0 ? WP_MEMORY_UNLIMITED : WP_MEMORY_DATA;
   if (config->limits.memory == 0 || config->limits.memory_cgroup == WP_CGROUP_NEVER) return WP_OK;
   bool required = config->limits.memory_cgroup == WP_CGROUP_REQUIRED;
-  uint32_t count = pool->geometry.worker_count;
-  wp_status status = wp_memory_cgroups_create("/proc", config, count, &pool->cgroups, required ? error : NULL);
+  wp_status status = wp_memory_cgroups_create("/proc", config, pool->in_use, &pool->cgroups, required ? error : NULL);
   pool->head->has_cgroups = status == WP_OK;
   if (status == WP_OK) pool->memory_limit = WP_MEMORY_CGROUP;
   return required ? status : WP_OK;
@@ -196,10 +184,10 @@ static wp_status await_start(wp_process_pool *pool, wp_error *error) {
   return wp_fail(error, found.status, found.system_errno, found.call, found.rule);
 }
 
-static wp_status build(wp_process_pool *pool, const wp_process_pool_config *config, const wp_placement *placements,
+static wp_status build(wp_process_pool *pool, const wp_process_pool_config *config, const wp_place *places,
                        wp_error *error) {
-  wp_status status = allocate(pool, placements, error);
-  if (status == WP_OK) status = share_memory(pool, config, error);
+  wp_status status = allocate(pool, config, error);
+  if (status == WP_OK) status = share_memory(pool, config, places, error);
   if (status == WP_OK) status = make_cgroups(pool, config, error);
   if (status == WP_OK) status = wp_template_start(pool, error);
   if (status == WP_OK) {
@@ -211,6 +199,19 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
   return status;
 }
 
+/// Lays the memory out for as many workers as there may ever be, or as a file may hold; for no fewer than `count`, which is
+/// left for the system to refuse.
+static wp_geometry lay_out(const wp_process_pool_config *config, uint32_t count, uint32_t prefetch, size_t max_payload) {
+  wp_process_output output[WP_STREAM_COUNT];
+  wp_process_output_resolve(config, output);
+  size_t initializer_length = config->initializer == NULL ? 0 : config->initializer->length;
+  for (uint32_t capacity = WP_PROCESS_POOL_MAX_WORKERS;; capacity = capacity / 2 < count ? count : capacity / 2) {
+    wp_geometry geometry = wp_geometry_of(capacity, prefetch, max_payload);
+    wp_geometry_extend(&geometry, output, initializer_length);
+    if (capacity == count || geometry.total <= wp_memory_file_limit()) return geometry;
+  }
+}
+
 static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t count, wp_start_method method) {
   wp_process_pool *pool = (wp_process_pool *)calloc(1, sizeof *pool);
   if (pool == NULL) return NULL;
@@ -218,10 +219,9 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   uint32_t prefetch = config->prefetch;
   // Address space is reserved for each task that a worker may hold.
   if (prefetch == 0) prefetch = max_payload <= WP_PROCESS_DEFAULT_MAX_PAYLOAD ? WP_PROCESS_MAX_PREFETCH : WP_LEAST_AHEAD;
-  pool->geometry = wp_geometry_of(count, prefetch, max_payload);
-  wp_process_output output[WP_STREAM_COUNT];
-  wp_process_output_resolve(config, output);
-  wp_geometry_extend(&pool->geometry, output, config->initializer == NULL ? 0 : config->initializer->length);
+  pool->geometry = lay_out(config, count, prefetch, max_payload);
+  pool->in_use = count;
+  wp_atomic_init(&pool->wanted, count);
   pool->ahead_follows_tasks = config->prefetch == 0;
   pool->ahead = config->prefetch == 0 ? WP_LEAST_AHEAD : prefetch;
   pool->method = method;
@@ -253,19 +253,19 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
 
 wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_process_pool **result, wp_error *error) {
   wp_start_method method;
-  uint32_t count;
-  wp_placement *placements = NULL;
+  uint32_t count = config->worker_count;
+  wp_place *places = NULL;
   wp_status status = check(config, error);
   if (status == WP_OK) status = pick_method(config, &method, error);
-  if (status == WP_OK) status = place_workers(config, &count, &placements, error);
+  if (status == WP_OK) status = wp_places_find(&config->affinity, &count, &places, error);
   if (status != WP_OK) {
-    free(placements);
+    free(places);
     return status;
   }
   wp_process_pool *pool = new_pool(config, count, method);
   status = pool == NULL ? wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL)
-                        : build(pool, config, placements, error);
-  free(placements);
+                        : build(pool, config, places, error);
+  free(places);
   if (status == WP_OK) {
     wp_share_join(pool);
     *result = pool;

@@ -17,8 +17,7 @@ static uint32_t index_of(const wp_process_pool *pool, const wp_host_worker *work
 }
 
 static wp_output_ring *ring_of(const wp_process_pool *pool, const wp_host_worker *worker, uint32_t stream) {
-  unsigned char *rings = (unsigned char *)pool->head + pool->geometry.output_offset;
-  return wp_output_ring_at(rings, &pool->geometry, index_of(pool, worker), stream);
+  return wp_output_ring_at(pool->tail, &pool->geometry, index_of(pool, worker), stream);
 }
 
 // MARK: Limits
@@ -94,7 +93,7 @@ size_t wp_process_pool_output(wp_process_pool *pool, int32_t process, uint32_t s
   size_t length = 0;
   pthread_mutex_lock(&pool->lock);
   size_t limit = pool->geometry.output_limit[stream];
-  for (uint32_t i = 0; limit > 0 && pool->head != NULL && i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; limit > 0 && pool->head != NULL && i < pool->in_use; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->process != process || worker->state == WP_WORKER_ENDED) continue;
     length = wp_output_tail(ring_of(pool, worker, stream), limit, (unsigned char *)buffer, capacity);

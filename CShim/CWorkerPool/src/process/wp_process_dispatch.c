@@ -28,9 +28,15 @@ void wp_dispatch_forget(wp_process_pool *pool, uint32_t index) {
   worker->bucket = WP_NO_WORKER;
 }
 
+/// Whether it takes tasks: it lives, is wanted, and was told neither to leave nor to die.
+static bool is_usable(const wp_process_pool *pool, uint32_t index) {
+  const wp_host_worker *worker = &pool->workers[index];
+  return worker->state == WP_WORKER_LIVE && wp_is_wanted(pool, index) && !worker->leaving && !worker->condemned;
+}
+
 void wp_dispatch_place(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
-  bool usable = worker->state == WP_WORKER_LIVE && !worker->condemned;
+  bool usable = is_usable(pool, index);
   uint32_t bucket = usable ? load_of(worker) : WP_NO_WORKER;
   if (bucket == worker->bucket) return;
   wp_dispatch_forget(pool, index);
@@ -75,7 +81,7 @@ void wp_wake_all(wp_wakes *wakes) {
 void wp_dispatch_signal(wp_host_worker *worker, bool leave, wp_wakes *wakes) {
   // Dekker with the worker's store to `sleeping` and its load of the word.
   wp_atomic_store(&wp_channel_get_signal(&worker->channel)->word,
-                  wp_signal_of(worker->published, worker->cell_calls, leave), wp_seq_cst);
+                  wp_signal_of(worker->published, worker->cell_calls, leave || worker->leaving), wp_seq_cst);
   wp_atomic_u32 *sleeping = &wp_channel_get_status(&worker->channel)->sleeping;
   if (wp_atomic_load(sleeping, wp_seq_cst) == 0) return;
   // Whoever turns it to 0 ends the sleep: until the worker falls asleep anew nobody else has to.

@@ -14,11 +14,11 @@ static size_t name_bytes_offset(void) {
 
 size_t wp_pool_part_size(void) { return name_bytes_offset() + round_up(WP_PROCESS_NAME_BYTES, wp_page_size()); }
 
-wp_geometry wp_geometry_of(uint32_t worker_count, uint32_t prefetch, size_t max_payload) {
+wp_geometry wp_geometry_of(uint32_t capacity, uint32_t prefetch, size_t max_payload) {
   size_t page = wp_page_size();
   wp_geometry geometry;
   memset(&geometry, 0, sizeof geometry);
-  geometry.worker_count = worker_count;
+  geometry.capacity = capacity;
   geometry.prefetch = prefetch;
   geometry.slots = 1;
   while (geometry.slots < prefetch) geometry.slots *= 2;
@@ -35,7 +35,7 @@ wp_geometry wp_geometry_of(uint32_t worker_count, uint32_t prefetch, size_t max_
       round_up(sizeof(wp_channel_signal) + sizeof(wp_channel_status) + geometry.slots * sizeof(wp_reply_slot), page);
   geometry.host_part = geometry.host_fixed + geometry.argument_areas * geometry.area;
   geometry.worker_part = geometry.worker_fixed + geometry.result_areas * geometry.area;
-  geometry.total = wp_channel_offset(&geometry, worker_count);
+  geometry.total = wp_channel_offset(&geometry, capacity);
   return geometry;
 }
 
@@ -51,7 +51,7 @@ void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, 
   geometry->output_area = areas[WP_STREAM_OUTPUT];
   geometry->output_part = areas[WP_STREAM_OUTPUT] + areas[WP_STREAM_ERROR];
   geometry->initializer_offset =
-      geometry->output_offset + (uint64_t)geometry->worker_count * geometry->output_part;
+      geometry->output_offset + (uint64_t)geometry->capacity * geometry->output_part;
   geometry->initializer_part = round_up(initializer_length, page);
   geometry->total = geometry->initializer_offset + geometry->initializer_part;
 }

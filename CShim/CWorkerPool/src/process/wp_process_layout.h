@@ -1,6 +1,7 @@
 // What lives in the memory that host and workers share, and who writes it.
 //
-// One sparse memory file per pool, mapped whole by the host and in parts by each worker:
+// One sparse memory file per pool, with room for as many workers as a pool may ever have. The host maps the channels of
+// those that it has had, each worker its own:
 //
 //     pool part      head, table of interned names         worker maps it read-only
 //     channel 0      host part:   head, requests, options, cells, arguments … read-only
@@ -52,7 +53,7 @@ extern "C" {
 
 /// Start of the file. Constant after init except the two words at the end, which the host writes.
 typedef struct wp_pool_head {
-  uint32_t worker_count;
+  uint32_t capacity;
   uint32_t prefetch;
   uint64_t max_payload;
   uint64_t spin_ns;
@@ -160,6 +161,8 @@ typedef struct wp_channel_status {
   wp_atomic_u32 fault_starved;
   /// 1 when it could not join its cgroup, and could do without.
   wp_atomic_u32 outside_cgroup;
+  /// Why it is not pinned that should be: an `errno`.
+  wp_atomic_u32 pin_errno;
   wp_atomic_u64 fault_data;
 } wp_channel_status;
 
@@ -205,7 +208,8 @@ static inline uint32_t wp_slot_word(uint32_t position, uint32_t state) { return 
 
 /// Offsets and sizes, all page aligned, that follow from three numbers.
 typedef struct wp_geometry {
-  uint32_t worker_count;
+  /// For how many workers there is room, which costs offsets in a sparse file and nothing else.
+  uint32_t capacity;
   /// How many tasks a worker may hold.
   uint32_t prefetch;
   /// `prefetch` rounded up to a power of two, so that positions may wrap; slots never used cost address space only.
@@ -236,7 +240,7 @@ typedef struct wp_geometry {
 
 /// Bytes of the pool part: the same for every pool.
 size_t wp_pool_part_size(void);
-wp_geometry wp_geometry_of(uint32_t worker_count, uint32_t prefetch, size_t max_payload);
+wp_geometry wp_geometry_of(uint32_t capacity, uint32_t prefetch, size_t max_payload);
 /// Adds what stands behind the channels.
 void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, size_t initializer_length);
 uint64_t wp_channel_offset(const wp_geometry *geometry, uint32_t index);

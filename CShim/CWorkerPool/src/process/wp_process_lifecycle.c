@@ -12,6 +12,7 @@
 #include "../platform/wp_socket.h"
 #include "../base/wp_error.h"
 #include "wp_process_death.h"
+#include "wp_process_place.h"
 #include "wp_process_reexec.h"
 #include "wp_process_share.h"
 #include "wp_process_template.h"
@@ -24,8 +25,6 @@
 #include <unistd.h>
 
 #define WP_QUIT_TIMEOUT_MS 5000
-/// A worker that is stopped, or cannot write out what it has printed, does not hear the order to leave.
-#define WP_LEAVE_TIMEOUT_NS ((uint64_t)5 * 1000000000u)
 
 // MARK: Starting
 
@@ -84,13 +83,15 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   worker->state = WP_WORKER_SPAWNING;
   worker->process = 0;
   worker->condemned = false;
+  worker->leaving = false;
   worker->loss = NULL;
   worker->forbidden_call = 0;
   worker->out_of_memory = false;
   worker->peak_memory = 0;
+  int cpu = wp_place_prepare(pool, index);
   wp_channel_head *head = wp_channel_get_head(&worker->channel);
   head->generation = worker->generation;
-  head->cpu = worker->cpu;
+  head->cpu = cpu;
   wp_atomic_store(&head->stop, 0u, wp_relaxed);
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
   wp_atomic_store(&status->sleeping, 0u, wp_relaxed);
@@ -102,6 +103,7 @@ static void spawn_worker(wp_process_pool *pool, uint32_t index) {
   wp_atomic_store(&status->fault_starved, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_data, 0u, wp_relaxed);
   wp_atomic_store(&status->outside_cgroup, 0u, wp_relaxed);
+  wp_atomic_store(&status->pin_errno, 0u, wp_relaxed);
   for (uint32_t i = 0; i < pool->geometry.slots; i++) {
     wp_atomic_store(&wp_channel_reply(&worker->channel, &pool->geometry, i)->state, 0u, wp_relaxed);
   }
@@ -154,6 +156,13 @@ static const char *final_reason(const wp_host_worker *worker, uint32_t call) {
   return "a worker ended in its initializer";
 }
 
+static bool some_live(const wp_process_pool *pool) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
+    if (pool->workers[i].state == WP_WORKER_LIVE && wp_is_wanted(pool, i)) return true;
+  }
+  return false;
+}
+
 /// A worker ended, or could not be forked, before it was ready.
 static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, int number) {
   wp_host_worker *worker = &pool->workers[index];
@@ -163,7 +172,10 @@ static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, i
   else if (worker->out_of_memory) reason = "a worker passed its limit of memory before it was ready";
   else if (pool->phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
   else if (call == WP_CALL_FORK || call == WP_CALL_PIPE) reason = "no worker could be forked, three times in a row";
-  bool breaks = ++worker->start_failures >= WP_START_ATTEMPTS || final != NULL;
+  worker->start_failures++;
+  // A pool that got by without this worker still does.
+  bool dispensable = worker->added && pool->phase == WP_POOL_RUNNING && some_live(pool);
+  bool breaks = final != NULL || (worker->start_failures >= WP_START_ATTEMPTS && !dispensable);
   if (pool->phase == WP_POOL_STARTING || (pool->phase == WP_POOL_RUNNING && breaks)) {
     wp_breakage_note(pool, worker, reason);
   }
@@ -172,8 +184,10 @@ static void start_failed(wp_process_pool *pool, uint32_t index, uint32_t call, i
   else if (call == WP_CALL_NONE || final != NULL) fail_start(pool, WP_BROKEN, 0, NULL, reason);
   else fail_start(pool, WP_SYSTEM_CALL_FAILED, number, wp_call_name(call), NULL);
   if (breaks) wp_pool_break(pool, reason);
-  // 10 ms, then 100: time for a passing shortage of processes to pass.
-  worker->retry_at = wp_clock_now() + (worker->start_failures == 1 ? 10000000u : 100000000u);
+  // 10 ms, then 100, then a second: time for a passing shortage of processes to pass.
+  uint64_t pause = worker->start_failures == 1 ? 10000000u : 100000000u;
+  if (worker->start_failures > WP_START_ATTEMPTS) pause = 1000000000u;
+  worker->retry_at = wp_clock_now() + pause;
 }
 
 void wp_worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, const char *loss) {
@@ -208,14 +222,15 @@ static void hear_exit(wp_process_pool *pool, const wp_message *message) {
   worker->peak_memory = message->peak_memory;
   wp_worker_ended(pool, message->worker, message->value, NULL);
   worker->forbidden_call = forbidden_call(pool, status, message->value);
-  if (was_ready || pool->phase == WP_POOL_LEAVING) return;
+  bool wanted = wp_is_wanted(pool, message->worker) && !worker->leaving;
+  if (was_ready || !wanted || pool->phase == WP_POOL_LEAVING) return;
   uint32_t call = wp_atomic_load(&status->failed_call, wp_acquire);
   start_failed(pool, message->worker, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
 }
 
 /// One report about a worker. Under the lock.
 static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int descriptors[2]) {
-  if (message->worker >= pool->geometry.worker_count) return;
+  if (message->worker >= pool->in_use) return;
   wp_host_worker *worker = &pool->workers[message->worker];
   if (worker->state != WP_WORKER_SPAWNING && worker->state != WP_WORKER_LIVE) return;
   if (message->generation != worker->generation) return;
@@ -230,7 +245,7 @@ static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int
     break;
   case WP_MESSAGE_SPAWN_FAILED:
     wp_worker_ended(pool, message->worker, 0, NULL);
-    start_failed(pool, message->worker, message->call, message->value);
+    if (wp_is_wanted(pool, message->worker)) start_failed(pool, message->worker, message->call, message->value);
     break;
   case WP_MESSAGE_EXITED: hear_exit(pool, message); break;
   default: break;
@@ -256,8 +271,8 @@ static void hear_hello(wp_process_pool *pool, const wp_message *message) {
     return;
   }
   pool->template_ready = true;
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
-    if (pool->workers[i].state == WP_WORKER_ABSENT) spawn_worker(pool, i);
+  for (uint32_t i = 0; i < pool->in_use; i++) {
+    if (pool->workers[i].state == WP_WORKER_ABSENT && wp_is_wanted(pool, i)) spawn_worker(pool, i);
   }
 }
 
@@ -301,7 +316,7 @@ void wp_processes_end(wp_process_pool *pool) {
     close(pool->template_pidfd);
     pool->template_pidfd = -1;
   }
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     if (pool->workers[i].pidfd < 0) continue;
     wp_pidfd_kill(pool->workers[i].pidfd, SIGKILL);
     wp_pidfd_wait(pool->workers[i].pidfd, -1);
@@ -311,7 +326,7 @@ void wp_processes_end(wp_process_pool *pool) {
   pool->template_ready = false;
   pthread_mutex_lock(&pool->lock);
   pool->template_process = 0;
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     wp_worker_ended(pool, i, SIGKILL, "the template process ended");
   }
   pthread_mutex_unlock(&pool->lock);
@@ -336,14 +351,14 @@ void wp_template_lost(wp_process_pool *pool) {
 // MARK: What is due
 
 bool wp_workers_absent(const wp_process_pool *pool) {
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     if (pool->workers[i].state != WP_WORKER_ABSENT) return false;
   }
   return true;
 }
 
 static bool all_live(const wp_process_pool *pool) {
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     if (pool->workers[i].state != WP_WORKER_LIVE) return false;
   }
   return true;
@@ -353,7 +368,7 @@ static bool all_live(const wp_process_pool *pool) {
 static void order_to_leave(wp_process_pool *pool, wp_wakes *wakes) {
   pool->phase = WP_POOL_LEAVING;
   pool->leave_by = wp_clock_now() + WP_LEAVE_TIMEOUT_NS;
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     wp_host_worker *worker = &pool->workers[i];
     if (worker->state != WP_WORKER_LIVE && worker->state != WP_WORKER_SPAWNING) continue;
     wp_dispatch_signal(worker, true, wakes);
@@ -361,9 +376,9 @@ static void order_to_leave(wp_process_pool *pool, wp_wakes *wakes) {
 }
 
 static void start_what_is_due(wp_process_pool *pool) {
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     const wp_host_worker *worker = &pool->workers[i];
-    if (worker->state != WP_WORKER_ABSENT) continue;
+    if (worker->state != WP_WORKER_ABSENT || !wp_is_wanted(pool, i)) continue;
     if (worker->retry_at == 0 || worker->retry_at <= wp_clock_now()) spawn_worker(pool, i);
   }
 }
@@ -374,13 +389,16 @@ void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes) {
     fail_start(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
     wp_pool_break(pool, "a new template did not answer within 60 seconds");
   }
-  if (pool->phase == WP_POOL_STARTING && all_live(pool)) {
+  // Not before what could not be done is said: whoever makes the pool may count on that.
+  bool said = !pool->unsaid.floats && !pool->unsaid.elsewhere;
+  if (pool->phase == WP_POOL_STARTING && said && all_live(pool)) {
     pool->phase = WP_POOL_RUNNING;
     pthread_cond_broadcast(&pool->changed);
   } else if (pool->phase == WP_POOL_RUNNING && pool->closed && pool->live == 0) {
     order_to_leave(pool, wakes);
-  } else if (pool->phase == WP_POOL_RUNNING && pool->template_ready) {
-    start_what_is_due(pool);
+  } else if (pool->phase == WP_POOL_RUNNING) {
+    wp_size_follow(pool, wakes);
+    if (pool->template_ready) start_what_is_due(pool);
   }
 }
 
@@ -391,9 +409,12 @@ uint64_t wp_lifecycle_deadline(const wp_process_pool *pool) {
   if (pool->phase != WP_POOL_RUNNING || !pool->template_ready) return deadline;
   uint64_t tidying = wp_areas_deadline(pool);
   if (tidying < deadline) deadline = tidying;
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  uint64_t leaving = wp_size_deadline(pool);
+  if (leaving < deadline) deadline = leaving;
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     const wp_host_worker *worker = &pool->workers[i];
-    if (worker->state == WP_WORKER_ABSENT && worker->retry_at < deadline) deadline = worker->retry_at;
+    if (worker->state != WP_WORKER_ABSENT || !wp_is_wanted(pool, i)) continue;
+    if (worker->retry_at < deadline) deadline = worker->retry_at;
   }
   return deadline;
 }

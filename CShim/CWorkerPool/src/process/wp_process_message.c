@@ -10,7 +10,6 @@ const char *wp_call_name(uint32_t call) {
   case WP_CALL_SIGNALFD: return "signalfd";
   case WP_CALL_RECVMSG: return "recvmsg";
   case WP_CALL_CALLOC: return "calloc";
-  case WP_CALL_SCHED_SETAFFINITY: return "sched_setaffinity";
   case WP_CALL_SOCKETPAIR: return "socketpair";
   case WP_CALL_HANDLER: return "wp_process_reexec_handler";
   case WP_CALL_PIPE: return "pipe2";

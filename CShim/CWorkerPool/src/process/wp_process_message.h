@@ -23,7 +23,6 @@ typedef enum wp_call {
   WP_CALL_SIGNALFD,
   WP_CALL_RECVMSG,
   WP_CALL_CALLOC,
-  WP_CALL_SCHED_SETAFFINITY,
   WP_CALL_SOCKETPAIR,
   /// `wp_process_reexec_handler` is missing or returned nothing.
   WP_CALL_HANDLER,

@@ -58,6 +58,6 @@ void wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *p
 
 bool wp_payload_arrives(const wp_process_pool *pool, uint32_t index, uint32_t generation) {
   const wp_host_worker *worker = &pool->workers[index];
-  return worker->state == WP_WORKER_LIVE && worker->generation == generation &&
+  return worker->bucket != WP_NO_WORKER && worker->generation == generation &&
          worker->published - worker->collected < pool->geometry.prefetch;
 }

@@ -13,7 +13,9 @@ bool wp_forked_from(const wp_process_pool *pool) { return pool->fork_generation 
 
 // MARK: What it is
 
-uint32_t wp_process_pool_worker_count(const wp_process_pool *pool) { return pool->geometry.worker_count; }
+uint32_t wp_process_pool_worker_count(const wp_process_pool *pool) { return wp_atomic_load(&pool->wanted, wp_relaxed); }
+
+uint32_t wp_process_pool_capacity(const wp_process_pool *pool) { return pool->geometry.capacity; }
 
 wp_start_method wp_process_pool_start_method(const wp_process_pool *pool) { return pool->method; }
 
@@ -21,7 +23,7 @@ size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *pids, size_t 
   if (wp_forked_from(pool)) return 0;
   size_t count = 0;
   pthread_mutex_lock(&pool->lock);
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->process == 0 || worker->state == WP_WORKER_ENDED) continue;
     if (count < capacity) pids[count] = worker->process;
@@ -35,7 +37,8 @@ wp_memory_limit wp_process_pool_memory_limit(wp_process_pool *pool) {
   if (wp_forked_from(pool)) return WP_MEMORY_UNLIMITED;
   pthread_mutex_lock(&pool->lock);
   wp_memory_limit limit = pool->memory_limit;
-  for (uint32_t i = 0; limit == WP_MEMORY_CGROUP && pool->head != NULL && i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; limit == WP_MEMORY_CGROUP && pool->head != NULL && i < pool->in_use; i++) {
+    if (pool->workers[i].state == WP_WORKER_ABSENT) continue;
     const wp_channel_status *status = wp_channel_get_status(&pool->workers[i].channel);
     // The worker's word, which decides no more than what is said here.
     if (wp_atomic_load(&status->outside_cgroup, wp_relaxed) != 0) limit = WP_MEMORY_DATA;
@@ -254,7 +257,7 @@ static size_t take_unbegun(wp_process_pool *pool, void **tokens, size_t capacity
     wp_payload_drop(pool, index);
     wp_task_remove(&pool->tasks, index);
   }
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     wp_host_worker *worker = &pool->workers[i];
     for (uint32_t at = worker->collected; at != worker->published && count < capacity; at++) {
       const wp_sent *sent = &worker->sent[at & (pool->geometry.slots - 1)];

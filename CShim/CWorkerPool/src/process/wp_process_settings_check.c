@@ -56,7 +56,7 @@ void wp_process_output_resolve(const wp_process_pool_config *config, wp_process_
   output[WP_STREAM_ERROR].echo = true;
 }
 
-void wp_process_settings_share(wp_pool_head *head, const wp_geometry *geometry, const wp_process_pool_config *config) {
+void wp_process_settings_share(wp_pool_head *head, void *argument, const wp_process_pool_config *config) {
   head->limits = config->limits;
   wp_process_output_resolve(config, head->output);
   const wp_process_initializer *initializer = config->initializer;
@@ -64,7 +64,6 @@ void wp_process_settings_share(wp_pool_head *head, const wp_geometry *geometry, 
   head->initializes = true;
   head->initializer_function = initializer->function;
   head->initializer_length = initializer->length;
-  unsigned char *argument = (unsigned char *)head + geometry->initializer_offset;
   if (initializer->length > 0) memcpy(argument, initializer->bytes, initializer->length);
   uint32_t index;
   if (initializer->name != NULL) wp_pool_intern(head, initializer->name, initializer->name_length, &index);

@@ -81,8 +81,9 @@ uint64_t wp_shared_memory_id(const wp_shared_memory *memory) { return memory->id
 
 /// Under the lock: empties the cells that name this memory.
 static void take_back(wp_process_pool *pool, uint64_t id, wp_wakes *wakes) {
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     wp_host_worker *worker = &pool->workers[i];
+    if (worker->state == WP_WORKER_ABSENT) continue;  // its cells are cleared for the next
     wp_atomic_u64 *cells = wp_channel_cells(&worker->channel, &pool->geometry);
     for (uint32_t cell = 0; cell < pool->geometry.cells; cell++) {
       if (wp_atomic_load(&cells[cell], wp_relaxed) != id) continue;

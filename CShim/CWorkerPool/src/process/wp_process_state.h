@@ -42,6 +42,8 @@ extern "C" {
 #define WP_LEAST_AHEAD 2u
 #define WP_AHEAD_NS 20000u
 #define WP_START_ATTEMPTS 3
+/// A worker that is stopped, or cannot write out what it has printed, does not hear the order to leave.
+#define WP_LEAVE_TIMEOUT_NS ((uint64_t)5 * 1000000000u)
 #define WP_HELLO_TIMEOUT_NS ((uint64_t)60 * 1000000000u)
 
 typedef struct wp_death wp_death;
@@ -67,6 +69,9 @@ typedef struct wp_sent {
 ///              SPAWN            ready word           EXITED, template lost
 ///     ABSENT ─────────▶ SPAWNING ─────────▶ LIVE ─────────────────────────▶ ENDED ─▶ ABSENT (buried)
 ///                           └───────────────────────────────────────────────▲
+///
+/// One that is not wanted any more (wp_process_size.c) gets no tasks and is told to leave; it stays ABSENT until it is
+/// wanted again.
 typedef enum wp_worker_state {
   WP_WORKER_ABSENT = 0,
   WP_WORKER_SPAWNING,
@@ -76,7 +81,7 @@ typedef enum wp_worker_state {
 
 /// A worker as the host knows it; survives the processes that fill it.
 typedef struct wp_host_worker {
-  wp_channel channel;        // constant until the pool ends
+  wp_channel channel;        // constant once mapped, until the pool ends
   wp_worker_state state;     // collector
   uint32_t generation;       // collector
   pid_t process;             // collector
@@ -87,10 +92,15 @@ typedef struct wp_host_worker {
   const char *loss;          // collector; why it ended, when no wait status tells
   uint32_t forbidden_call;   // collector; as in wp_task_outcome
   bool condemned;            // collector; killed for what it wrote
+  bool leaving;              // collector; told to leave, because it is not wanted
+  uint64_t leave_by;         // collector; when it is killed that has not
+  bool added;                // lock; wanted since the pool was made, and no process of it was ready since
   bool out_of_memory;        // collector; the kernel killed in its cgroup
   uint32_t start_failures;   // collector; in a row
   uint64_t retry_at;         // collector; no earlier start
-  int cpu;                   // constant
+  int cpu;                   // lock; to pin the next to, -1 to float
+  int node;                  // lock; whose memory that one prefers, a system id, -1 for none
+  int memory_node;           // collector's thread; the node that its channel was told to prefer
   uint32_t published;        // lock; next position to send
   uint32_t collected;        // collector; next position to take a result from; those below may be sent again
   wp_areas arguments;        // lock
@@ -102,6 +112,23 @@ typedef struct wp_host_worker {
   uint32_t bucket_previous;  // lock
   wp_sent sent[WP_PROCESS_MAX_PREFETCH];  // lock; by position modulo slots
 } wp_host_worker;
+
+/// Where a worker goes: the CPU to pin it to and the node whose memory its channel prefers, -1 for none.
+typedef struct wp_place {
+  int cpu;
+  int node;
+} wp_place;
+
+/// What the collector's thread has to give notice of, once it has not got the lock.
+typedef struct wp_unsaid {
+  bool floats;     // a worker that was to be pinned
+  bool elsewhere;  // memory that was to be on a node
+  uint32_t worker;
+  int cpu;
+  int cpu_errno;  // 0 when the CPU left our mask
+  int node;
+  int node_errno;
+} wp_unsaid;
 
 /// An argument: where its bytes are, and the area of the worker it is sent to, once it has one.
 typedef struct wp_payload {
@@ -163,6 +190,8 @@ struct wp_process_pool {
   void *handler_context;
   wp_process_pool_hooks hooks;
   uint32_t fork_generation;
+  wp_affinity_choice affinity;  // owns its list of CPUs
+  uint64_t *allowed;  // the mask of the thread that made the pool; NULL when workers float
 
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -179,18 +208,25 @@ struct wp_process_pool {
   const char *broken_reason;
   wp_process_breakage breakage;  // constant once the pool is broken; owns its bytes
   pid_t collector_thread;
+  wp_unsaid unsaid;
+
+  wp_atomic_u32 wanted;  // how many workers there shall be; lock, read by any. It orders nothing
+  uint32_t mapped;       // lock; how many channels are mapped, those of the first workers. Never fewer
 
   // Collector writes under the lock.
   wp_pool_phase phase;
-  wp_pool_head *head;  // the whole file; NULL once unmapped
-  wp_pool_head *lent_memory;  // the same when its processes are gone and loans are left
+  uint32_t in_use;  // at this index and above all workers are absent
+  wp_pool_head *head;  // the pool part; NULL once unmapped
+  void *tail;          // what stands behind the channels; NULL when nothing does
+  wp_pool_head *lent_memory;  // `head`, when the processes are gone and loans are left: nothing is unmapped then
   int memory;
   wp_event doorbell;     // wakes the collector's thread
   wp_event driver_bell;  // wakes a thread that collects while it waits for a task
   wp_memory_cgroups *cgroups;  // NULL when there are none
-  wp_host_worker *workers;
+  wp_host_worker *workers;  // as many as there is room for; those that are not mapped are zeros
   uint32_t *cell_uses;  // of all workers
   pid_t template_process;  // 0 when there is none
+  bool memory_stays;  // memory cannot be placed here
 
   /// Who collects: a `wp_role` (wp_process_drive.c). "Collector" above and below is whoever holds it; what only the
   /// collector's thread may do says so.
@@ -331,6 +367,27 @@ uint64_t wp_lifecycle_deadline(const wp_process_pool *pool);
 /// Under the lock: nothing can run any more. Fails all that waits.
 void wp_pool_break(wp_process_pool *pool, const char *reason);
 bool wp_workers_absent(const wp_process_pool *pool);
+
+// MARK: wp_process_size.c
+
+/// Under the lock, or before anybody else knows the pool: maps the channels of the workers below `count`. On failure
+/// `errno` is set, and what was mapped stays.
+bool wp_size_make_room(wp_process_pool *pool, uint32_t count);
+/// Where the next process of a worker goes that is not placed yet; `places` may be NULL.
+void wp_size_set_place(wp_process_pool *pool, uint32_t worker, const wp_place *places);
+/// Under the lock, on the collector's thread, while the pool runs: takes workers that are wanted into account, and ends those
+/// that are not.
+void wp_size_follow(wp_process_pool *pool, wp_wakes *wakes);
+/// Under the lock: whether some worker could be told to leave now. A driver leaves that to the collector's thread.
+bool wp_size_is_due(const wp_process_pool *pool);
+/// With the role: when a worker has had its time to leave, UINT64_MAX for never.
+uint64_t wp_size_deadline(const wp_process_pool *pool);
+/// Whether the worker is one that shall be there.
+static inline bool wp_is_wanted(const wp_process_pool *pool, uint32_t worker) {
+  return worker < wp_atomic_load(&pool->wanted, wp_relaxed);
+}
+/// Unmaps the memory of a pool without processes whose pool part is at `head`; NULL does nothing.
+void wp_pool_unmap(wp_process_pool *pool, wp_pool_head *head);
 
 // MARK: wp_process_collector.c
 

@@ -69,7 +69,7 @@ static bool send_report(wp_template *self, uint32_t index, unsigned report, bool
 static void send_reports(wp_template *self) {
   const unsigned order[] = {WP_OWES_SPAWNED, WP_OWES_SPAWN_FAILED, WP_OWES_EXITED};
   self->unsent = false;
-  for (uint32_t i = 0; i < self->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < self->used; i++) {
     wp_child *child = &self->children[i];
     for (size_t j = 0; j < 3 && child->owed != 0; j++) {
       if ((child->owed & order[j]) == 0) continue;
@@ -88,7 +88,7 @@ static void send_reports(wp_template *self) {
 
 static void reap(wp_template *self) {
   wp_sigchld_clear(self->children_signal);
-  for (uint32_t i = 0; i < self->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < self->used; i++) {
     wp_child *child = &self->children[i];
     if (child->process == 0) continue;
     int status = 0;
@@ -105,10 +105,10 @@ static void reap(wp_template *self) {
 
 /// Ends every worker, waits for them and leaves. Their reports interest nobody any more.
 static WP_NORETURN void leave(wp_template *self) {
-  for (uint32_t i = 0; i < self->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < self->used; i++) {
     if (self->children[i].process != 0) kill(self->children[i].process, SIGKILL);
   }
-  for (uint32_t i = 0; i < self->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < self->used; i++) {
     int status;
     while (self->children[i].process != 0 && waitpid(self->children[i].process, &status, 0) < 0 && errno == EINTR) {
       continue;
@@ -131,7 +131,10 @@ static void take_pipes_back(wp_template *self, uint32_t worker) {
 }
 
 static void spawn(wp_template *self, const wp_message *request) {
-  if (request->worker >= self->geometry.worker_count) return;
+  if (request->worker >= self->geometry.capacity) return;
+  for (; self->used <= request->worker; self->used++) {
+    self->children[self->used].pidfd = self->children[self->used].share = -1;
+  }
   wp_child *child = &self->children[request->worker];
   child->generation = request->generation;
   child->value = 0;
@@ -235,7 +238,7 @@ static pid_t receive_start(wp_template *self) {
 static void read_settings(wp_template *self) {
   wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->memory, 0, wp_pool_part_size(), false);
   if (head == NULL) give_up(self->control, WP_CALL_MMAP);
-  self->geometry = wp_geometry_of(head->worker_count, head->prefetch, (size_t)head->max_payload);
+  self->geometry = wp_geometry_of(head->capacity, head->prefetch, (size_t)head->max_payload);
   wp_geometry_extend(&self->geometry, head->output, (size_t)head->initializer_length);
   wp_call failed = wp_capture_init(&self->capture, self->memory, &self->geometry, head, WP_EVENTS);
   if (failed != WP_CALL_NONE) give_up(self->control, failed);
@@ -244,10 +247,9 @@ static void read_settings(wp_template *self) {
   wp_name_self(name);
   wp_sandbox_level sandbox = (wp_sandbox_level)head->sandbox;
   wp_memory_unmap(head, wp_pool_part_size());
-  self->children = (wp_child *)calloc(self->geometry.worker_count, sizeof *self->children);
+  self->children = (wp_child *)calloc(self->geometry.capacity, sizeof *self->children);
   if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);
-  for (uint32_t i = 0; i < self->geometry.worker_count; i++) self->children[i].pidfd = self->children[i].share = -1;
-  failed = wp_sandbox_prepare(&self->sandbox, sandbox, true);
+    failed = wp_sandbox_prepare(&self->sandbox, sandbox, true);
   if (failed != WP_CALL_NONE) give_up(self->control, failed);
 }
 

@@ -31,6 +31,8 @@ typedef struct wp_template {
   wp_geometry geometry;
   wp_sandbox sandbox;
   struct wp_child *children;
+  /// How many of them have ever been asked for.
+  uint32_t used;
   /// Of the worker that is being forked: what it joins its cgroup by, -1 for nothing, and why there is none.
   int door;
   int door_errno;

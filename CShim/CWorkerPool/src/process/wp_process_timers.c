@@ -160,7 +160,7 @@ void wp_timers_check(wp_process_pool *pool) {
   if (pool->tasks.watched == 0 && look == UINT64_MAX) return;
   uint64_t now = wp_clock_now();
   uint64_t next = UINT64_MAX;
-  for (uint32_t i = 0; pool->tasks.watched > 0 && i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; pool->tasks.watched > 0 && i < pool->in_use; i++) {
     next = smaller(next, check_worker(pool, i, now));
   }
   if (next < look || look <= now) wp_atomic_store(&pool->look_ns, next, wp_seq_cst);
@@ -190,7 +190,7 @@ bool wp_process_pool_terminate(wp_process_pool *pool, uint64_t ticket) {
 /// Under the lock: calls `act` with each task that runs. Returns how often that said true.
 static size_t each_running(wp_process_pool *pool, bool (*act)(wp_process_pool *, uint32_t)) {
   size_t count = 0;
-  for (uint32_t i = 0; i < pool->geometry.worker_count; i++) {
+  for (uint32_t i = 0; i < pool->in_use; i++) {
     wp_host_worker *worker = &pool->workers[i];
     for (uint32_t position = worker->collected; position != worker->published; position++) {
       const wp_sent *sent = wp_sent_at(pool, worker, position);

@@ -356,7 +356,10 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   wp_name_self(name);
   wp_raise_oom_score();
   wp_channel_head *head = wp_channel_get_head(&worker.channel);
-  if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) fail(&worker, WP_CALL_SCHED_SETAFFINITY);
+  // One that cannot be pinned floats, and the host gives notice of it.
+  if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) {
+    wp_atomic_store(&worker.status->pin_errno, (uint32_t)errno, wp_relaxed);
+  }
   wp_signals_reset_for_worker();
   failed = wp_limits_apply(&worker.limits, &worker.pool->limits, &parent->open_files, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);

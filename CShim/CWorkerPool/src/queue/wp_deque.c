@@ -41,17 +41,18 @@ static wp_job cell_read(wp_deque_cell *cell) {
   return job;
 }
 
-bool wp_deque_init(wp_deque *deque) {
-  wp_ring *ring = ring_create(WP_DEQUE_MIN_CELLS, NULL);
+/// What a deque has before its first push. No cell of it is ever looked at: it is always empty.
+static wp_ring no_ring;
+
+void wp_deque_init(wp_deque *deque) {
   wp_atomic_init(&deque->top, (int64_t)0);
   wp_atomic_init(&deque->bottom, (int64_t)0);
-  wp_atomic_init(&deque->ring, (uintptr_t)ring);
-  return ring != NULL;
+  wp_atomic_init(&deque->ring, (uintptr_t)&no_ring);
 }
 
 void wp_deque_destroy(wp_deque *deque) {
   wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
-  while (ring != NULL) {
+  while (ring != &no_ring) {
     wp_ring *outgrown = ring->outgrown;
     free(ring);
     ring = outgrown;
@@ -60,7 +61,7 @@ void wp_deque_destroy(wp_deque *deque) {
 
 /// A ring with room for `needed` jobs, or the largest there may be.
 static wp_ring *grow(wp_deque *deque, wp_ring *ring, int64_t top, int64_t bottom, int64_t needed) {
-  int64_t capacity = ring->capacity;
+  int64_t capacity = ring->capacity == 0 ? WP_DEQUE_MIN_CELLS : ring->capacity;
   while (capacity < needed && capacity < WP_DEQUE_MAX_CELLS) capacity *= 2;
   if (capacity == ring->capacity) return ring;
   wp_ring *larger = ring_create(capacity, ring);
@@ -68,6 +69,12 @@ static wp_ring *grow(wp_deque *deque, wp_ring *ring, int64_t top, int64_t bottom
   for (int64_t i = top; i < bottom; i++) cell_write(ring_cell(larger, i), cell_read(ring_cell(ring, i)));
   wp_atomic_store(&deque->ring, (uintptr_t)larger, wp_release);  // edge GROW
   return larger;
+}
+
+bool wp_deque_reserve(wp_deque *deque) {
+  wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
+  int64_t bottom = wp_atomic_load(&deque->bottom, wp_relaxed);
+  return ring != &no_ring || grow(deque, ring, bottom, bottom, 1) != &no_ring;
 }
 
 size_t wp_deque_push(wp_deque *deque, const wp_job *jobs, size_t count) {

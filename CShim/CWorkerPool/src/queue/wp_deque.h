@@ -57,7 +57,11 @@ typedef struct wp_deque {
 /// What a thief came back with.
 typedef enum wp_steal { WP_STEAL_EMPTY, WP_STEAL_TAKEN, WP_STEAL_LOST } wp_steal;
 
-bool wp_deque_init(wp_deque *deque);
+/// Prepares an empty deque, without a ring.
+void wp_deque_init(wp_deque *deque);
+/// Allocates the first ring, which so lies near its owner: the pages are first touched here. Without it the first push
+/// does, or finds no room. False without memory. Owner only.
+bool wp_deque_reserve(wp_deque *deque);
 void wp_deque_destroy(wp_deque *deque);
 
 /// Pushes up to `count` jobs and returns how many fitted. Owner only. Amortised O(count).

@@ -16,43 +16,16 @@
 
 #include "wp_fork_join.h"
 
+#include "wp_stack_job.h"
 #include "wp_wait.h"
-#include "wp_worker.h"
 
 #include "../platform/wp_clock.h"
-#include "../park/wp_latch.h"
 
 #define LOOKS_PER_CLOCK 16
 
-typedef struct wp_stack_job {
-  wp_borrowed_call call;
-  wp_borrowed work;
-  size_t begin;
-  size_t end;
-  /// The perform that [begin, end) is a part of; NULL for `wp_join`.
-  struct wp_range *range;
-  wp_worker *owner;
-  /// Written by the thief, for the owner: first the position of its next push (see above), then itself. Edge THIEF.
-  int64_t thief_position;
-  wp_atomic_uptr thief;
-  wp_latch latch;
-} wp_stack_job;
-
-WP_STATIC_ASSERT(sizeof(wp_stack_job) <= sizeof(wp_fork), "there is room for one");
-
-// A whole `wp_concurrent_perform`.
-typedef struct wp_range {
-  wp_borrowed_call call;
-  wp_borrowed body;
-  size_t grain;
-  size_t count;
-} wp_range;
-
-static void perform(wp_worker *self, wp_range *range, size_t begin, size_t end);
-
-static void run_body(wp_worker *self, wp_stack_job *job) {
+void wp_stack_job_run(wp_worker *self, wp_stack_job *job) {
   if (job->range != NULL) {
-    perform(self, job->range, job->begin, job->end);
+    wp_range_perform(self, job->range, job->begin, job->end);
   } else {
     job->call(job->work.first, job->work.second, 0, 0);
   }
@@ -64,11 +37,11 @@ static void run_stolen(void *argument) {
   wp_worker *self = wp_worker_current();
   job->thief_position = wp_deque_position(&self->deque);
   wp_atomic_store(&job->thief, (uintptr_t)self, wp_release);  // edge THIEF
-  run_body(self, job);
+  wp_stack_job_run(self, job);
   wp_latch_set(&job->latch);
 }
 
-static wp_job as_job(wp_stack_job *job) {
+wp_job wp_stack_job_cell(wp_stack_job *job) {
   wp_job cell;
   cell.code = (uintptr_t)run_stolen | WP_JOB_STRUCTURED;
   cell.argument = job;
@@ -84,11 +57,7 @@ static void wait_asleep(wp_latch *latch) {
   if (replaced) wp_thread_pool_block_end();
 }
 
-/// Finds a piece of work that `awaited` consists of. False when there is none within reach.
-typedef bool (*wp_find_help)(wp_worker *self, void *awaited, wp_job *job);
-
-/// Runs parts of what it waits for until `latch` is set; without any, spins for the pool's budget and then sleeps.
-static void help_until_set(wp_worker *self, wp_latch *latch, wp_find_help find, void *awaited) {
+void wp_help_until_set(wp_worker *self, wp_latch *latch, wp_find_help find, void *awaited) {
   wp_job found;
   uint64_t deadline = 0;
   while (!wp_latch_is_set(latch)) {
@@ -104,8 +73,7 @@ static void help_until_set(wp_worker *self, wp_latch *latch, wp_find_help find, 
   }
 }
 
-/// Steals a piece of a stolen job back from its thief.
-static bool find_piece(wp_worker *self, void *awaited, wp_job *found) {
+bool wp_find_piece(wp_worker *self, void *awaited, wp_job *found) {
   static const wp_job_filter forked = {WP_JOB_FOREIGN | WP_JOB_STRUCTURED, WP_JOB_STRUCTURED, NULL};
   wp_stack_job *job = (wp_stack_job *)awaited;
   wp_worker *thief = (wp_worker *)wp_atomic_load(&job->thief, wp_acquire);  // edge THIEF
@@ -115,32 +83,32 @@ static bool find_piece(wp_worker *self, void *awaited, wp_job *found) {
     steal = wp_deque_steal_if(&thief->deque, &forked, job->thief_position, found);
   } while (steal == WP_STEAL_LOST);
   if (steal != WP_STEAL_TAKEN) return false;
+  wp_count(&self->steals[thief->node]);
   // While the thief runs the job all that it pushes are pieces of it. If it has just ended, this may be none.
   if (!wp_latch_is_set(&job->latch)) return true;
   return !wp_worker_set_aside(self, *found);
 }
 
-/// Gets `job` back from the own deque: true, and the caller runs it. Or waits until its thief has run it.
-static bool take_back(wp_worker *self, wp_stack_job *job) {
+bool wp_stack_job_take_back(wp_worker *self, wp_stack_job *job) {
   wp_job found;
   while (wp_deque_take(&self->deque, &found)) {
-    if (found.argument == job && found.code == as_job(job).code) return true;
+    if (found.argument == job && found.code == wp_stack_job_cell(job).code) return true;
     // Work that the other half submitted and did not wait for: it is not ours to run on this stack. Without memory to
     // put it aside it stays on top of ours, and a thief, in need a spare, gets at both from the other end.
     if (wp_worker_set_aside(self, found)) continue;
     wp_deque_push(&self->deque, &found, 1);  // into the cell that it came from
     break;
   }
-  help_until_set(self, &job->latch, find_piece, job);
+  wp_help_until_set(self, &job->latch, wp_find_piece, job);
   return false;
 }
 
-static bool fork_job(wp_worker *self, wp_stack_job *job) {
-  wp_job cell = as_job(job);
+bool wp_stack_job_fork(wp_worker *self, wp_stack_job *job) {
+  wp_job cell = wp_stack_job_cell(job);
   wp_atomic_init(&job->thief, (uintptr_t)0);
   wp_latch_init(&job->latch);
   if (wp_deque_push(&self->deque, &cell, 1) == 0) return false;
-  wp_event_count_notify_one(&self->pool->event_count);
+  wp_event_count_notify_one(self->event_count);
   return true;
 }
 
@@ -161,6 +129,12 @@ static void run_entrance(void *argument) {
 }
 
 bool wp_fork_join_refuse(wp_job job) {
+  if (job.code == ((uintptr_t)run_stolen | WP_JOB_STRUCTURED)) {
+    wp_stack_job *share = (wp_stack_job *)job.argument;
+    share->given_back = true;
+    wp_latch_set(&share->latch);
+    return true;
+  }
   if (job.code != ((uintptr_t)run_entrance | WP_JOB_ENGINE)) return false;
   wp_entrance *entrance = (wp_entrance *)job.argument;
   entrance->status = WP_SHUT_DOWN;
@@ -168,8 +142,7 @@ bool wp_fork_join_refuse(wp_job job) {
   return true;
 }
 
-/// Runs `body` on one of the pool's workers: here if this is one, else on another, waiting for it.
-static wp_status enter(wp_thread_pool *pool, void (*body)(wp_worker *self, void *context), void *context) {
+wp_status wp_enter(wp_thread_pool *pool, void (*body)(wp_worker *self, void *context), void *context) {
   wp_worker *self = wp_worker_current();
   if (self != NULL && self->pool == pool) {
     body(self, context);
@@ -208,10 +181,10 @@ static void join_pair(wp_worker *self, void *context) {
   job.call = pair->call;
   job.work = pair->b;
   job.range = NULL;
-  bool forked = fork_job(self, &job);
+  bool forked = wp_stack_job_fork(self, &job);
   pair->call(pair->a.first, pair->a.second, 0, 0);
   // Not forked: the deque is at its limit, and there is more than enough to steal.
-  if (!forked || take_back(self, &job)) run_body(self, &job);
+  if (!forked || wp_stack_job_take_back(self, &job)) wp_stack_job_run(self, &job);
 }
 
 wp_status wp_join(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed a, wp_borrowed b) {
@@ -219,48 +192,7 @@ wp_status wp_join(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed a, wp
   pair.call = call;
   pair.a = a;
   pair.b = b;
-  return enter(pool, join_pair, &pair);
-}
-
-// MARK: Ranges
-
-/// Lazy binary splitting (A. Tzannes, G. Caragea, R. Barua, U. Vishkin, PPoPP 2010): goes on a grain at a time, and
-/// forks off half of what is left whenever the own deque is empty, which says that thieves are hungry. At most log2 of
-/// the count deep.
-static void perform(wp_worker *self, wp_range *range, size_t begin, size_t end) {
-  size_t grain = range->grain;
-  while (end - begin > grain) {
-    if (wp_deque_is_empty(&self->deque)) {
-      wp_stack_job job;
-      job.range = range;
-      job.begin = begin + (end - begin) / 2;
-      job.end = end;
-      if (fork_job(self, &job)) {
-        perform(self, range, begin, job.begin);
-        if (take_back(self, &job)) run_body(self, &job);
-        return;
-      }
-    }
-    range->call(range->body.first, range->body.second, begin, begin + grain);
-    begin += grain;
-  }
-  if (begin < end) range->call(range->body.first, range->body.second, begin, end);
-}
-
-static void perform_all(wp_worker *self, void *context) {
-  wp_range *range = (wp_range *)context;
-  perform(self, range, 0, range->count);
-}
-
-wp_status wp_concurrent_perform(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed body, size_t count,
-                                size_t grain) {
-  if (count == 0) return WP_OK;
-  wp_range range;
-  range.call = call;
-  range.body = body;
-  range.grain = grain == 0 ? 1 : grain;
-  range.count = count;
-  return enter(pool, perform_all, &range);
+  return wp_enter(pool, join_pair, &pair);
 }
 
 // MARK: Groups
@@ -326,7 +258,7 @@ void wp_group_spawn(wp_group *group) {
   // The own deque takes it also when the pool is closed: its owner empties it before it ends. Nowhere else would the
   // group's owner find it.
   if (self != NULL && self->pool == state->pool && wp_deque_push(&self->deque, &job, 1) == 1) {
-    wp_event_count_notify_one(&state->pool->event_count);
+    wp_event_count_notify_one(self->event_count);
   } else {
     run_call(state);
   }
@@ -335,7 +267,7 @@ void wp_group_spawn(wp_group *group) {
 void wp_group_wait(wp_group *group) {
   wp_group_state *state = state_of(group);
   leave_group(state);
-  help_until_set(state->owner, &state->latch, find_call, state);
+  wp_help_until_set(state->owner, &state->latch, find_call, state);
 }
 
 // MARK: Closures
@@ -360,12 +292,12 @@ wp_fork_status wp_fork_closure(void *first, void *second, wp_thread_pool *pool, 
   job->work = borrowed(first, second);
   job->range = NULL;
   job->owner = self;
-  return fork_job(self, job) ? WP_FORK_PUSHED : WP_FORK_REFUSED;
+  return wp_stack_job_fork(self, job) ? WP_FORK_PUSHED : WP_FORK_REFUSED;
 }
 
 bool wp_fork_end(wp_fork *fork) {
   wp_stack_job *job = (wp_stack_job *)(void *)fork;
-  return take_back(job->owner, job);
+  return wp_stack_job_take_back(job->owner, job);
 }
 
 wp_status wp_join_closures(void *first_a, void *second_a, void *first_b, void *second_b, wp_thread_pool *pool) {

@@ -67,7 +67,7 @@ bool wp_spares_init(wp_thread_pool *pool, uint32_t limit) {
 void wp_spares_destroy(wp_thread_pool *pool) {
   wp_spares *spares = &pool->spares;
   uint32_t used = wp_atomic_load(&spares->used, wp_relaxed);
-  for (uint32_t i = 0; i < used; i++) wp_deque_destroy(&spares->slots[i].deque);
+  for (uint32_t i = 0; i < used; i++) wp_worker_destroy(&spares->slots[i]);
   free(spares->slots);
   free(spares->benches);
   pthread_cond_destroy(&spares->ended);
@@ -76,33 +76,34 @@ void wp_spares_destroy(wp_thread_pool *pool) {
 
 // MARK: Calling up, under the lock
 
-/// A slot without a thread, initialised; UINT32_MAX when all are taken or memory is.
-static uint32_t empty_slot(wp_thread_pool *pool) {
+/// A slot without a thread, initialised, of the node if there is one; UINT32_MAX when all are taken or memory is.
+static uint32_t empty_slot(wp_thread_pool *pool, uint32_t node) {
   wp_spares *spares = &pool->spares;
   uint32_t used = wp_atomic_load(&spares->used, wp_relaxed);
+  uint32_t of_another = UINT32_MAX;
   for (uint32_t i = 0; i < used; i++) {
-    if (spares->benches[i].state == SLOT_EMPTY) return i;
+    if (spares->benches[i].state != SLOT_EMPTY) continue;
+    if (spares->slots[i].node == node) return i;
+    of_another = i;
   }
-  if (used == spares->limit) return UINT32_MAX;
+  if (used == spares->limit) return of_another;
   wp_worker *worker = &spares->slots[used];
   memset((void *)worker, 0, sizeof *worker);
-  if (!wp_deque_init(&worker->deque)) return UINT32_MAX;
-  worker->pool = pool;
-  worker->index = pool->worker_count + used;
+  if (!wp_worker_init(worker, pool, node, pool->roster.capacity + used)) return of_another;
   worker->is_spare = true;
-  worker->random = 2463534242u + worker->index * 2654435769u;
-  wp_worker_format_name(worker, pool->name);
+  wp_atomic_init(&worker->may_leave, 1u);
+  wp_worker_number(worker, WP_THREAD_POOL_FIRST_SPARE + used);
   wp_atomic_store(&spares->used, used + 1, wp_seq_cst);  // edges SLOT and ANNOUNCE
   return used;
 }
 
 static wp_status start_spare(wp_thread_pool *pool, uint32_t node) {
   wp_spares *spares = &pool->spares;
-  uint32_t slot = empty_slot(pool);
+  uint32_t slot = empty_slot(pool, node);
   if (slot == UINT32_MAX) return WP_WOULD_DEADLOCK;
   wp_worker *worker = &spares->slots[slot];
-  worker->node = node;
   wp_atomic_fetch_add(&pool->references, 1, wp_relaxed);
+  // It inherits the mask of the caller, whose place it takes.
   wp_thread_attributes attributes = {pool->stack_size, -1};
   wp_status status = wp_thread_start(&worker->thread, &attributes, wp_worker_main, worker, NULL);
   if (status != WP_OK) {
@@ -147,7 +148,7 @@ wp_status wp_thread_pool_block_begin(void) {
     status = call_up_benched(spares) ? WP_OK : start_spare(pool, self->node);
     if (status == WP_OK) {
       add(&spares->active, 1);
-    } else if (pool->worker_count + active > blocked) {
+    } else if (wp_atomic_load(&pool->worker_count, wp_relaxed) + active > blocked) {
       status = WP_OK;  // fewer than wanted, but somebody still runs: what the caller waits for can come about
     }
   }
@@ -165,7 +166,7 @@ void wp_thread_pool_block_end(void) {
   bool recovered = wp_atomic_load(&spares->blocked, wp_relaxed) == 0 && has_surplus(spares);
   pthread_mutex_unlock(&spares->lock);
   // Spares that sleep for want of work do not look at the counters: once nobody blocks, let them step down.
-  if (recovered) wp_event_count_notify_all(&self->pool->event_count);
+  if (recovered) wp_thread_pool_wake_all(self->pool);
 }
 
 // MARK: The spare's side
@@ -192,13 +193,13 @@ bool wp_spares_step_down(wp_worker *spare) {
   wp_spares *spares = &pool->spares;
   if (!has_surplus(spares)) return false;
   // What is left in its deque belongs to the others, who may all be asleep.
-  if (!wp_deque_is_empty(&spare->deque)) wp_event_count_notify_one(&pool->event_count);
+  if (!wp_deque_is_empty(&spare->deque)) wp_event_count_notify_one(spare->event_count);
   pthread_mutex_lock(&spares->lock);
   bool called_up = true;
   // In a closed pool it goes on like any worker, until nothing is left: nobody else might be there for its deque.
   if (has_surplus(spares) && wp_atomic_load(&pool->closed, wp_seq_cst) == 0) {  // S2
     add(&spares->active, -1);
-    called_up = sit_on_bench(spares, spare->index - pool->worker_count);
+    called_up = sit_on_bench(spares, (uint32_t)(spare - spares->slots));
   }
   pthread_mutex_unlock(&spares->lock);
   return !called_up;
@@ -208,7 +209,7 @@ void wp_spares_end(wp_worker *spare) {
   wp_thread_pool *pool = spare->pool;
   wp_spares *spares = &pool->spares;
   pthread_mutex_lock(&spares->lock);
-  wp_bench *bench = &spares->benches[spare->index - pool->worker_count];
+  wp_bench *bench = &spares->benches[spare - spares->slots];
   if (bench->state == SLOT_ACTIVE) add(&spares->active, -1);
   bench->state = SLOT_EMPTY;
   spares->live--;

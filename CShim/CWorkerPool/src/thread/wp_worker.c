@@ -1,8 +1,12 @@
 #include "wp_worker.h"
 
+#include "wp_victims.h"
+
 #include "../platform/wp_clock.h"
 #include "../platform/wp_name.h"
 #include "../platform/wp_thread.h"
+
+#include <stdlib.h>
 
 // Jobs from outside are looked for this often per clock reading while spinning (a reading costs about 20 ns).
 #define LOOKS_PER_CLOCK 8
@@ -42,15 +46,6 @@ void wp_worker_run(wp_worker *worker, wp_job job) {
 
 // MARK: Looking for work
 
-/// xorshift32 (G. Marsaglia, 2003): where to begin among equally near victims.
-static uint32_t next_random(wp_worker *worker) {
-  uint32_t x = worker->random;
-  x ^= x << 13;
-  x ^= x >> 17;
-  x ^= x << 5;
-  return worker->random = x;
-}
-
 /// Lets a batch build up for a worker that runs close behind. False when there is nothing to wait for.
 static bool let_build(wp_worker *worker, wp_injector *injector) {
   if (!worker->close_behind) return true;
@@ -65,10 +60,11 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   wp_job batch[WP_REFILL_MAX];
   // While the pool winds down workers leave as soon as the queues look empty; jobs between two queues would then
   // be left to one worker alone.
-  size_t max = is_closed(worker->pool) ? 1 : WP_REFILL_MAX;
+  size_t max = is_closed(worker->pool) ? 1 : worker->refill_max;
   if (max > 1 && !let_build(worker, injector)) return false;
   size_t left = 0;
-  size_t taken = wp_injector_pop(injector, batch, max, worker->pool->worker_count, &left);
+  size_t share = wp_atomic_load(&worker->pool->worker_count, wp_relaxed);
+  size_t taken = wp_injector_pop(injector, batch, max, share, &left);
   if (taken == 0) return false;
   worker->close_behind = taken + left <= SMALL_BACKLOG;
   *job = batch[0];
@@ -83,28 +79,60 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   WP_ASSERT(pushed == taken - 1);
   // While the rest was in neither queue others may have looked, found nothing and slept: they were woken for it once,
   // and a job that blocks would keep it from them. (ANNOUNCE: push stores `bottom`, notify loads the word.)
-  if (pushed > 0) wp_event_count_notify_one(&worker->pool->event_count);
+  if (pushed > 0) wp_event_count_notify_one(worker->event_count);
   return true;
 }
 
 static const wp_job_filter any_job = {0, 0, NULL};
 
-static bool steal_from(wp_deque *victim, const wp_job_filter *filter, wp_job *job) {
+static bool take_oldest(wp_deque *deque, const wp_job_filter *filter, wp_job *job) {
   wp_steal steal;
   do {
-    steal = wp_deque_steal_if(victim, filter, INT64_MIN, job);
+    steal = wp_deque_steal_if(deque, filter, INT64_MIN, job);
   } while (steal == WP_STEAL_LOST);
   return steal == WP_STEAL_TAKEN;
 }
 
-static bool steal_from_node(wp_worker *worker, const wp_pool_node *node, const wp_job_filter *filter, wp_job *job) {
-  if (node->worker_count == 0) return false;
-  uint32_t start = next_random(worker) % node->worker_count;
-  for (uint32_t i = 0; i < node->worker_count; i++) {
-    wp_worker *victim = &worker->pool->workers[node->first_worker + (start + i) % node->worker_count];
-    if (victim != worker && steal_from(&victim->deque, filter, job)) return true;
-  }
-  return false;
+static bool steal_from(wp_worker *worker, wp_worker *victim, const wp_job_filter *filter, wp_job *job) {
+  if (!take_oldest(&victim->deque, filter, job)) return false;
+  wp_count(&worker->steals[victim->node]);
+  return true;
+}
+
+/// What a walk along the victims is for.
+typedef struct wp_hunt {
+  wp_worker *worker;
+  const wp_job_filter *filter;
+  wp_job *job;
+} wp_hunt;
+
+static bool look_at_worker(void *context, uint32_t node, uint32_t place) {
+  wp_hunt *hunt = (wp_hunt *)context;
+  wp_worker *victim = hunt->worker->pool->nodes[node].workers[place];
+  return victim != hunt->worker && steal_from(hunt->worker, victim, hunt->filter, hunt->job);
+}
+
+static bool look_at_deques(void *context, uint32_t node) {
+  wp_worker *worker = ((wp_hunt *)context)->worker;
+  uint32_t count = wp_atomic_load(&worker->pool->nodes[node].worker_count, wp_acquire);  // edge SLOT
+  return wp_victims_look_at_workers(&worker->random, node, count, look_at_worker, context);
+}
+
+/// Whether the queues of another node are left alone, because one of its workers is about to look at them. Not when the
+/// pool winds down: that worker may have ended.
+static bool is_left_alone(wp_thread_pool *pool, uint32_t node) {
+  return wp_event_count_is_searched(&pool->nodes[node].event_count) && !is_closed(pool);
+}
+
+static bool look_at_node(void *context, uint32_t node) {
+  wp_hunt *hunt = (wp_hunt *)context;
+  wp_worker *worker = hunt->worker;
+  wp_pool_node *there = &worker->pool->nodes[node];
+  if (node == worker->node) return refill(worker, &there->injector, hunt->job) || look_at_deques(context, node);
+  if (is_left_alone(worker->pool, node)) return false;
+  if (wp_injector_pop(&there->injector, hunt->job, 1, 1, NULL) == 0 && !look_at_deques(context, node)) return false;
+  wp_count(&worker->taken_afar);
+  return true;
 }
 
 /// Spares are few and come and go: they are looked at last, wherever they run.
@@ -112,7 +140,7 @@ static bool steal_from_spares(wp_worker *worker, const wp_job_filter *filter, wp
   wp_spares *spares = &worker->pool->spares;
   uint32_t used = wp_atomic_load(&spares->used, wp_acquire);  // edge SLOT
   for (uint32_t i = 0; i < used; i++) {
-    if (&spares->slots[i] != worker && steal_from(&spares->slots[i].deque, filter, job)) return true;
+    if (&spares->slots[i] != worker && steal_from(worker, &spares->slots[i], filter, job)) return true;
   }
   return false;
 }
@@ -120,22 +148,27 @@ static bool steal_from_spares(wp_worker *worker, const wp_job_filter *filter, wp
 /// Looks everywhere but in the own deque, nearest node first.
 static bool look_around(wp_worker *worker, wp_job *job) {
   wp_thread_pool *pool = worker->pool;
-  const uint32_t *nearest = pool->nodes[worker->node].nearest;
-  for (uint32_t i = 0; i < pool->node_count; i++) {
-    wp_pool_node *node = &pool->nodes[nearest[i]];
-    if (refill(worker, &node->injector, job) || steal_from_node(worker, node, &any_job, job)) return true;
-  }
+  wp_hunt hunt = {worker, &any_job, job};
+  if (wp_victims_look(pool->nodes[worker->node].nearest, pool->node_count, look_at_node, &hunt)) return true;
   bool any_aside = wp_atomic_load(&pool->aside_used, wp_relaxed) != 0;
   if (any_aside && wp_injector_pop(pool->aside, job, 1, 1, NULL) == 1) return true;
   return steal_from_spares(worker, &any_job, job);
 }
 
-bool wp_worker_steal_if(wp_worker *worker, const wp_job_filter *filter, wp_job *job) {
+/// Whether `look_around` would find something now, with the orders that edge ANNOUNCE asks for.
+static bool sees_work(wp_worker *worker) {
   wp_thread_pool *pool = worker->pool;
   const uint32_t *nearest = pool->nodes[worker->node].nearest;
   for (uint32_t i = 0; i < pool->node_count; i++) {
-    if (steal_from_node(worker, &pool->nodes[nearest[i]], filter, job)) return true;
+    if (wp_thread_pool_node_has_work(pool, nearest[i]) && (i == 0 || !is_left_alone(pool, nearest[i]))) return true;
   }
+  return wp_thread_pool_has_stray_work(pool);
+}
+
+bool wp_worker_steal_if(wp_worker *worker, const wp_job_filter *filter, wp_job *job) {
+  wp_thread_pool *pool = worker->pool;
+  wp_hunt hunt = {worker, filter, job};
+  if (wp_victims_look(pool->nodes[worker->node].nearest, pool->node_count, look_at_deques, &hunt)) return true;
   return steal_from_spares(worker, filter, job);
 }
 
@@ -144,16 +177,20 @@ bool wp_worker_set_aside(wp_worker *worker, wp_job job) {
   size_t accepted;
   wp_atomic_store(&pool->aside_used, 1u, wp_seq_cst);  // edge ANNOUNCE: before the job, which is before the notify
   if (wp_injector_push(pool->aside, &job, 1, &accepted) != WP_OK) return false;
-  wp_event_count_notify_one(&pool->event_count);
+  wp_event_count_notify_one(worker->event_count);
   return true;
 }
 
 static bool take_fairly(wp_worker *worker, wp_job *job) {
   wp_thread_pool *pool = worker->pool;
-  // One node after the other: a node's own workers, if it has any, may all be blocked.
-  uint32_t node = worker->tick / WP_FAIR_TICKS % pool->node_count;
-  if (wp_injector_pop(&pool->nodes[node].injector, job, 1, 1, NULL) == 1) return true;
-  return steal_from(&worker->deque, &any_job, job);
+  // In turn with the own node those that nobody else looks at before he is idle.
+  uint32_t node = pool->nodes[worker->node].nearest[worker->tick / WP_FAIR_TICKS % pool->node_count];
+  if (wp_atomic_load(&pool->nodes[node].staff, wp_relaxed) != 0) node = worker->node;
+  if (wp_injector_pop(&pool->nodes[node].injector, job, 1, 1, NULL) == 1) {
+    if (node != worker->node) wp_count(&worker->taken_afar);
+    return true;
+  }
+  return take_oldest(&worker->deque, &any_job, job);
 }
 
 /// Finds the next job without waiting.
@@ -165,14 +202,15 @@ static bool next_job(wp_worker *worker, wp_job *job) {
 
 // MARK: Waiting for work
 
-/// Passes the wake on if there is more work than this worker took (I2).
-static void pass_on(wp_thread_pool *pool) {
-  if (wp_thread_pool_has_work(pool)) wp_event_count_notify_one(&pool->event_count);
+/// Passes the wake on if there is more work than this worker took (I2): to the node that has it, the nearest first.
+static void pass_on(wp_worker *worker) {
+  uint32_t node = wp_thread_pool_find_work(worker->pool, worker->node);
+  if (node != WP_NO_NODE) wp_event_count_notify_one(&worker->pool->nodes[node].event_count);
 }
 
 /// Ends a search that found something.
-static void end_search(wp_thread_pool *pool) {
-  if (wp_event_count_end_search(&pool->event_count)) pass_on(pool);
+static void end_search(wp_worker *worker) {
+  if (wp_event_count_end_search(worker->event_count)) pass_on(worker);
 }
 
 /// Spins as the searcher for the pool's budget. True with a job.
@@ -181,7 +219,7 @@ static bool spin(wp_worker *worker, wp_job *job) {
   uint64_t deadline = wp_clock_now() + pool->spin_ns;
   do {
     for (int look = 0; look < LOOKS_PER_CLOCK; look++) {
-      if (wp_thread_pool_has_work(pool) && look_around(worker, job)) return true;
+      if (wp_thread_pool_find_work(pool, worker->node) != WP_NO_NODE && look_around(worker, job)) return true;
       for (int i = 0; i < PAUSES_PER_LOOK; i++) wp_cpu_relax();
     }
   } while (wp_clock_now() < deadline && !is_closed(pool));
@@ -195,19 +233,19 @@ typedef enum wp_wait_end { WAIT_JOB, WAIT_CLOSED, WAIT_LOOK_AGAIN } wp_wait_end;
 /// comes back with `WAIT_LOOK_AGAIN`, in case it is not needed any more.
 static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
   wp_thread_pool *pool = worker->pool;
-  wp_event_count *event_count = &pool->event_count;
+  wp_event_count *event_count = worker->event_count;
   bool searching = pool->spin_ns != 0 && wp_event_count_begin_search(event_count);
   if (searching && spin(worker, job)) {
-    end_search(pool);
+    end_search(worker);
     return WAIT_JOB;
   }
   for (;;) {
-    wp_event_count_prepare(event_count, worker->index, searching);
+    wp_event_count_prepare(event_count, worker->waiter, searching);
     searching = false;
     // Before the look: what was submitted between a look and the closing would be left behind.
     bool closed = is_closed(pool);
-    if (wp_thread_pool_has_work(pool)) {
-      if (!wp_event_count_retract(event_count, worker->index)) {
+    if (sees_work(worker)) {
+      if (!wp_event_count_retract(event_count, worker->waiter)) {
         // Others stand above, so one of them gets the wake; or this worker was popped already. In a closed pool
         // those above may have ended, and nobody would wake this one.
         if (closed) {
@@ -215,44 +253,75 @@ static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
         } else {
           wp_event_count_notify_one(event_count);
         }
-        searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
+        searching = wp_event_count_wait(event_count, worker->waiter) == WP_WAKE_SEARCHING;
       }
     } else if (closed) {
       // Nothing can come any more. If this worker still stands in the stack it stays there: nobody sleeps in a
       // closed pool without waking all, so no wake is lost on it, and its waiter lives as long as the pool.
       return WAIT_CLOSED;
     } else {
-      searching = wp_event_count_wait(event_count, worker->index) == WP_WAKE_SEARCHING;
+      searching = wp_event_count_wait(event_count, worker->waiter) == WP_WAKE_SEARCHING;
     }
     bool found = look_around(worker, job);
-    if (found || worker->is_spare) {
+    bool may_leave = wp_atomic_load(&worker->may_leave, wp_relaxed) != 0;
+    if (found || may_leave) {
       // A worker that ended its search in prepare and found work after all owes the wake of those submitters who
       // saw it search and stayed silent.
       if (searching) {
-        end_search(pool);
+        end_search(worker);
       } else {
-        pass_on(pool);
+        pass_on(worker);
       }
     }
     if (found) return WAIT_JOB;
-    if (worker->is_spare) return WAIT_LOOK_AGAIN;
+    if (may_leave) return WAIT_LOOK_AGAIN;
   }
+}
+
+/// Whether a worker that may have to leave leaves now.
+static bool leaves(wp_worker *worker) {
+  return worker->is_spare ? wp_spares_step_down(worker) : wp_roster_leave(worker);
 }
 
 static void run_jobs(wp_worker *worker) {
   wp_job job;
   for (;;) {
-    if (worker->is_spare && wp_spares_step_down(worker)) return;
+    if (wp_atomic_load(&worker->may_leave, wp_relaxed) != 0 && leaves(worker)) return;
     wp_wait_end end = next_job(worker, &job) ? WAIT_JOB : wait_for_job(worker, &job);
     if (end == WAIT_CLOSED) return;
-    if (end == WAIT_JOB) wp_worker_run(worker, job);
+    if (end == WAIT_LOOK_AGAIN) continue;
+    wp_count(&worker->taken);
+    wp_worker_run(worker, job);
   }
 }
 
-void wp_worker_format_name(wp_worker *worker, const char *prefix) {
+// MARK: A worker's life
+
+bool wp_worker_init(wp_worker *worker, wp_thread_pool *pool, uint32_t node, uint32_t waiter) {
+  size_t lines = (pool->node_count * sizeof *worker->steals + WP_CACHE_LINE - 1) / WP_CACHE_LINE;
+  worker->steals = (wp_atomic_u64 *)aligned_alloc(WP_CACHE_LINE, lines * WP_CACHE_LINE);
+  if (worker->steals == NULL) return false;
+  for (uint32_t i = 0; i < pool->node_count; i++) wp_atomic_init(&worker->steals[i], (uint64_t)0);
+  wp_deque_init(&worker->deque);
+  worker->pool = pool;
+  worker->node = node;
+  worker->event_count = &pool->nodes[node].event_count;
+  worker->waiter = waiter;
+  worker->cpu = -1;
+  worker->random = 2463534242u + waiter * 2654435769u;
+  return true;
+}
+
+void wp_worker_destroy(wp_worker *worker) {
+  wp_deque_destroy(&worker->deque);
+  free(worker->steals);
+}
+
+void wp_worker_number(wp_worker *worker, uint32_t index) {
   char suffix[WP_NAME_BYTES];
-  wp_name_number(suffix, worker->index);
-  wp_name_format(worker->name, prefix, suffix);
+  worker->index = index;
+  wp_name_number(suffix, index);
+  wp_name_format(worker->name, worker->pool->name, suffix);
 }
 
 void *wp_worker_main(void *argument) {
@@ -261,11 +330,17 @@ void *wp_worker_main(void *argument) {
   current_worker = worker;
   if (pool->node_count > 1) wp_thread_settle_stack();
   wp_name_self(worker->name);
+  // Here, so that it lies near the worker. A deque without a ring takes no batch.
+  worker->refill_max = wp_deque_reserve(&worker->deque) ? WP_REFILL_MAX : 1;
   if (pool->hooks.worker_start != NULL) pool->hooks.worker_start(pool->hooks.context, worker->index);
   run_jobs(worker);
   if (pool->hooks.worker_stop != NULL) pool->hooks.worker_stop(pool->hooks.context, worker->index);
   current_worker = NULL;
-  if (worker->is_spare) wp_spares_end(worker);
+  if (worker->is_spare) {
+    wp_spares_end(worker);
+  } else {
+    wp_roster_end(worker);
+  }
   wp_thread_pool_unreference(pool);
   return NULL;
 }

@@ -1,6 +1,6 @@
 // A pool's inside: what its workers and its public functions share.
 //
-//   submit ─▶ own deque (from a worker) | injector of a node (from outside) ─▶ event count wakes one
+//   submit ─▶ own deque (from a worker) | injector of a node (from outside) ─▶ the node's event count wakes one
 //   worker ─▶ own deque ─▶ own node's injector, siblings' deques ─▶ the next nearest node's … ─▶ sleep
 //
 // A worker's states:
@@ -12,7 +12,12 @@
 //            └──────── finds work ────┘  └─ woken ───┴────────────┘
 //        closed and nothing left, in PREPARED or before it: ENDED
 //
-// At most one worker is SEARCHING of its own accord (park/wp_event_count.h, I2); it spins for `spin_ns`.
+// At most one worker of a node is SEARCHING of its own accord (park/wp_event_count.h, I2); it spins for `spin_ns`.
+//
+// What is local. A job belongs to the node in whose queues it stands. A worker looks into the queues of another node only
+// when those of all nearer ones are empty, and takes one job at a time there, where it moves a batch from its own
+// injector: what it left behind stays near its data. It leaves a node alone whose own workers are about to look, or a
+// worker that is awake would run off with what a near one was just woken for.
 #ifndef WP_WORKER_H
 #define WP_WORKER_H
 
@@ -40,33 +45,86 @@ extern "C" {
 #define WP_JOB_STRUCTURED (WP_JOB_ENGINE | (uintptr_t)1 << (sizeof(uintptr_t) * 8 - 3))
 #define WP_JOB_TAGS (WP_JOB_FOREIGN | WP_JOB_STRUCTURED)
 
+/// A worker's life, apart from what it does while it runs; see wp_roster.c.
+typedef enum wp_worker_life { WP_WORKER_ABSENT = 0, WP_WORKER_STAYS, WP_WORKER_LEAVES, WP_WORKER_LEFT } wp_worker_life;
+
 typedef struct wp_worker {
   wp_deque deque;
-  // Constant after init.
+  // Constant while it has a thread.
   WP_ALIGNED(WP_CACHE_LINE) wp_thread_pool *pool;
-  pthread_t thread;
+  /// Its node's.
+  wp_event_count *event_count;
+  /// Its place among the pool's waiters.
+  uint32_t waiter;
   uint32_t index;
   /// A spare belongs to the node of the worker that it was started for.
   uint32_t node;
-  bool is_spare;
+  int cpu;
   char name[16];
+  bool is_spare;
+  /// How many jobs it may move to its deque at once.
+  uint8_t refill_max;
+  /// Whether the last look at an injector found some jobs, and few. The worker's own.
+  bool close_behind;
+  // The roster's, under its lock.
+  uint8_t life;
+  /// Whether it may have to leave, between two jobs: constant for a spare, under the roster's lock else. Read by the
+  /// worker; relaxed, since it then asks under the lock.
+  wp_atomic_u32 may_leave;
   // The worker's own.
   uint32_t tick;
   uint32_t random;
-  /// Whether the last look at an injector found some jobs, and few.
-  bool close_behind;
+  // The worker writes, anyone reads: relaxed, since nothing hangs on them.
+  /// Jobs that it took from a queue to run them, between other jobs.
+  wp_atomic_u64 taken;
+  /// Those of them that stood in a queue of another node.
+  wp_atomic_u64 taken_afar;
+  /// Jobs that it took from the deques of others, by their node.
+  wp_atomic_u64 *steals;
+  pthread_t thread;
 } wp_worker;
+
+/// One more; by the one thread that counts there.
+static inline void wp_count(wp_atomic_u64 *counter) {
+  wp_atomic_store(counter, wp_atomic_load(counter, wp_relaxed) + 1, wp_relaxed);
+}
 
 /// One NUMA node's part of a pool.
 typedef struct wp_pool_node {
   wp_injector injector;
-  // Constant after init. Workers are sorted by node: those of this one are [first_worker, first_worker + count).
-  uint32_t first_worker;
-  uint32_t worker_count;
+  wp_event_count event_count;
+  // Written under the roster's lock. Entries below `worker_count` are constant: edge SLOT, released with it.
+  WP_ALIGNED(WP_CACHE_LINE) wp_worker **workers;
+  wp_atomic_u32 worker_count;
+  /// How many of them have a thread that stays.
+  wp_atomic_u32 staff;
+  // Constant after init.
   /// All nodes, this one first, then by distance.
   uint32_t *nearest;
+  /// The event counts of the others, likewise.
+  wp_event_count **farther;
   int system_id;
+  /// Where its memory is: another node, if it has none.
+  int memory_id;
 } wp_pool_node;
+
+/// Who works in a pool, spares apart; see wp_roster.c.
+typedef struct wp_roster {
+  pthread_mutex_t lock;
+  /// Signalled when `leaving` falls to zero.
+  pthread_cond_t left;
+  // Under `lock`.
+  /// By index, up to the number of workers that are wanted.
+  wp_worker **by_index;
+  /// Workers that exist, with a thread or without.
+  uint32_t count;
+  uint32_t capacity;
+  /// Threads that detached themselves and have not ended.
+  uint32_t leaving;
+  /// What `wp_thread_pool_resize` places workers by; copies.
+  wp_affinity_choice affinity;
+  wp_topology_source machine;
+} wp_roster;
 
 /// Workers that stand in for blocked ones; see wp_spares.c.
 typedef struct wp_spares {
@@ -87,7 +145,6 @@ typedef struct wp_spares {
 } wp_spares;
 
 struct wp_thread_pool {
-  wp_event_count event_count;
   // Any thread, once, false to true.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 closed;
   // Any thread, once, false to true: pending jobs are not to run any more.
@@ -97,14 +154,18 @@ struct wp_thread_pool {
   // The handle, and each thread that has not ended.
   wp_atomic_u32 references;
   // Constant after init.
-  WP_ALIGNED(WP_CACHE_LINE) wp_worker *workers;
-  wp_pool_node *nodes;
-  uint32_t *nearest_storage;
+  WP_ALIGNED(WP_CACHE_LINE) wp_pool_node *nodes;
+  uint32_t node_count;
+  /// How many workers are wanted. Written under the roster's lock, seldom; read by anyone.
+  wp_atomic_u32 worker_count;
   /// Jobs that were in the way on a worker's deque. Never closed: they were accepted before.
   wp_injector *aside;
+  /// All event counts' waiters, and the tables of roster and nodes: memory that is touched as far as it is used.
   wp_waiter *waiters;
-  uint32_t worker_count;
-  uint32_t node_count;
+  size_t reserved;
+  uint32_t *nearest_storage;
+  wp_event_count **farther_storage;
+  wp_topology *topology;
   uint32_t fork_generation;
   uint64_t spin_ns;
   wp_thread_pool_hooks hooks;
@@ -113,6 +174,7 @@ struct wp_thread_pool {
   // Under `join_lock`.
   pthread_mutex_t join_lock;
   bool joined;
+  WP_ALIGNED(WP_CACHE_LINE) wp_roster roster;
   WP_ALIGNED(WP_CACHE_LINE) wp_spares spares;
 };
 
@@ -130,9 +192,27 @@ bool wp_worker_steal_if(wp_worker *worker, const wp_job_filter *filter, wp_job *
 bool wp_worker_set_aside(wp_worker *worker, wp_job job);
 /// Gives a job that will not run back to whoever submitted it.
 void wp_worker_discard(wp_thread_pool *pool, wp_job job);
-/// In wp_fork_join.c: if the job is one by which an outsider enters the pool, tells that outsider that the pool is shut
-/// down.
+/// In wp_fork_join.c: gives forked work that waits in an injector back to whoever waits for it. An outsider is told that
+/// the pool is shut down; a worker runs the share of another node itself. False for any other job.
 bool wp_fork_join_refuse(wp_job job);
+
+/// Prepares a roster of nobody, for up to `capacity` workers. In wp_roster.c, as are the next.
+wp_status wp_roster_init(wp_thread_pool *pool, const wp_thread_pool_config *config, uint32_t capacity);
+void wp_roster_destroy(wp_thread_pool *pool);
+/// How many workers `*count` means: for 0 as many as the process is granted, at most `limit`.
+wp_status wp_roster_count(const wp_topology *topology, uint32_t limit, uint32_t *count, wp_error *error);
+/// Under the lock: brings the number of workers to `count`, as far as threads can be started. `placements` says where each
+/// goes.
+wp_status wp_roster_fill(wp_thread_pool *pool, uint32_t count, const wp_placement *placements, wp_error *error);
+/// Waits until a closed pool's workers have ended.
+void wp_roster_join(wp_thread_pool *pool);
+/// Lets go of the threads of a closed pool, which end by themselves.
+void wp_roster_detach(wp_thread_pool *pool);
+/// For a worker between two jobs that may have to leave. True when it should end its thread; its last access to the pool is
+/// then wp_roster_end.
+bool wp_roster_leave(wp_worker *worker);
+/// Counts a worker out that has left.
+void wp_roster_end(wp_worker *worker);
 
 /// Prepares a pool's spares, none of which runs. False without memory.
 bool wp_spares_init(wp_thread_pool *pool, uint32_t limit);
@@ -147,10 +227,20 @@ bool wp_spares_step_down(wp_worker *spare);
 /// Counts an ending spare out.
 void wp_spares_end(wp_worker *spare);
 
-/// Whether any queue of the pool holds work, with the orders that edge ANNOUNCE asks for.
-bool wp_thread_pool_has_work(wp_thread_pool *pool);
-/// Names worker `index` "prefix-index".
-void wp_worker_format_name(wp_worker *worker, const char *prefix);
+// Whether there is work in a queue, with the orders that edge ANNOUNCE asks for:
+bool wp_thread_pool_node_has_work(wp_thread_pool *pool, uint32_t node);
+/// Aside, or with a spare.
+bool wp_thread_pool_has_stray_work(wp_thread_pool *pool);
+/// The nearest node with work, as seen from `node`, which stray work counts as; WP_NO_NODE if there is none.
+uint32_t wp_thread_pool_find_work(wp_thread_pool *pool, uint32_t node);
+#define WP_NO_NODE UINT32_MAX
+/// Wakes everybody who sleeps.
+void wp_thread_pool_wake_all(wp_thread_pool *pool);
+/// Prepares what a worker is to a new thread. False without memory.
+bool wp_worker_init(wp_worker *worker, wp_thread_pool *pool, uint32_t node, uint32_t waiter);
+void wp_worker_destroy(wp_worker *worker);
+/// Numbers it, and names it "prefix-index".
+void wp_worker_number(wp_worker *worker, uint32_t index);
 /// Lets go of the pool; the last one to do so frees it.
 void wp_thread_pool_unreference(wp_thread_pool *pool);
 

@@ -31,8 +31,14 @@ bool wp_cpu_list_parse(wp_text text, wp_cpu_set *set) {
   return wp_text_is_empty(text);
 }
 
+void wp_cpu_set_add(wp_cpu_set *set, size_t number) { set->words[number / 64] |= (uint64_t)1 << (number % 64); }
+
 void wp_cpu_set_intersect(wp_cpu_set *set, const wp_cpu_set *other) {
   for (size_t word = 0; word < WP_CPU_SET_WORDS; word++) set->words[word] &= other->words[word];
+}
+
+void wp_cpu_set_subtract(wp_cpu_set *set, const wp_cpu_set *other) {
+  for (size_t word = 0; word < WP_CPU_SET_WORDS; word++) set->words[word] &= ~other->words[word];
 }
 
 bool wp_cpu_set_contains(const wp_cpu_set *set, size_t number) {

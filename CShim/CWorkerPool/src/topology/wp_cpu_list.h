@@ -22,7 +22,10 @@ typedef struct wp_cpu_set {
 /// stray bytes.
 bool wp_cpu_list_parse(wp_text text, wp_cpu_set *set);
 
+void wp_cpu_set_add(wp_cpu_set *set, size_t number);
 void wp_cpu_set_intersect(wp_cpu_set *set, const wp_cpu_set *other);
+/// Takes the members of `other` out of `set`.
+void wp_cpu_set_subtract(wp_cpu_set *set, const wp_cpu_set *other);
 bool wp_cpu_set_contains(const wp_cpu_set *set, size_t number);
 size_t wp_cpu_set_count(const wp_cpu_set *set);
 /// Number of members that are smaller than `number`.

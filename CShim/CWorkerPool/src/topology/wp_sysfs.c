@@ -1,12 +1,11 @@
-// Nodes, cores and distances from /sys/devices/system.
+// Nodes and distances from /sys/devices/system/node.
 //
-// Formats: Documentation/ABI/stable/sysfs-devices-node (node/online, nodeN/cpulist, nodeN/distance, nodeN/meminfo) and
-// Documentation/admin-guide/cputopology.rst (cpuN/topology/core_cpus_list, whose older name is thread_siblings_list).
+// Formats: Documentation/ABI/stable/sysfs-devices-node (node/online, nodeN/cpulist, nodeN/distance, nodeN/meminfo).
 // nodeN/distance has one number per *online* node in ascending order (drivers/base/node.c, node_read_distance), so on
 // a machine with sparse node ids the column is the node's index, not its id.
 //
 // All or nothing: if a list of nodes, or of one node's CPUs, cannot be read, the machine counts as one node. Half a
-// topology would place workers wrongly and look right. Distances, memory and siblings fall back one by one.
+// topology would place workers wrongly and look right. Distances and memory fall back one by one.
 //
 // Rejected: libnuma as the source. Its view cannot be redirected to a fixture, numa_max_node() is the highest id and
 // not a count, and numa_distance() of an absent node is 0. hwloc: right, but a dependency as large as this package.
@@ -17,24 +16,31 @@
 #include <stdlib.h>
 #include <string.h>
 
-/// Moves the CPUs of a set to a node. CPUs that no node names stay on the first.
-static void wp_sysfs_assign_node(wp_topology *topology, const wp_cpu_set *members, size_t node) {
-  for (size_t i = 0; i < topology->cpu_count; i++) {
-    if (wp_cpu_set_contains(members, (size_t)topology->cpus[i].id)) topology->cpus[i].node = (uint32_t)node;
+/// Gives a node those of its CPUs that no node before it has named. Each CPU is moved once, however hostile the files.
+static void wp_sysfs_assign_node(wp_topology *topology, const wp_cpu_set *members, size_t node, const wp_sysfs *sysfs,
+                                 wp_cpu_set *unnamed) {
+  wp_cpu_set named = *members;
+  wp_cpu_set_intersect(&named, unnamed);
+  wp_cpu_set_subtract(unnamed, &named);
+  wp_cpu_set others = named;
+  wp_cpu_set_intersect(&others, &sysfs->others);
+  topology->nodes[node].other_count += (uint32_t)wp_cpu_set_count(&others);
+  wp_cpu_set_intersect(&named, &sysfs->allowed);
+  for (size_t cpu = wp_cpu_set_next(&named, 0); cpu < WP_CPU_LIMIT; cpu = wp_cpu_set_next(&named, cpu + 1)) {
+    topology->cpus[wp_cpu_set_count_below(&sysfs->allowed, cpu)].node = (uint32_t)node;
   }
 }
 
-/// Gives `node` to each of its CPUs. False when its list cannot be read.
-static bool wp_sysfs_read_node_cpus(wp_topology *topology, const char *sys_root, size_t node, char *scratch,
-                                    size_t capacity) {
+/// Gives `node` its CPUs. False when its list cannot be read.
+static bool wp_sysfs_read_node_cpus(wp_topology *topology, const wp_sysfs *sysfs, size_t node, wp_cpu_set *unnamed) {
   wp_text text;
   wp_cpu_set members;
-  if (!wp_text_read(&text, scratch, capacity, "%s/devices/system/node/node%d/cpulist", sys_root,
+  if (!wp_text_read(&text, sysfs->scratch, sysfs->capacity, "%s/devices/system/node/node%d/cpulist", sysfs->root,
                     topology->nodes[node].id) ||
       !wp_cpu_list_parse(text, &members)) {
     return false;
   }
-  wp_sysfs_assign_node(topology, &members, node);
+  wp_sysfs_assign_node(topology, &members, node, sysfs, unnamed);
   return true;
 }
 
@@ -84,66 +90,44 @@ static bool wp_sysfs_allocate_nodes(wp_topology *topology, size_t count) {
 }
 
 /// Makes the machine one node. The arrays are large enough already when there are any.
-static bool wp_sysfs_collapse(wp_topology *topology) {
+static bool wp_sysfs_collapse(wp_topology *topology, const wp_sysfs *sysfs) {
   if (topology->nodes == NULL && !wp_sysfs_allocate_nodes(topology, 1)) return false;
   memset(topology->nodes, 0, sizeof *topology->nodes);
+  topology->nodes[0].other_count = (uint32_t)wp_cpu_set_count(&sysfs->others);
   topology->distances[0] = WP_DISTANCE_LOCAL;
   topology->node_count = 1;
   for (size_t i = 0; i < topology->cpu_count; i++) topology->cpus[i].node = 0;
   return true;
 }
 
-static bool wp_sysfs_read_nodes(wp_topology *topology, const char *sys_root, char *scratch, size_t capacity) {
+/// Reads what the files say. CPUs that no node names go to the first.
+static bool wp_sysfs_read_node_files(wp_topology *topology, const wp_sysfs *sysfs) {
   wp_text text;
-  wp_cpu_set online;
-  if (!wp_text_read(&text, scratch, capacity, "%s/devices/system/node/online", sys_root) ||
+  wp_cpu_set online, unnamed;
+  if (!wp_text_read(&text, sysfs->scratch, sysfs->capacity, "%s/devices/system/node/online", sysfs->root) ||
       !wp_cpu_list_parse(text, &online)) {
-    return wp_sysfs_collapse(topology);
+    return wp_sysfs_collapse(topology, sysfs);
   }
   size_t count = wp_cpu_set_count(&online);
-  if (count == 0 || count != wp_cpu_set_count_below(&online, WP_NODE_LIMIT)) return wp_sysfs_collapse(topology);
+  if (count == 0 || count != wp_cpu_set_count_below(&online, WP_NODE_LIMIT)) return wp_sysfs_collapse(topology, sysfs);
   if (!wp_sysfs_allocate_nodes(topology, count)) return false;
+  memset(&unnamed, 0xff, sizeof unnamed);
   size_t id = 0;
   for (size_t node = 0; node < count; node++, id++) {
     id = wp_cpu_set_next(&online, id);
     topology->nodes[node].id = (int)id;
-    if (!wp_sysfs_read_node_cpus(topology, sys_root, node, scratch, capacity)) return wp_sysfs_collapse(topology);
-    if (wp_text_read(&text, scratch, capacity, "%s/devices/system/node/node%zu/meminfo", sys_root, id)) {
+    if (!wp_sysfs_read_node_cpus(topology, sysfs, node, &unnamed)) return wp_sysfs_collapse(topology, sysfs);
+    if (wp_text_read(&text, sysfs->scratch, sysfs->capacity, "%s/devices/system/node/node%zu/meminfo", sysfs->root, id)) {
       topology->nodes[node].memory = wp_sysfs_parse_memory(text);
     }
-    if (wp_text_read(&text, scratch, capacity, "%s/devices/system/node/node%zu/distance", sys_root, id)) {
+    if (wp_text_read(&text, sysfs->scratch, sysfs->capacity, "%s/devices/system/node/node%zu/distance", sysfs->root,
+                     id)) {
       wp_sysfs_parse_distances(topology, text, node);
     }
   }
+  wp_cpu_set_intersect(&unnamed, &sysfs->others);
+  topology->nodes[0].other_count += (uint32_t)wp_cpu_set_count(&unnamed);
   return true;
-}
-
-/// Numbers the threads of each core. One file serves all threads of its core. A CPU without a readable list, or that
-/// is not in its own list, counts as a core.
-static void wp_sysfs_read_siblings(wp_topology *topology, const wp_cpu_set *allowed, const char *sys_root,
-                                   char *scratch, size_t capacity) {
-  static const char *const names[] = {"thread_siblings_list", "core_cpus_list"};
-  wp_cpu_set done, siblings;
-  memset(&done, 0, sizeof done);
-  for (size_t i = 0; i < topology->cpu_count; i++) {
-    size_t id = (size_t)topology->cpus[i].id;
-    wp_text text;
-    bool found = false;
-    if (wp_cpu_set_contains(&done, id)) continue;
-    for (size_t name = 0; name < 2 && !found; name++) {
-      found = wp_text_read(&text, scratch, capacity, "%s/devices/system/cpu/cpu%zu/topology/%s", sys_root, id,
-                           names[name]) &&
-              wp_cpu_list_parse(text, &siblings) && wp_cpu_set_contains(&siblings, id);
-    }
-    if (!found) continue;
-    wp_cpu_set_intersect(&siblings, allowed);
-    uint32_t rank = 0;
-    for (size_t cpu = wp_cpu_set_next(&siblings, 0); cpu < WP_CPU_LIMIT; cpu = wp_cpu_set_next(&siblings, cpu + 1)) {
-      size_t index = wp_cpu_set_count_below(allowed, cpu);
-      if (!wp_cpu_set_contains(&done, cpu)) topology->cpus[index].rank = rank++;
-      done.words[cpu / 64] |= (uint64_t)1 << (cpu % 64);
-    }
-  }
 }
 
 /// Pinning goes through libnuma, so where it places a CPU on another of our nodes, that is where the CPU belongs.
@@ -161,17 +145,16 @@ static void wp_sysfs_heed_libnuma(wp_topology *topology) {
     }
   }
   for (size_t node = 0; node < topology->node_count; node++) {
-    if (wp_numa_node_cpus(topology->nodes[node].id, members.words, WP_CPU_SET_WORDS)) {
-      wp_sysfs_assign_node(topology, &members, node);
+    if (!wp_numa_node_cpus(topology->nodes[node].id, members.words, WP_CPU_SET_WORDS)) continue;
+    for (size_t i = 0; i < topology->cpu_count; i++) {
+      if (wp_cpu_set_contains(&members, (size_t)topology->cpus[i].id)) topology->cpus[i].node = (uint32_t)node;
     }
   }
 }
 
-bool wp_sysfs_read(wp_topology *topology, const wp_cpu_set *allowed, const char *sys_root, char *scratch,
-                   size_t capacity) {
-  if (!wp_sysfs_read_nodes(topology, sys_root, scratch, capacity)) return false;
-  wp_sysfs_read_siblings(topology, allowed, sys_root, scratch, capacity);
-  if (strcmp(sys_root, "/sys") == 0) wp_sysfs_heed_libnuma(topology);
+bool wp_sysfs_read_nodes(wp_topology *topology, const wp_sysfs *sysfs) {
+  if (!wp_sysfs_read_node_files(topology, sysfs)) return false;
+  if (strcmp(sysfs->root, "/sys") == 0) wp_sysfs_heed_libnuma(topology);
   for (size_t i = 0; i < topology->cpu_count; i++) topology->nodes[topology->cpus[i].node].cpu_count++;
   return true;
 }

@@ -17,11 +17,19 @@ typedef struct wp_topology_cpu {
   uint32_t node;
   /// Number of allowed CPUs with a lower id on the same core: 0 for the first thread of a core.
   uint32_t rank;
+  /// Cores and groups of CPUs with a last-level cache are numbered without gaps.
+  uint32_t core;
+  uint32_t cache;
+  int socket;
+  uint16_t capacity;
+  uint8_t kind;
 } wp_topology_cpu;
 
 typedef struct wp_topology_node {
   int id;
   uint32_t cpu_count;
+  /// CPUs that are online but not allowed.
+  uint32_t other_count;
   uint64_t memory;
 } wp_topology_node;
 
@@ -29,6 +37,9 @@ struct wp_topology {
   /// Ascending by id.
   wp_topology_cpu *cpus;
   size_t cpu_count;
+  size_t core_count;
+  /// Whether the file of any cache could be read.
+  bool knows_caches;
   /// Ascending by id.
   wp_topology_node *nodes;
   size_t node_count;
@@ -38,12 +49,34 @@ struct wp_topology {
   uint32_t *compact_order;
   uint32_t *spread_order;
   size_t quota;
+  /// 0 for none, or none that makes sense; then `override_problem` is the rule that it breaks.
+  size_t override_cpus;
+  const char *override_problem;
 };
 
-/// Reads nodes, cores and distances below `sys_root` into a topology whose allowed CPUs are already known, and
-/// allocates what they need. False when memory is short.
-bool wp_sysfs_read(wp_topology *topology, const wp_cpu_set *allowed, const char *sys_root, char *scratch,
-                   size_t capacity);
+/// What is left to read of a machine: where it stands, room for a file, and which CPUs there are.
+typedef struct wp_sysfs {
+  const char *root;
+  char *scratch;
+  size_t capacity;
+  wp_cpu_set allowed;
+  /// Online but not allowed.
+  wp_cpu_set others;
+} wp_sysfs;
+
+/// Reads nodes and distances into a topology whose allowed CPUs are already listed, and allocates what they need. False
+/// when memory is short.
+bool wp_sysfs_read_nodes(wp_topology *topology, const wp_sysfs *sysfs);
+
+/// Numbers the cores and their threads. One file serves all threads of its core. Without a readable list of its core, or
+/// one that it is in itself, a CPU counts as a core.
+void wp_sysfs_read_cores(wp_topology *topology, const wp_sysfs *sysfs);
+
+/// Reads sockets, last-level caches and kinds of cores. False when memory is short.
+bool wp_sysfs_read_details(wp_topology *topology, const wp_sysfs *sysfs);
+
+/// Reads the environment's bound; `value` is NULL when there is none.
+void wp_grant_read_override(wp_topology *topology, const char *value);
 
 /// Computes the orders of placement. False when memory is short.
 bool wp_placement_prepare(wp_topology *topology);

@@ -1,0 +1,32 @@
+// Where workers go: the CPU that each is pinned to, and the node that holds the memory it shares with the host.
+#ifndef WP_PROCESS_PLACE_H
+#define WP_PROCESS_PLACE_H
+
+#include "wp_process_state.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Places `*count` workers, after putting what the process is granted now for a count of 0. `*places` is the caller's to
+/// free, NULL when workers float. Reads the topology, if it has to, as the calling thread sees it.
+wp_status wp_places_find(const wp_affinity_choice *affinity, uint32_t *count, wp_place **places, wp_error *error);
+
+/// Keeps the choice, and which CPUs the calling thread may use now, for `wp_place_prepare`. False without memory.
+bool wp_places_keep(wp_process_pool *pool, const wp_affinity_choice *affinity);
+void wp_places_destroy(wp_process_pool *pool);
+
+/// On the collector's thread, under the lock, before anything of the worker's channel is touched for its next process:
+/// prefers its node for the channel's memory, and returns the CPU to pin it to, -1 for one that floats or whose CPU is
+/// gone. One mask is read when it is to be pinned, and on a machine with one node no other system call is made.
+int wp_place_prepare(wp_process_pool *pool, uint32_t worker);
+/// Under the lock: what a worker that is ready says of its pinning.
+void wp_place_heard(wp_process_pool *pool, uint32_t worker);
+/// On the collector's thread, without the lock: gives notice of what could not be done.
+void wp_places_say(wp_process_pool *pool);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

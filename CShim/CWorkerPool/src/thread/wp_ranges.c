@@ -1,0 +1,160 @@
+// Ranges: `wp_concurrent_perform`.
+//
+// On a machine with several nodes a range is cut first, once, in a share for each node that has workers, as large as
+// their part of the workers, in the order of the nodes. So the same range is cut in the same way each time, and what a
+// node's workers were the first to touch they find near the next time. The share of another node waits in that node's
+// injector, for one of its own workers; within a share work goes from deque to deque as on any machine, and leaves the
+// node only when the thieves' own has none left.
+//
+// Rejected: binding each piece to a node (a node that is done would idle); cutting by the addresses of the elements
+// (nobody knows here what an element is).
+
+#include "wp_stack_job.h"
+
+/// Beyond so many nodes a range is not cut by node: the shares stand on the caller's stack.
+#define MOST_SHARES 64u
+
+// A whole `wp_concurrent_perform`.
+struct wp_range {
+  wp_borrowed_call call;
+  wp_borrowed body;
+  size_t grain;
+  size_t count;
+};
+
+/// Lazy binary splitting (A. Tzannes, G. Caragea, R. Barua, U. Vishkin, PPoPP 2010): goes on a grain at a time, and
+/// forks off half of what is left whenever the own deque is empty, which says that thieves are hungry. At most log2 of
+/// the count deep.
+void wp_range_perform(wp_worker *self, wp_range *range, size_t begin, size_t end) {
+  size_t grain = range->grain;
+  while (end - begin > grain) {
+    if (wp_deque_is_empty(&self->deque)) {
+      wp_stack_job job;
+      job.range = range;
+      job.begin = begin + (end - begin) / 2;
+      job.end = end;
+      if (wp_stack_job_fork(self, &job)) {
+        wp_range_perform(self, range, begin, job.begin);
+        if (wp_stack_job_take_back(self, &job)) wp_stack_job_run(self, &job);
+        return;
+      }
+    }
+    range->call(range->body.first, range->body.second, begin, begin + grain);
+    begin += grain;
+  }
+  if (begin < end) range->call(range->body.first, range->body.second, begin, end);
+}
+
+// MARK: Shares
+
+/// The shares of the other nodes, the nearest first.
+typedef struct wp_shares {
+  wp_stack_job jobs[MOST_SHARES];
+  size_t count;
+} wp_shares;
+
+/// How the workers are spread over the nodes: read once, since a pool may be resized at any time. `before[n]` counts those
+/// of the nodes before `n`, and the last entry all.
+typedef struct wp_staff {
+  size_t before[MOST_SHARES + 1];
+} wp_staff;
+
+static size_t count_staff(const wp_thread_pool *pool, wp_staff *staff) {
+  size_t sum = 0;
+  for (uint32_t n = 0; n < pool->node_count; n++) {
+    staff->before[n] = sum;
+    sum += wp_atomic_load(&pool->nodes[n].staff, wp_relaxed);
+  }
+  staff->before[pool->node_count] = sum;
+  return sum;
+}
+
+/// Where the share begins that has `before` of `staff` workers before it: a multiple of the grain.
+static size_t boundary(const wp_range *range, size_t before, size_t staff) {
+  if (before == staff) return range->count;
+  size_t grains = (range->count - 1) / range->grain + 1;
+  // grains * before / staff, which might not fit on the way
+  return (grains / staff * before + grains % staff * before / staff) * range->grain;
+}
+
+/// Leaves a share to a node. If it cannot be left there it counts as given back at once.
+static void send(wp_thread_pool *pool, uint32_t node, wp_range *range, wp_stack_job *job) {
+  wp_job cell = wp_stack_job_cell(job);
+  size_t accepted;
+  job->range = range;
+  job->given_back = false;
+  wp_atomic_init(&job->thief, (uintptr_t)0);
+  wp_latch_init(&job->latch);
+  if (wp_injector_push(&pool->nodes[node].injector, &cell, 1, &accepted) == WP_OK) {
+    wp_event_count_notify_one(&pool->nodes[node].event_count);
+  } else {
+    job->given_back = true;
+    wp_latch_set(&job->latch);
+  }
+}
+
+static bool find_piece_of_any(wp_worker *self, void *awaited, wp_job *found) {
+  wp_shares *shares = (wp_shares *)awaited;
+  for (size_t i = 0; i < shares->count; i++) {
+    wp_stack_job *job = &shares->jobs[i];
+    if (!wp_latch_is_set(&job->latch) && wp_find_piece(self, job, found)) return true;
+  }
+  return false;
+}
+
+static void perform_by_nodes(wp_worker *self, wp_range *range, const wp_staff *staff) {
+  wp_thread_pool *pool = self->pool;
+  const wp_pool_node *home = &pool->nodes[self->node];
+  size_t all = staff->before[pool->node_count];
+  wp_shares shares;
+  shares.count = 0;
+  size_t begin = 0, end = 0;
+  for (uint32_t i = 0; i < pool->node_count; i++) {
+    uint32_t node = home->nearest[i];
+    wp_stack_job *job = &shares.jobs[shares.count];
+    job->begin = boundary(range, staff->before[node], all);
+    job->end = boundary(range, staff->before[node + 1], all);
+    if (node == self->node) {
+      begin = job->begin;
+      end = job->end;
+    } else if (job->begin < job->end) {
+      shares.count++;
+      send(pool, node, range, job);
+    }
+  }
+  wp_range_perform(self, range, begin, end);
+  for (size_t i = 0; i < shares.count; i++) {
+    wp_stack_job *job = &shares.jobs[i];
+    wp_help_until_set(self, &job->latch, find_piece_of_any, &shares);
+    if (job->given_back) wp_range_perform(self, range, job->begin, job->end);
+  }
+}
+
+/// True when the range was cut by node and is done.
+__attribute__((noinline)) static bool perform_shares(wp_worker *self, wp_range *range) {
+  const wp_thread_pool *pool = self->pool;
+  wp_staff staff;
+  if (pool->node_count > MOST_SHARES) return false;
+  size_t all = count_staff(pool, &staff);
+  // Less than a grain for each worker is not worth waking another node.
+  if (all == 0 || (range->count - 1) / range->grain < all) return false;
+  perform_by_nodes(self, range, &staff);
+  return true;
+}
+
+static void perform_all(wp_worker *self, void *context) {
+  wp_range *range = (wp_range *)context;
+  if (self->pool->node_count > 1 && perform_shares(self, range)) return;
+  wp_range_perform(self, range, 0, range->count);
+}
+
+wp_status wp_concurrent_perform(wp_thread_pool *pool, wp_borrowed_call call, wp_borrowed body, size_t count,
+                                size_t grain) {
+  if (count == 0) return WP_OK;
+  wp_range range;
+  range.call = call;
+  range.body = body;
+  range.grain = grain == 0 ? 1 : grain;
+  range.count = count;
+  return wp_enter(pool, perform_all, &range);
+}
