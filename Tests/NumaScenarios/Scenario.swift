@@ -8,6 +8,8 @@ enum Scenario: String, CaseIterable, Sendable {
   case sharedArrays = "shared-arrays"
   case firstTouch = "first-touch"
   case processes
+  case localMap = "local-map"
+  case nearestFirst = "nearest-first"
 
   func run(on machine: Machine) throws {
     switch self {
@@ -17,6 +19,8 @@ enum Scenario: String, CaseIterable, Sendable {
     case .sharedArrays: try checkSharedArrays(machine)
     case .firstTouch: try checkFirstTouch(machine)
     case .processes: try checkProcesses(machine)
+    case .localMap: try checkLocalMap(machine)
+    case .nearestFirst: try checkNearestFirst(machine)
     }
   }
 }
