@@ -1,6 +1,7 @@
 // The table of checks.
 #include "check.h"
 #include "memory_checks.h"
+#include "process_checks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@ static const struct {
     {"refused", refused},
     {"floats", floats},
     {"memory", memory},
+    {"process-slots", check_process_slots},
+    {"process-unplug", check_process_unplug},
     {"unplugged", unplugged},
 };
 enum { CHECKS = sizeof checks / sizeof checks[0] };
