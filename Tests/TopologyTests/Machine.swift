@@ -97,6 +97,8 @@ final class Machine {
     return (String(decoding: buffer.prefix { $0 != 0 && $0 != 0x7f }.map { UInt8($0) }, as: UTF8.self), length)
   }
 
+  func nearestMemory(to node: Int) -> Int { wp_topology_nearest_memory(handle, node) }
+
   func nearestNodes(from node: Int) -> [Int] {
     var order = [UInt32](repeating: .max, count: nodes.count)
     wp_topology_nearest_nodes(handle, node, &order)

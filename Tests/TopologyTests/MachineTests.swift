@@ -119,6 +119,13 @@ struct Shape: Sendable, CustomTestStringConvertible {
     let made = try MadeMachine(copying: "four-nodes")
     try made.write("5 9 90 3\n", to: "sys/devices/system/node/node2/distance")
     #expect(try Machine(root: made.root).nearestNodes(from: 2) == [2, 3, 0, 1])
+    #expect(try Machine(root: made.root).nearestMemory(to: 2) == 2)
+  }
+
+  @Test(arguments: [("cxl", [0, 1, 2]), ("memoryless", [0, 0]), ("power9", [0, 1, 2, 3]), ("big-little", [0])])
+  func findsTheNearestMemory(fixture: String, nodes: [Int]) throws {
+    let machine = try Machine(fixture: fixture, affinity: "0")
+    #expect(machine.nodes.indices.map(machine.nearestMemory) == nodes)
   }
 
   @Test(arguments: [
