@@ -1,6 +1,7 @@
 // The table of checks.
 #include "check.h"
 #include "memory_checks.h"
+#include "process_checks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,8 @@ static const struct {
     {"floats", floats},
     {"memory", memory},
     {"unplugged", unplugged},
+    {"process-slots", check_process_slots},
+    {"process-unplug", check_process_unplug},
 };
 enum { CHECKS = sizeof checks / sizeof checks[0] };
 
