@@ -46,17 +46,17 @@ C_TEST_SOURCES := $(wildcard Tests/*/*.c)
 # What the package trait Sandbox compiles in another way.
 SANDBOX_SOURCES := $(ENGINE)/src/process/wp_process_sandbox.c Tests/ProcessEngineCheck/sandbox.c Tests/ProcessEngineCheck/cgroups.c
 # Not that of ForkJoinPool, which includes the header of a JDK: it is compiled with these warnings where there is one.
-C_BENCH_SOURCES := $(wildcard Sources/bench/Engine/*.c Sources/bench/Peers/c-loop/*.c Sources/bench/Sources/*/*.c)
+C_BENCH_SOURCES := $(wildcard Sources/bench/Engine/*.c Sources/bench/Instructions/*.c Sources/bench/Peers/c-loop/*.c Sources/bench/Sources/*/*.c)
 C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -ICShim/CPrimeVectors/include \
   -ISources/bench/Sources/CPrimeKernel/include
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c test-cgroups test-numa test-sandbox tsan asan docs model soak chaos fuzz simulate bench bench-peers bench-headline \
+.PHONY: help run test test-consumer test-c test-cgroups test-numa test-sandbox tsan asan docs model soak chaos fuzz simulate bench bench-peers bench-headline bench-instructions \
   bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c format setup clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Build in release mode and run the main job (ARGS="--limits 5000000 --workers 2").
 	@swift build -c release --product primes
@@ -161,6 +161,16 @@ bench-peers: bench-binary bench-engine ## The same with oneTBB, rayon, ForkJoinP
 bench-headline: bench-binary ## How many times as fast as Python's process pool the main job is: one line.
 	@.ci/need /usr/bin/python3=python3
 	@$(BENCH) headline
+
+# Medians of 5: which worker steals what differs from run to run.
+bench-instructions: setup ## Count the engine's instructions for a task and for a join, with callgrind.
+	@.ci/need valgrind=valgrind
+	@mkdir -p .build/instructions
+	@clang $(C_FLAGS) -O2 -fPIC -o .build/instructions/instructions Sources/bench/Instructions/main.c $(ENGINE_SOURCES) -lnuma -lpthread
+	@for load in "fanout 300000" "spawn-fib 24"; do for run in 1 2 3 4 5; do \
+	  valgrind --tool=callgrind --callgrind-out-file=.build/instructions/out .build/instructions/instructions $$load 2 2>&1 | \
+	    awk 'NF == 1 && $$1 ~ /^[0-9]+$$/ { n = $$1 } /Collected/ { printf "%.1f\n", $$NF / n }'; done | \
+	  sort -n | awk -v name="$$load" 'NR == 3 { print name ": " $$1 " instructions" }'; done
 
 # Whether all benchmarks run and answer rightly, in seconds; how fast, it does not say.
 bench-smoke: bench-binary bench-engine

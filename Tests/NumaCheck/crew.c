@@ -85,6 +85,7 @@ void check_pinned(const worker_crew *crew, unsigned worker, int cpu, const char 
   CHECK(member->mask == only, "%s: worker %u may run on %s, not on %d alone", policy, worker,
         list_of(member->mask), cpu);
   CHECK(member->ran_on == only, "%s: worker %u ran on %s, not on %d", policy, worker, list_of(member->ran_on), cpu);
+  if (member->mask != only) return;
   REQUIRE(node != SIZE_MAX, "%s: worker %u is on CPU %d, which is not online", policy, worker, cpu);
   CHECK(member->node == truth.nodes[node].id, "%s: worker %u is on node %d, not %d", policy, worker, member->node,
         truth.nodes[node].id);

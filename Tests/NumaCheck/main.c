@@ -19,6 +19,8 @@ static const struct {
     {"refused", refused},
     {"floats", floats},
     {"memory", memory},
+    {"process-slots", check_process_slots},
+    {"process-unplug", check_process_unplug},
     {"unplugged", unplugged},
     {"process-slots", check_process_slots},
     {"process-unplug", check_process_unplug},

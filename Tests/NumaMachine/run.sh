@@ -54,9 +54,9 @@ for shape in "${shapes[@]}"; do
   tr -d '\r' <$log.raw >$log && rm $log.raw
   passed=$(grep -c '^check .*: passed' $log || true)
   of=$(grep -c '^check ' $log || true)
-  all_nodes=${nodes//[^\/]/}
-  cpus=${nodes%:*} cpus=${cpus##*[-:]}
-  printf '%-10s %6d %6s %8s %8d' "$shape" $((${#all_nodes} + 1)) "$cpus" "$passed/$of" $((SECONDS - start))
+  slashes=${nodes//[^\/]/}
+  cpus=$(tr / '\n' <<<"$nodes" | cut -d : -f 2 | awk -F - '/./ { count += $NF - $1 + 1 } END { print count }')
+  printf '%-10s %6d %6d %8s %8d' "$shape" $((${#slashes} + 1)) "$cpus" "$passed/$of" $((SECONDS - start))
   # A machine in which nothing was checked has not passed either.
   if ((status == 0 && passed > 0 && passed == of)); then
     echo "  passed"

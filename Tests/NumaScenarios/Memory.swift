@@ -1,9 +1,10 @@
+import CStress
 import WorkerPool
 
-private let pageSize = 4096
+let pageSize = 4096
 /// Pages of each buffer.
-private let pages = 96
-private let elementCount = pages * pageSize / MemoryLayout<Int>.stride
+let pages = 96
+let elementCount = pages * pageSize / MemoryLayout<Int>.stride
 
 /// What is asked of both kinds of memory.
 private protocol Placed: Sendable, RandomAccessCollection where Element == Int, Index == Int {
@@ -59,9 +60,13 @@ private func checkFirstTouch<Memory: Placed>(of type: Memory.Type, _ machine: Ma
   let share = pages / machine.withCPUs.count
   for (index, node) in machine.withCPUs.enumerated() {
     let own = index * share..<(index + 1) * share
-    _ = try withPool(nil, .node(node.id)) { pool in
-      try pool.map(own) { page in memory[page * pageSize / MemoryLayout<Int>.stride] = page }
+    let cpus = try withPool(nil, .node(node.id)) { pool in
+      try pool.map(own) { page in
+        memory[page * pageSize / MemoryLayout<Int>.stride] = page
+        return Int(cs_current_cpu())
+      }
     }
+    for cpu in cpus { try expectEqual(try machine.node(ofCPU: cpu).id, node.id, "the node of a writer") }
   }
   let found = try memory.nodeOfEachPage()
   for (index, node) in machine.withCPUs.enumerated() {
@@ -69,7 +74,7 @@ private func checkFirstTouch<Memory: Placed>(of type: Memory.Type, _ machine: Ma
     for page in index * share..<(index + 1) * share {
       try expect(
         found[page].map(expected.contains) == true,
-        "\(type): page \(page), first written on node \(node.id), is on \(found[page].map(String.init) ?? "none")")
+        "\(type): page \(page), first written on node \(node.id), is elsewhere: \(found.map { $0 ?? -1 })")
     }
   }
 }

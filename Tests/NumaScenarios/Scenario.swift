@@ -7,6 +7,9 @@ enum Scenario: String, CaseIterable, Sendable {
   case placedBuffers = "placed-buffers"
   case sharedArrays = "shared-arrays"
   case firstTouch = "first-touch"
+  case processes
+  case localMap = "local-map"
+  case nearestFirst = "nearest-first"
 
   func run(on machine: Machine) throws {
     switch self {
@@ -15,6 +18,9 @@ enum Scenario: String, CaseIterable, Sendable {
     case .placedBuffers: try checkPlacedBuffers(machine)
     case .sharedArrays: try checkSharedArrays(machine)
     case .firstTouch: try checkFirstTouch(machine)
+    case .processes: try checkProcesses(machine)
+    case .localMap: try checkLocalMap(machine)
+    case .nearestFirst: try checkNearestFirst(machine)
     }
   }
 }

@@ -26,6 +26,10 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
+#ifndef WP_TOPOLOGY_SCRATCH
+#define WP_TOPOLOGY_SCRATCH ((size_t)4 << 20)
+#endif
+
 #define ROOT "/machine/"
 #define MAX_FILES 256u
 /// Masks of more CPUs are let be: they make each input slow, and lead nowhere else.
@@ -112,14 +116,12 @@ static void take_fences(const char *buffer, size_t capacity) {
 }
 
 static void put_fence(char *start, size_t room) {
-  for (size_t i = 0; i < MAX_FENCES; i++) {
-    if (fences[i].size != 0) continue;
-    fences[i].start = start;
-    fences[i].size = room < FENCE_SIZE ? room : FENCE_SIZE;
-    ASAN_POISON_MEMORY_REGION(fences[i].start, fences[i].size);
-    return;
-  }
-  HOLDS(!"a fence is left");
+  size_t i = 0;
+  while (i < MAX_FENCES && fences[i].size != 0) i++;
+  HOLDS(i < MAX_FENCES);
+  fences[i].start = start;
+  fences[i].size = room < FENCE_SIZE ? room : FENCE_SIZE;
+  ASAN_POISON_MEMORY_REGION(fences[i].start, fences[i].size);
 }
 
 /// In place of the one in platform/wp_file.c.
@@ -148,18 +150,40 @@ static char *setting(const char *name, char *room, size_t capacity) {
 
 // MARK: What holds
 
+/// The allowed CPUs are those of the mask that are online, or of the mask, if "online" cannot be read or has none of it.
+static void check_online(const wp_topology *topology, const wp_cpu_set *mask) {
+  const entry *file = find_file(wp_text_of("sys/devices/system/cpu/online"));
+  wp_cpu_set online, allowed;
+  if (file == NULL || wp_text_length(file->bytes) >= WP_TOPOLOGY_SCRATCH || !wp_cpu_list_parse(file->bytes, &online)) {
+    online = *mask;
+  }
+  allowed = online;
+  wp_cpu_set_intersect(&allowed, mask);
+  if (wp_cpu_set_count(&allowed) == 0) allowed = online = *mask;
+  HOLDS(wp_topology_cpu_count(topology) == wp_cpu_set_count(&allowed));
+  HOLDS(wp_topology_online_count(topology) == wp_cpu_set_count(&online));
+  for (size_t i = 0; i < wp_topology_cpu_count(topology); i++) {
+    HOLDS(wp_cpu_set_contains(&allowed, (size_t)wp_topology_cpu_id(topology, i)));
+  }
+}
+
+/// Cores and caches are numbered as they appear, and so are the threads of a core.
 static void check_cpus(const wp_topology *topology) {
-  size_t count = wp_topology_cpu_count(topology), nodes = wp_topology_node_count(topology);
-  HOLDS(count >= 1 && count <= wp_topology_online_count(topology));
+  size_t count = wp_topology_cpu_count(topology), cores = 0, caches = 0;
+  HOLDS(count >= 1);
   for (size_t i = 0; i < count; i++) {
+    size_t core = wp_topology_cpu_core(topology, i), cache = wp_topology_cpu_cache(topology, i), threads = 0;
     HOLDS(wp_topology_cpu_id(topology, i) > (i == 0 ? -1 : wp_topology_cpu_id(topology, i - 1)));
-    HOLDS(wp_topology_cpu_node(topology, i) < nodes);
-    HOLDS(wp_topology_cpu_core(topology, i) < count && wp_topology_cpu_cache(topology, i) < count);
-    HOLDS(wp_topology_cpu_is_sibling(topology, i) == (wp_topology_cpu_thread(topology, i) > 0));
-    HOLDS(wp_topology_cpu_thread(topology, i) < count && wp_topology_cpu_socket(topology, i) >= -1);
+    HOLDS(wp_topology_cpu_node(topology, i) < wp_topology_node_count(topology));
+    HOLDS(core <= cores && cache <= caches);
+    if (core == cores) cores++;
+    if (cache == caches) caches++;
+    for (size_t before = 0; before < i; before++) threads += wp_topology_cpu_core(topology, before) == core;
+    HOLDS(wp_topology_cpu_thread(topology, i) == threads);
+    HOLDS(wp_topology_cpu_is_sibling(topology, i) == (threads > 0));
+    HOLDS(wp_topology_cpu_socket(topology, i) >= -1);
     HOLDS(wp_topology_cpu_kind(topology, i) <= WP_CPU_KIND_EFFICIENCY);
   }
-  HOLDS(wp_topology_cpu_core(topology, 0) == 0 && wp_topology_cpu_cache(topology, 0) == 0);
 }
 
 static void check_nodes(const wp_topology *topology) {
@@ -172,6 +196,17 @@ static void check_nodes(const wp_topology *topology) {
     for (size_t to = 0; to < count; to++) HOLDS(wp_topology_distance(topology, i, to) > 0);
   }
   HOLDS(cpus == wp_topology_cpu_count(topology) && online == wp_topology_online_count(topology));
+}
+
+/// A node with memory is nearest to its own, and no node is sent past memory to a node without.
+static void check_nearest_memory(const wp_topology *topology, size_t node) {
+  size_t nearest = wp_topology_nearest_memory(topology, node);
+  HOLDS(nearest < wp_topology_node_count(topology));
+  if (wp_topology_node_memory(topology, node) != 0) HOLDS(nearest == node);
+  for (size_t i = 0; nearest != node && i < wp_topology_node_count(topology); i++) {
+    if (wp_topology_node_memory(topology, i) == 0) continue;
+    HOLDS(wp_topology_distance(topology, node, nearest) <= wp_topology_distance(topology, node, i));
+  }
 }
 
 /// Each node is in the order once, its own first and no nearer one behind a farther.
@@ -268,7 +303,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char affinity[1024], environment[64];
   unsetenv("WORKER_POOL_CPUS");
   cut_into_files((const char *)data, size);
-  wp_topology_source source = {ROOT "sys", ROOT "proc", NULL, NULL, true};
+  wp_topology_source source = {.sys_root = ROOT "sys", .proc_root = ROOT "proc", .details = true};
   source.affinity = setting("affinity", affinity, sizeof affinity);
   source.environment_cpus = setting("WORKER_POOL_CPUS", environment, sizeof environment);
   if (source.affinity == NULL) source.affinity = "0-15";
@@ -285,9 +320,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
   }
   HOLDS(is_list);
+  check_online(topology, &mask);
   check_cpus(topology);
   check_nodes(topology);
-  for (size_t node = 0; node < wp_topology_node_count(topology) && node < 16; node++) check_order(topology, node);
+  for (size_t node = 0; node < wp_topology_node_count(topology) && node < 16; node++) {
+    check_order(topology, node);
+    check_nearest_memory(topology, node);
+  }
   check_placements(topology);
   check_grant(topology, source.environment_cpus);
   check_text(topology);

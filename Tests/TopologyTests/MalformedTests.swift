@@ -143,7 +143,7 @@ import Testing
     let made = try MadeMachine(copying: fixture)
     for file in files {
       guard let original = FileManager.default.contents(atPath: made.root.appending(path: file).path) else { continue }
-      for _ in 0..<20 {
+      for _ in 0..<max(3, 500 / files.count) {
         var bytes = Array(original)
         for _ in 0...random(below: 4) where !bytes.isEmpty {
           switch random(below: 3) {

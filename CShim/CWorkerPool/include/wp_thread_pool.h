@@ -48,7 +48,7 @@ typedef struct wp_thread_pool_hooks {
 
 /// Settings of a pool. Zero-initialise, then set what matters.
 typedef struct wp_thread_pool_config {
-  /// Number of workers; 0 for as many as the process is granted (`wp_topology_granted`).
+  /// Number of workers; 0 for as many as the process is granted (`wp_topology_grant`).
   /// At most `WP_THREAD_POOL_MAX_WORKERS`.
   uint32_t worker_count;
   /// Prefix of thread names, NULL for "worker". Threads are named "name-3"; the prefix is cut so that the

@@ -60,7 +60,9 @@ final class ThreadPool: @unchecked Sendable {
   /// Changes the number of workers, to what the process is granted for nil.
   func resize(_ count: Int?) throws {
     var error = wp_error()
-    let status = wp_thread_pool_resize(pool, try checkedWorkerCount(count, limit: UInt32(4094)), &error)
+    // With the default number of spares.
+    let limit = WP_THREAD_POOL_MAX_WORKERS - WP_DEFAULT_SPARES
+    let status = wp_thread_pool_resize(pool, try checkedWorkerCount(count, limit: limit), &error)
     guard status == WP_OK else { throw WorkerPoolError(error, affinity) }
   }
 

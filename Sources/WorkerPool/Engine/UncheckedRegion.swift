@@ -10,11 +10,15 @@ struct UncheckedRegion<Element>: @unchecked Sendable {
   @inlinable
   init(_ buffer: UnsafeMutableBufferPointer<Element>) { base = buffer.baseAddress }
 
-  /// Has the kernel bring a large region in huge pages, if it may.
+  /// Has the kernel bring a large region in huge pages, if it may. A huge page lies on one node: where the workers of
+  /// several are going to write, each in a share of the region, the pages at the shares' ends have to be few.
   @usableFromInline
-  func prepare(count: Int) {
+  func prepare(count: Int, for pool: ThreadPool) {
     guard let base else { return }
-    wp_expect_writes(base, count * MemoryLayout<Element>.stride)
+    let byteCount = count * MemoryLayout<Element>.stride
+    let nodes = Int(wp_thread_pool_node_count(pool.pool))
+    guard nodes == 1 || byteCount / nodes >= 128 << 20 else { return }
+    wp_expect_writes(base, byteCount)
   }
 
   @inlinable

@@ -41,7 +41,7 @@ struct ParallelMap<Elements: RandomAccessCollection, Output> {
     var written = [Int](repeating: 0, count: chunks)
     return try [Output](unsafeUninitializedCapacity: count) { outputs, initializedCount in
       let target = UncheckedRegion(outputs)
-      target.prepare(count: count)
+      target.prepare(count: count, for: pool.engine)
       try written.withUnsafeMutableBufferPointer { written in
         let map = ParallelMap(
           elements, count: count, grain: grain, failure: failure, target: target, written: UncheckedRegion(written))

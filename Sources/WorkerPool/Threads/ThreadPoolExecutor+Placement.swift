@@ -9,8 +9,10 @@ extension ThreadPoolExecutor {
   /// It goes to that node's queue, and wakes one of that node's workers if one sleeps. Workers of other nodes take it only
   /// when they find nothing nearer: better far than late. A node without workers leaves all its tasks to them.
   ///
-  /// - Parameter node: The node's system number.
-  /// - Throws: as ``submit(_:)-(()->Success)``, and ``WorkerPoolError/Code/invalidArgument`` for a node that the machine
+  /// - Parameters:
+  ///   - node: The node's system number.
+  ///   - body: The task.
+  /// - Throws: as `submit`, and ``WorkerPoolError/Code/invalidArgument`` for a node that the machine
   ///   does not have.
   /// - Complexity: O(nodes), lock-free.
   @inlinable

@@ -82,16 +82,27 @@ wp_status wp_memory_place(void *address, size_t length, const wp_memory_placemen
   return WP_OK;
 }
 
+/// With a page that nobody may touch at either end. Without them the kernel makes one area of this and of a neighbour,
+/// such as a thread's stack, and a huge page that holds parts of both goes to whoever touches either first.
+static size_t guarded_length(size_t length) { return (wp_memory_page_count(length) + 2) * wp_page_size(); }
+
 wp_status wp_memory_create(size_t length, const wp_memory_placement *placement, void **address, int *refused_node,
                            wp_error *error) {
   if (refused_node != NULL) *refused_node = -1;
   if (length == 0) return wp_fail(error, WP_INVALID_ARGUMENT, 0, "length", "must be at least 1");
-  void *mapped = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (mapped == MAP_FAILED) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
+  if (length > SIZE_MAX / 2) return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "mmap", NULL);
+  void *guard = mmap(NULL, guarded_length(length), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (guard == MAP_FAILED) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
+  void *mapped = (char *)guard + wp_page_size();
+  if (mprotect(mapped, length, PROT_READ | PROT_WRITE) != 0) {
+    int problem = errno;
+    munmap(guard, guarded_length(length));
+    return wp_fail(error, WP_SYSTEM_CALL_FAILED, problem, "mprotect", NULL);
+  }
   if (placement != NULL && placement->policy != WP_MEMORY_FIRST_TOUCH) {
     wp_status status = wp_memory_place(mapped, length, placement, refused_node, error);
     if (status != WP_OK) {
-      munmap(mapped, length);
+      wp_memory_destroy(mapped, length);
       return status;
     }
   }
@@ -99,7 +110,9 @@ wp_status wp_memory_create(size_t length, const wp_memory_placement *placement, 
   return WP_OK;
 }
 
-void wp_memory_destroy(void *address, size_t length) { munmap(address, length); }
+void wp_memory_destroy(void *address, size_t length) {
+  munmap((char *)address - wp_page_size(), guarded_length(length));
+}
 
 size_t wp_memory_page_count(size_t length) {
   size_t page = wp_page_size();

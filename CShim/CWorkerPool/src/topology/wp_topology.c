@@ -175,11 +175,13 @@ unsigned wp_topology_distance(const wp_topology *topology, size_t from, size_t t
 }
 
 size_t wp_topology_nearest_memory(const wp_topology *topology, size_t node) {
+  // Its own, even where the firmware calls another one nearer.
+  if (wp_topology_node_memory(topology, node) != 0) return node;
   size_t nearest = node;
   for (size_t i = 0; i < topology->node_count; i++) {
     if (wp_topology_node_memory(topology, i) == 0) continue;
     bool nearer = wp_topology_distance(topology, node, i) < wp_topology_distance(topology, node, nearest);
-    if (nearer || wp_topology_node_memory(topology, nearest) == 0) nearest = i;
+    if (nearer || nearest == node) nearest = i;
   }
   return nearest;
 }
