@@ -22,8 +22,6 @@ static const struct {
     {"process-slots", check_process_slots},
     {"process-unplug", check_process_unplug},
     {"unplugged", unplugged},
-    {"process-slots", check_process_slots},
-    {"process-unplug", check_process_unplug},
 };
 enum { CHECKS = sizeof checks / sizeof checks[0] };
 
