@@ -326,6 +326,16 @@ void resize_limits(wp_start_method method) {
   CHECK(wp_process_pool_worker_count(lab.pool) == 1, "%u workers", wp_process_pool_worker_count(lab.pool));
   sched_setaffinity(0, sizeof all, &all);
   await_workers(&lab, 1);
+  // The user's own bound, and one that is none.
+  setenv("WORKER_POOL_CPUS", "1", 1);
+  resize(&lab, 2);
+  CHECK(wp_process_pool_resize(lab.pool, 0, NULL) == WP_OK, "bounded");
+  CHECK(wp_process_pool_worker_count(lab.pool) == 1, "%u workers", wp_process_pool_worker_count(lab.pool));
+  setenv("WORKER_POOL_CPUS", "none", 1);
+  CHECK(wp_process_pool_resize(lab.pool, 0, &error) == WP_INVALID_ARGUMENT, "%s", wp_status_name(error.status));
+  CHECK(error.call != NULL && strcmp(error.call, "WORKER_POOL_CPUS") == 0, "%s", error.call);
+  CHECK(wp_process_pool_worker_count(lab.pool) == 1, "%u workers", wp_process_pool_worker_count(lab.pool));
+  unsetenv("WORKER_POOL_CPUS");
   check_in_child(&lab);
   // Broken: a forked template cannot be replaced. A re-executed one is, with as many workers.
   resize(&lab, 3);

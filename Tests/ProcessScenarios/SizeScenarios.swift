@@ -25,7 +25,7 @@ func runResize(_ method: ProcessPoolExecutor.StartMethod) throws {
   try expectEqual(try held.result(), first)
   try expectEqual(try pool.map((0..<100).map { Square(number: $0) }), (0..<100).map { $0 * $0 })
   // As many as are granted, as a new pool would have.
-  try pool.resize(maxWorkers: nil)
+  try pool.resize()
   let granted = try ProcessPoolExecutor(startMethod: .reexec)
   try expectEqual(pool.maxWorkers, granted.maxWorkers)
   granted.shutdown()

@@ -226,26 +226,26 @@ wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_proces
 
 /// How many workers there shall be: as the pool was made, or resized to last.
 uint32_t wp_process_pool_worker_count(const wp_process_pool *pool);
-/// Sets how many workers there shall be: 0 for as many as the process, as the calling thread sees it, is granted now. Does
-/// not wait for them.
+/// Sets how many workers there shall be: 0 for as many as the process is granted now, whose affinity mask is that of its
+/// main thread. Does not wait for them.
 ///
-/// Workers that are added take the next places of the pool's placement, worked out anew, and start in the background; one
-/// that cannot be started is tried again, and does not break a pool that has others. Those that are too many, the last
-/// ones, get no more tasks, end what they have begun and leave; what they hold and have not begun is begun by others, before
-/// anything that waits. An initializer that fails breaks the pool also in a worker that is added.
+/// Workers that are added take the next places of the pool's placement, worked out anew, and start in the background;
+/// one that cannot be started is tried again, and does not break a pool that has others, unless its initializer fails.
+/// Those that are too many, the last ones, get no more tasks, end what they have begun and leave; what they hold and
+/// have not begun is begun by others, before anything that waits.
 ///
-/// Errors, which change nothing: `WP_INVALID_ARGUMENT` over `wp_process_pool_capacity`, `WP_SHUT_DOWN` for a closed pool,
-/// `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap": no address space), and those of `wp_topology_create`. Of calls
-/// at the same time the last to take effect counts. May be called in callbacks. O(workers) while tasks wait to be sent, O(CPUs) without
-/// keeping anybody waiting if the topology has to be read.
+/// Errors, which change nothing: `WP_INVALID_ARGUMENT` over `wp_process_pool_capacity`, `WP_SHUT_DOWN` for a closed
+/// pool, `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap": no address space), and those of
+/// `wp_topology_create`. Of calls at the same time the last to take effect counts. May be called in callbacks.
+/// O(workers), and the reading of the topology for a count of 0 or with a placement.
 wp_status wp_process_pool_resize(wp_process_pool *pool, uint32_t worker_count, wp_error *WP_NULLABLE error);
 /// The most workers that this pool can have: `WP_PROCESS_POOL_MAX_WORKERS`, fewer when a limit on the size of files
 /// (RLIMIT_FSIZE) leaves no room for so many.
 uint32_t wp_process_pool_capacity(const wp_process_pool *pool);
 /// The method that was picked: `WP_START_FORK` or `WP_START_REEXEC`.
 wp_start_method wp_process_pool_start_method(const wp_process_pool *pool);
-/// Process ids of the workers that live now, in the order of their indices, at most `capacity`; returns how many there are.
-/// Some may be leaving after a resize.
+/// Process ids of the workers that live now, those that leave after a resize among them, in the order of their indices,
+/// at most `capacity`; returns how many there are.
 size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *WP_NULLABLE pids, size_t capacity);
 /// What keeps up the limit of memory of the pool's workers. As `WP_MEMORY_DATA` also when one of those that live now could
 /// not join its cgroup. O(workers).

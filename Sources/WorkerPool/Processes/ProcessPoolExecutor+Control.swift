@@ -64,7 +64,7 @@ extension ProcessPoolExecutor {
   ///
   /// ```swift
   /// try pool.resize(maxWorkers: 8)
-  /// try pool.resize(maxWorkers: nil)  // as many as there are CPUs for now
+  /// try pool.resize()  // as many as there are CPUs for now
   /// ```
   ///
   /// Workers that are added take the next places of the pool's ``Affinity``, and start in the background; one that cannot be
@@ -74,13 +74,12 @@ extension ProcessPoolExecutor {
   ///
   /// May be called from any thread, in callbacks too; of several calls at once the last to take effect counts.
   ///
-  /// - Parameter maxWorkers: From 1 to 1024; nil for as many as CPUs that the process is granted now, as the calling thread
-  ///   sees it.
+  /// - Parameter maxWorkers: From 1 to 1024; nil for as many as CPUs that the process is granted now.
   /// - Throws: ``WorkerPoolError``: `.invalidArgument` with the number and the pool's limit (which is lower where files may
   ///   not be large: RLIMIT_FSIZE), `.shutDown` once the pool was shut down, `.brokenPool`, `.forked`, `.systemCall`.
   ///   Nothing has changed then.
   /// - Complexity: O(workers), and for nil or with an affinity the reading of the machine's topology.
-  public func resize(maxWorkers: Int?) throws {
+  public func resize(maxWorkers: Int? = nil) throws {
     try pool.resize(to: maxWorkers)
   }
 

@@ -50,14 +50,20 @@ wp_status wp_places_find(const wp_affinity_choice *affinity, bool anew, uint32_t
   *places = NULL;
   if (*count != 0 && affinity->policy == WP_AFFINITY_NONE) return WP_OK;
   wp_topology *topology = NULL;
-  wp_status status = wp_topology_create(NULL, &topology, error);
+  wp_topology_source source;
+  memset(&source, 0, sizeof source);
+  source.of_process = anew;  // the caller may be a pool's worker, which is pinned
+  wp_status status = wp_topology_create(&source, &topology, error);
   if (status != WP_OK) return status;
   size_t granted = *count;
   if (granted == 0) status = wp_topology_grant(topology, &granted, error);
-  *count = granted < WP_PROCESS_POOL_MAX_WORKERS ? (uint32_t)granted : WP_PROCESS_POOL_MAX_WORKERS;
-  if (status == WP_OK && affinity->policy != WP_AFFINITY_NONE) status = place(topology, affinity, *count, places, error);
+  if (status == WP_OK) {
+    *count = granted < WP_PROCESS_POOL_MAX_WORKERS ? (uint32_t)granted : WP_PROCESS_POOL_MAX_WORKERS;
+    if (affinity->policy != WP_AFFINITY_NONE) status = place(topology, affinity, *count, places, error);
+    if (anew && status == WP_INVALID_ARGUMENT) status = WP_OK;
+  }
   wp_topology_destroy(topology);
-  return anew && status == WP_INVALID_ARGUMENT ? WP_OK : status;
+  return status;
 }
 
 // MARK: What a pool keeps

@@ -9,8 +9,8 @@ extern "C" {
 #endif
 
 /// Places `*count` workers, after putting what the process is granted now for a count of 0. `*places` is the caller's to
-/// free, NULL when workers float. Reads the topology, if it has to, as the calling thread sees it. A choice that was
-/// granted before is, `anew`, no error when it is not granted any more: there are no places then.
+/// free, NULL when workers float. Reads the topology, if it has to, as the calling thread sees it; `anew`, as the process
+/// does, and a choice that was granted before and is not any more is no error then: there are no places.
 wp_status wp_places_find(const wp_affinity_choice *affinity, bool anew, uint32_t *count, wp_place **places,
                          wp_error *error);
 
