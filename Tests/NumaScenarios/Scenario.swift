@@ -8,7 +8,6 @@ enum Scenario: String, CaseIterable, Sendable {
   case sharedArrays = "shared-arrays"
   case firstTouch = "first-touch"
   case processes
-  case localMap = "local-map"
   case nearestFirst = "nearest-first"
 
   func run(on machine: Machine) throws {
@@ -19,7 +18,6 @@ enum Scenario: String, CaseIterable, Sendable {
     case .sharedArrays: try checkSharedArrays(machine)
     case .firstTouch: try checkFirstTouch(machine)
     case .processes: try checkProcesses(machine)
-    case .localMap: try checkLocalMap(machine)
     case .nearestFirst: try checkNearestFirst(machine)
     }
   }
