@@ -17,6 +17,8 @@ typedef enum wp_notice_kind {
   WP_NOTICE_AFFINITY_NOT_SET,
   /// Placement on nodes was asked for, and the kernel (or libnuma) has no NUMA.
   WP_NOTICE_NO_NUMA,
+  /// An environment variable that says nothing sensible was not heeded.
+  WP_NOTICE_ENVIRONMENT_IGNORED,
 } wp_notice_kind;
 
 /// Something that the engine goes on without.

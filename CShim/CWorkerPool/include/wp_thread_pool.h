@@ -60,6 +60,9 @@ typedef struct wp_thread_pool_config {
   wp_affinity_choice affinity;
   /// Where to read the machine; NULL for this one. With another one's description workers should float.
   const wp_topology_source *WP_NULLABLE machine;
+  /// Whether a `WORKER_POOL_CPUS` that is no number is said once (wp_notice.h) and not heeded, in place of an error: for
+  /// pools that nobody asked for.
+  bool tolerates_environment;
   /// How many spare workers may stand in for blocked ones at once (`wp_thread_pool_block_begin`); 0 for the default,
   /// `WP_NO_SPARES` for none. Workers and spares together are at most `WP_THREAD_POOL_MAX_WORKERS`.
   uint32_t spare_limit;

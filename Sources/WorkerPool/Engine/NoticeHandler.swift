@@ -34,6 +34,7 @@ extension PlacementNotice {
       case WP_NOTICE_CPU_GONE: .cpuGone
       case WP_NOTICE_AFFINITY_NOT_SET: .affinityNotSet
       case WP_NOTICE_NO_NUMA: .noNUMA
+      case WP_NOTICE_ENVIRONMENT_IGNORED: .environmentIgnored
       default: .other
       }
     message = String(cString: notice.message)

@@ -23,6 +23,8 @@ final class ThreadPool: @unchecked Sendable {
     var name: String
     var stackSize: Int?
     var affinity = Affinity.none
+    /// Whether a bound in the environment that means nothing is no error.
+    var toleratesEnvironment = false
     var spinDuration: Duration?
     var onWorkerStart: (@Sendable (Int) -> Void)?
     var onWorkerStop: (@Sendable (Int) -> Void)?
@@ -32,6 +34,7 @@ final class ThreadPool: @unchecked Sendable {
     var config = wp_thread_pool_config()
     config.worker_count = try checkedWorkerCount(settings.maxWorkers, limit: UInt32(4094))
     config.stack_size = try checkedStackSize(settings.stackSize)
+    config.tolerates_environment = settings.toleratesEnvironment
     config.spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
     affinity = settings.affinity
     hookContext = HookContext(settings)

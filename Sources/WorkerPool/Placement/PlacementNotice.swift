@@ -43,13 +43,15 @@ public struct PlacementNotice: Sendable {
     public static let affinityNotSet = Kind(.affinityNotSet)
     /// Placement on nodes was asked for, and the kernel has no NUMA.
     public static let noNUMA = Kind(.noNUMA)
+    /// `WORKER_POOL_CPUS` is no number, and ``ThreadPoolExecutor/shared``, which cannot throw, does not heed it.
+    public static let environmentIgnored = Kind(.environmentIgnored)
     /// One that this version of the Swift layer has no name for.
     public static let other = Kind(.other)
 
     init(_ name: StaticName) { self.name = name }
 
     enum StaticName: String, Sendable {
-      case memoryNotPlaced, cpuGone, affinityNotSet, noNUMA, other
+      case memoryNotPlaced, cpuGone, affinityNotSet, noNUMA, environmentIgnored, other
     }
   }
 }

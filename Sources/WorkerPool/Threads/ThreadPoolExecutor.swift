@@ -27,7 +27,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   /// libraries in one program do not start ten pools. It is never shut down; asking it to has no effect.
   public static let shared: ThreadPoolExecutor = {
     do {
-      return try ThreadPoolExecutor(settings: .init(name: "shared"), isShared: true)
+      return try ThreadPoolExecutor(settings: .init(name: "shared", toleratesEnvironment: true), isShared: true)
     } catch {
       preconditionFailure("ThreadPoolExecutor.shared cannot start: \(error)")
     }
@@ -36,8 +36,8 @@ public final class ThreadPoolExecutor: JobExecutor {
   /// Starts a pool.
   ///
   /// - Parameters:
-  ///   - maxWorkers: Number of threads, 1 to 4094; nil for as many as the process is really granted: the CPUs of its
-  ///     affinity mask or its cgroup's quota, whichever is less.
+  ///   - maxWorkers: Number of threads, 1 to 4094; nil for as many CPUs as the process is granted
+  ///     (``CPUTopology/grant``); then it throws if `WORKER_POOL_CPUS` is no whole number of at least 1.
   ///   - name: What the threads are called, with a dash and a number behind; cut to Linux's 15 bytes.
   ///   - stackSize: Bytes of stack for each thread, rounded up to pages; nil for the system's default (8 MiB as a rule).
   ///   - affinity: Which CPUs the threads may use.

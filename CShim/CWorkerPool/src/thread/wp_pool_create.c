@@ -159,7 +159,7 @@ wp_status wp_thread_pool_create(const wp_thread_pool_config *config, wp_thread_p
   wp_status status = wp_topology_create(config->machine, &topology, error);
   if (status != WP_OK) return status;
   uint32_t count = config->worker_count;
-  status = wp_roster_count(topology, WP_THREAD_POOL_MAX_WORKERS, &count, error);
+  status = wp_roster_count(topology, config->tolerates_environment, WP_THREAD_POOL_MAX_WORKERS, &count, error);
   if (status != WP_OK) {
     wp_topology_destroy(topology);
     return status;

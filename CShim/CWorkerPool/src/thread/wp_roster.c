@@ -36,6 +36,7 @@ wp_status wp_roster_init(wp_thread_pool *pool, const wp_thread_pool_config *conf
   pthread_mutex_init(&roster->lock, NULL);
   pthread_cond_init(&roster->left, NULL);
   roster->capacity = capacity;
+  roster->tolerates_environment = config->tolerates_environment;
   roster->affinity = config->affinity;
   roster->affinity.cpus = NULL;  // until there is a copy
   if (config->machine != NULL) roster->machine = *config->machine;
@@ -158,6 +159,8 @@ wp_status wp_roster_fill(wp_thread_pool *pool, uint32_t count, const wp_placemen
   wp_roster *roster = &pool->roster;
   uint32_t present = wp_atomic_load(&pool->worker_count, wp_relaxed);
   wp_status status = WP_OK;
+  // Before there are new threads, which share the work out by it. It is never 0 while there is one.
+  wp_atomic_store(&pool->worker_count, count, wp_relaxed);
   for (uint32_t i = count; i < present; i++) set_life(roster->by_index[i], WP_WORKER_LEAVES);
   if (present > count) present = count;
   while (present < count && status == WP_OK) {
@@ -170,15 +173,24 @@ wp_status wp_roster_fill(wp_thread_pool *pool, uint32_t count, const wp_placemen
     }
     if (status == WP_OK) present++;
   }
-  wp_atomic_store(&pool->worker_count, present, wp_relaxed);
+  if (status != WP_OK) wp_atomic_store(&pool->worker_count, present, wp_relaxed);
   return status;
 }
 
 // MARK: Resizing
 
-wp_status wp_roster_count(const wp_topology *topology, uint32_t limit, uint32_t *count, wp_error *error) {
+wp_status wp_roster_count(const wp_topology *topology, bool tolerates_environment, uint32_t limit, uint32_t *count,
+                          wp_error *error) {
   size_t granted = *count;
   wp_status status = granted == 0 ? wp_topology_grant(topology, &granted, error) : WP_OK;
+  if (status == WP_INVALID_ARGUMENT && tolerates_environment) {
+    const char *value = wp_topology_environment_cpus();
+    wp_notice_once(WP_NOTICE_ENVIRONMENT_IGNORED, 0,
+                   "WORKER_POOL_CPUS is '%s' and not heeded; it must be a whole number of at least 1",
+                   value != NULL ? value : "");
+    granted = wp_topology_granted(topology);
+    status = WP_OK;
+  }
   if (status == WP_OK) *count = granted < limit ? (uint32_t)granted : limit;
   return status;
 }
@@ -225,7 +237,7 @@ wp_status wp_thread_pool_resize(wp_thread_pool *pool, uint32_t worker_count, wp_
   wp_topology *topology = NULL;
   wp_status status = wp_topology_create(&machine, &topology, error);
   if (status != WP_OK) return status;
-  status = wp_roster_count(topology, roster->capacity, &worker_count, error);
+  status = wp_roster_count(topology, roster->tolerates_environment, roster->capacity, &worker_count, error);
   if (status == WP_OK) status = resize_placed(pool, topology, worker_count, error);
   wp_topology_destroy(topology);
   return status;

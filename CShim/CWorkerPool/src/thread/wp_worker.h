@@ -124,6 +124,7 @@ typedef struct wp_roster {
   /// What `wp_thread_pool_resize` places workers by; copies.
   wp_affinity_choice affinity;
   wp_topology_source machine;
+  bool tolerates_environment;
 } wp_roster;
 
 /// Workers that stand in for blocked ones; see wp_spares.c.
@@ -200,7 +201,8 @@ bool wp_fork_join_refuse(wp_job job);
 wp_status wp_roster_init(wp_thread_pool *pool, const wp_thread_pool_config *config, uint32_t capacity);
 void wp_roster_destroy(wp_thread_pool *pool);
 /// How many workers `*count` means: for 0 as many as the process is granted, at most `limit`.
-wp_status wp_roster_count(const wp_topology *topology, uint32_t limit, uint32_t *count, wp_error *error);
+wp_status wp_roster_count(const wp_topology *topology, bool tolerates_environment, uint32_t limit, uint32_t *count,
+                          wp_error *error);
 /// Under the lock: brings the number of workers to `count`, as far as threads can be started. `placements` says where each
 /// goes.
 wp_status wp_roster_fill(wp_thread_pool *pool, uint32_t count, const wp_placement *placements, wp_error *error);

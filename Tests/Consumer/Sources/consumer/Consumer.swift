@@ -14,6 +14,7 @@ struct Crash: Job, BitwiseWireCodable {
     try processes()
     try onProcesses(.fork)
     try threads()
+    try nodes()
     try onThreads()
     try onProcesses(.reexec)
     try blocking { try await async() }

@@ -40,6 +40,15 @@ func processes() throws {
   pool.shutdown()
 }
 
+func nodes() throws {
+  let pool = try ThreadPoolExecutor(affinity: .spread)  // a CPU for each worker, over all NUMA nodes
+  let cells = try PlacedBuffer<Double>(repeating: 1, count: 100_000, placement: .interleaved())
+  print(try pool.map(cells) { $0 * 2 }.reduce(0, +))  // each node the same share at every call
+  print(try pool.submit(onNode: CPUTopology.current().nodes[0].id) { cells.reduce(0, +) }.result())
+  try pool.resize()  // to what the process is granted now
+  pool.shutdown()
+}
+
 func async() async throws {
   try await withThreadPoolExecutor(maxWorkers: 4) { pool in
     async let first = pool.run { countPrimes(below: 1000) }  // blocks a thread of the pool, none of Swift's
