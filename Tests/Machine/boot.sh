@@ -77,7 +77,9 @@ if [[ -n $distances ]]; then
     for to in "${!row[@]}"; do qemu+=(-numa "dist,src=${ids[from]},dst=${ids[to]},val=${row[to]}"); done
   done
   for from in ${absent[@]+"${absent[@]}"}; do
-    for to in "${ids[@]}"; do qemu+=(-numa "dist,src=$from,dst=$to,val=20"); done
+    for to in "${ids[@]}" "${absent[@]}"; do
+      ((from == to)) || qemu+=(-numa "dist,src=$from,dst=$to,val=20")
+    done
   done
 fi
 
