@@ -141,7 +141,8 @@ void shrinks(wp_start_method method) {
   int32_t pids[MOST], left[MOST];
   CHECK(list(lab, pids) == 4, "%s", "four workers");
   resize(lab, 1);
-  // What they have begun they end, and then they go. Nothing that stood behind it runs there.
+  // What they have begun they end, and then they go. Of what stood behind it in their slots they begin no more than that,
+  // if they are faster than the collector's thread, which takes it back.
   for (size_t i = 0; i < 4; i++) gate_open(&full.gates[i]);
   lab_await(lab, full.tasks);
   check_replied(lab, 0, full.tasks, "shrunk");
@@ -151,9 +152,9 @@ void shrinks(wp_start_method method) {
   size_t seen = 0;
   for (size_t i = 0; i < 4; i++) seen += (size_t)1 << runner_of(&full, i, pids);
   CHECK(seen == 15, "%s", "each worker has run one of the first tasks");
-  for (size_t i = 4; i < full.tasks; i++) {
-    CHECK(lab->endings[i].outcome.worker_pid == pids[0], "task %zu ran in %d", i, lab->endings[i].outcome.worker_pid);
-  }
+  size_t elsewhere[4] = {0, 0, 0, 0};
+  for (size_t i = 4; i < full.tasks; i++) elsewhere[runner_of(&full, i, pids)]++;
+  for (size_t i = 1; i < 4; i++) CHECK(elsewhere[i] <= 2, "worker %zu ran %zu of the tasks that waited", i, elsewhere[i]);
   // From idle, and back to as many, which are others.
   resize(lab, 4);
   await_workers(lab, 4);
