@@ -45,6 +45,9 @@ private func checkOrder(of thief: Int, _ near: Int, _ far: Int, _ machine: Machi
     try expectEqual(before.node, ids[thief], "the worker's node")
     go[worker].signal()
     for run in runs { try run.result() }
+    let after = pool.workerCounters[worker]
+    try expectEqual(after.remoteTasks - before.remoteTasks, near == thief ? tasks : 2 * tasks, "remote tasks")
+    try expectEqual(after.localTasks - before.localTasks, near == thief ? tasks : 0, "local tasks")
     for other in members.indices where other != worker { go[other].signal() }
     for hold in holds { try hold.result() }
     let order = log.withLock { $0 }

@@ -9,6 +9,7 @@ enum Scenario: String, CaseIterable, Sendable {
   case firstTouch = "first-touch"
   case processes
   case nearestFirst = "nearest-first"
+  case localMap = "local-map"
 
   func run(on machine: Machine) throws {
     switch self {
@@ -19,6 +20,7 @@ enum Scenario: String, CaseIterable, Sendable {
     case .firstTouch: try checkFirstTouch(machine)
     case .processes: try checkProcesses(machine)
     case .nearestFirst: try checkNearestFirst(machine)
+    case .localMap: try checkLocalMap(machine)
     }
   }
 }

@@ -136,6 +136,11 @@ wp_steal wp_deque_steal_if(wp_deque *deque, const wp_job_filter *filter, int64_t
   return taken ? WP_STEAL_TAKEN : WP_STEAL_LOST;
 }
 
+size_t wp_deque_count(wp_deque *deque) {
+  int64_t count = wp_atomic_load(&deque->bottom, wp_relaxed) - wp_atomic_load(&deque->top, wp_relaxed);
+  return count > 0 ? (size_t)count : 0;
+}
+
 int64_t wp_deque_position(wp_deque *deque) { return wp_atomic_load(&deque->bottom, wp_relaxed); }
 
 bool wp_deque_is_empty(wp_deque *deque) {

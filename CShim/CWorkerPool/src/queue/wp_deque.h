@@ -85,6 +85,9 @@ typedef struct wp_job_filter {
 bool wp_deque_take_if(wp_deque *deque, const wp_job_filter *filter, wp_job *job);
 wp_steal wp_deque_steal_if(wp_deque *deque, const wp_job_filter *filter, int64_t lowest, wp_job *job);
 
+/// How many jobs there are at most: thieves may take some meanwhile. Owner only.
+size_t wp_deque_count(wp_deque *deque);
+
 /// Position of the next push. Owner only.
 int64_t wp_deque_position(wp_deque *deque);
 

@@ -3,16 +3,25 @@
 // On a machine with several nodes a range is cut first, once, in a share for each node that has workers, as large as
 // their part of the workers, in the order of the nodes. So the same range is cut in the same way each time, and what a
 // node's workers were the first to touch they find near the next time. The share of another node waits in that node's
-// injector, for one of its own workers; within a share work goes from deque to deque as on any machine, and leaves the
-// node only when the thieves' own has none left.
+// injector, in a part for each of its workers: whoever of them comes second has not to wait until the first cuts off
+// something, and so looks no further. Within a part work goes from deque to deque as on any machine, and leaves the node
+// only when the thieves' own has none left.
+//
+// There a worker keeps as many pieces in its deque as a node has workers, where on a machine of one node it keeps one:
+// what is not cut off yet nobody sees. A neighbour that finds all pieces taken, a moment before the next is cut, would go
+// to another node and take half of what is left there.
 //
 // Rejected: binding each piece to a node (a node that is done would idle); cutting by the addresses of the elements
 // (nobody knows here what an element is).
 
 #include "wp_stack_job.h"
 
-/// Beyond so many nodes a range is not cut by node: the shares stand on the caller's stack.
-#define MOST_SHARES 64u
+/// Beyond so many nodes a range is not cut by node, nor in more parts than that, which stand on the caller's stack.
+#define MOST_NODES 64u
+#define MOST_PARTS 128u
+
+/// More pieces than this in each deque are not worth their forks.
+#define MOST_PIECES 16u
 
 // A whole `wp_concurrent_perform`.
 struct wp_range {
@@ -20,15 +29,17 @@ struct wp_range {
   wp_borrowed body;
   size_t grain;
   size_t count;
+  /// How many pieces a worker keeps in its deque, as long as there are so many.
+  size_t pieces;
 };
 
 /// Lazy binary splitting (A. Tzannes, G. Caragea, R. Barua, U. Vishkin, PPoPP 2010): goes on a grain at a time, and
-/// forks off half of what is left whenever the own deque is empty, which says that thieves are hungry. At most log2 of
-/// the count deep.
+/// forks off half of what is left whenever the own deque holds too little, which says that thieves are hungry. At most log2
+/// of the count deep.
 void wp_range_perform(wp_worker *self, wp_range *range, size_t begin, size_t end) {
   size_t grain = range->grain;
   while (end - begin > grain) {
-    if (wp_deque_is_empty(&self->deque)) {
+    if (wp_deque_count(&self->deque) < range->pieces) {
       wp_stack_job job;
       job.range = range;
       job.begin = begin + (end - begin) / 2;
@@ -47,16 +58,17 @@ void wp_range_perform(wp_worker *self, wp_range *range, size_t begin, size_t end
 
 // MARK: Shares
 
-/// The shares of the other nodes, the nearest first.
+/// The parts of all shares, the nearest node's first; `own` counts those of the own node.
 typedef struct wp_shares {
-  wp_stack_job jobs[MOST_SHARES];
+  wp_stack_job jobs[MOST_PARTS];
+  size_t own;
   size_t count;
 } wp_shares;
 
 /// How the workers are spread over the nodes: read once, since a pool may be resized at any time. `before[n]` counts those
 /// of the nodes before `n`, and the last entry all.
 typedef struct wp_staff {
-  size_t before[MOST_SHARES + 1];
+  size_t before[MOST_NODES + 1];
 } wp_staff;
 
 static size_t count_staff(const wp_thread_pool *pool, wp_staff *staff) {
@@ -77,25 +89,38 @@ static size_t boundary(const wp_range *range, size_t before, size_t staff) {
   return (grains / staff * before + grains % staff * before / staff) * range->grain;
 }
 
-/// Leaves a share to a node. If it cannot be left there it counts as given back at once.
-static void send(wp_thread_pool *pool, uint32_t node, wp_range *range, wp_stack_job *job) {
+/// Leaves a part to a node, without waking anybody. If it cannot be left there it counts as given back at once.
+static void leave_part(wp_thread_pool *pool, uint32_t node, wp_stack_job *job) {
   wp_job cell = wp_stack_job_cell(job);
   size_t accepted;
-  job->range = range;
   job->given_back = false;
   wp_atomic_init(&job->thief, (uintptr_t)0);
   wp_latch_init(&job->latch);
-  if (wp_injector_push(&pool->nodes[node].injector, &cell, 1, &accepted) == WP_OK) {
-    wp_event_count_notify_one(&pool->nodes[node].event_count);
-  } else {
-    job->given_back = true;
-    wp_latch_set(&job->latch);
+  if (wp_injector_push(&pool->nodes[node].injector, &cell, 1, &accepted) == WP_OK) return;
+  job->given_back = true;
+  wp_latch_set(&job->latch);
+}
+
+/// Cuts a node's share in a part for each of its workers. Returns how many.
+static size_t cut_share(const wp_thread_pool *pool, uint32_t node, wp_range *range, const wp_staff *staff,
+                        wp_stack_job *parts) {
+  size_t all = staff->before[pool->node_count];
+  size_t first = staff->before[node], members = staff->before[node + 1] - first;
+  size_t wanted = MOST_PARTS / pool->node_count < members ? MOST_PARTS / pool->node_count : members;
+  size_t count = 0;
+  for (size_t part = 0; part < wanted; part++) {
+    wp_stack_job *job = &parts[count];
+    job->range = range;
+    job->begin = boundary(range, first + members * part / wanted, all);
+    job->end = boundary(range, first + members * (part + 1) / wanted, all);
+    if (job->begin < job->end) count++;
   }
+  return count;
 }
 
 static bool find_piece_of_any(wp_worker *self, void *awaited, wp_job *found) {
   wp_shares *shares = (wp_shares *)awaited;
-  for (size_t i = 0; i < shares->count; i++) {
+  for (size_t i = shares->own; i < shares->count; i++) {
     wp_stack_job *job = &shares->jobs[i];
     if (!wp_latch_is_set(&job->latch) && wp_find_piece(self, job, found)) return true;
   }
@@ -104,26 +129,25 @@ static bool find_piece_of_any(wp_worker *self, void *awaited, wp_job *found) {
 
 static void perform_by_nodes(wp_worker *self, wp_range *range, const wp_staff *staff) {
   wp_thread_pool *pool = self->pool;
-  const wp_pool_node *home = &pool->nodes[self->node];
-  size_t all = staff->before[pool->node_count];
+  const uint32_t *nearest = pool->nodes[self->node].nearest;
   wp_shares shares;
-  shares.count = 0;
-  size_t begin = 0, end = 0;
-  for (uint32_t i = 0; i < pool->node_count; i++) {
-    uint32_t node = home->nearest[i];
-    wp_stack_job *job = &shares.jobs[shares.count];
-    job->begin = boundary(range, staff->before[node], all);
-    job->end = boundary(range, staff->before[node + 1], all);
-    if (node == self->node) {
-      begin = job->begin;
-      end = job->end;
-    } else if (job->begin < job->end) {
-      shares.count++;
-      send(pool, node, range, job);
+  shares.own = shares.count = cut_share(pool, self->node, range, staff, shares.jobs);
+  for (uint32_t i = 1; i < pool->node_count; i++) {
+    size_t count = cut_share(pool, nearest[i], range, staff, &shares.jobs[shares.count]);
+    for (size_t end = shares.count + count; shares.count < end; shares.count++) {
+      leave_part(pool, nearest[i], &shares.jobs[shares.count]);
     }
   }
-  wp_range_perform(self, range, begin, end);
-  for (size_t i = 0; i < shares.count; i++) {
+  // The own node's parts, but for the first, and then the wakes, when everybody finds his own: who was woken sooner would
+  // take his neighbour's. (ANNOUNCE: the pushes are before.)
+  size_t forked = shares.own;
+  while (forked > 1 && wp_stack_job_fork(self, &shares.jobs[forked - 1])) forked--;
+  for (uint32_t i = 1; i < pool->node_count; i++) wp_event_count_notify_one(&pool->nodes[nearest[i]].event_count);
+  for (size_t i = 0; i < shares.own; i++) {
+    wp_stack_job *job = &shares.jobs[i];
+    if (i < forked || wp_stack_job_take_back(self, job)) wp_range_perform(self, range, job->begin, job->end);
+  }
+  for (size_t i = shares.own; i < shares.count; i++) {
     wp_stack_job *job = &shares.jobs[i];
     wp_help_until_set(self, &job->latch, find_piece_of_any, &shares);
     if (job->given_back) wp_range_perform(self, range, job->begin, job->end);
@@ -134,8 +158,12 @@ static void perform_by_nodes(wp_worker *self, wp_range *range, const wp_staff *s
 __attribute__((noinline)) static bool perform_shares(wp_worker *self, wp_range *range) {
   const wp_thread_pool *pool = self->pool;
   wp_staff staff;
-  if (pool->node_count > MOST_SHARES) return false;
+  if (pool->node_count > MOST_NODES) return false;
   size_t all = count_staff(pool, &staff);
+  for (uint32_t n = 0; n < pool->node_count; n++) {
+    size_t members = staff.before[n + 1] - staff.before[n];
+    if (range->pieces < members) range->pieces = members < MOST_PIECES ? members : MOST_PIECES;
+  }
   // Less than a grain for each worker is not worth waking another node.
   if (all == 0 || (range->count - 1) / range->grain < all) return false;
   perform_by_nodes(self, range, &staff);
@@ -156,5 +184,6 @@ wp_status wp_concurrent_perform(wp_thread_pool *pool, wp_borrowed_call call, wp_
   range.body = body;
   range.grain = grain == 0 ? 1 : grain;
   range.count = count;
+  range.pieces = 1;
   return wp_enter(pool, perform_all, &range);
 }

@@ -124,13 +124,22 @@ static bool is_left_alone(wp_thread_pool *pool, uint32_t node) {
   return wp_event_count_is_searched(&pool->nodes[node].event_count) && !is_closed(pool);
 }
 
+static bool look_at_home(wp_hunt *hunt) {
+  wp_worker *worker = hunt->worker;
+  wp_injector *injector = &worker->pool->nodes[worker->node].injector;
+  return refill(worker, injector, hunt->job) || look_at_deques(hunt, worker->node);
+}
+
 static bool look_at_node(void *context, uint32_t node) {
   wp_hunt *hunt = (wp_hunt *)context;
   wp_worker *worker = hunt->worker;
-  wp_pool_node *there = &worker->pool->nodes[node];
-  if (node == worker->node) return refill(worker, &there->injector, hunt->job) || look_at_deques(context, node);
-  if (is_left_alone(worker->pool, node)) return false;
-  if (wp_injector_pop(&there->injector, hunt->job, 1, 1, NULL) == 0 && !look_at_deques(context, node)) return false;
+  wp_thread_pool *pool = worker->pool;
+  if (node == worker->node) return look_at_home(hunt);
+  if (!wp_thread_pool_node_has_work(pool, node) || is_left_alone(pool, node)) return false;
+  // The look at home is the longer ago the more nodes there are, and the thread may have stood still since.
+  if (wp_thread_pool_node_has_work(pool, worker->node) && look_at_home(hunt)) return true;
+  wp_injector *injector = &pool->nodes[node].injector;
+  if (wp_injector_pop(injector, hunt->job, 1, 1, NULL) == 0 && !look_at_deques(context, node)) return false;
   wp_count(&worker->taken_afar);
   return true;
 }
@@ -229,8 +238,18 @@ static bool spin(wp_worker *worker, wp_job *job) {
 /// How waiting for a job ended.
 typedef enum wp_wait_end { WAIT_JOB, WAIT_CLOSED, WAIT_LOOK_AGAIN } wp_wait_end;
 
-/// Waits for a job. `WAIT_CLOSED` when the pool is closed and nothing is left; a spare that was woken and found nothing
-/// comes back with `WAIT_LOOK_AGAIN`, in case it is not needed any more.
+/// What a worker owes that stops to wait: to end its search, or, if it ended that in prepare and stays all the same, the
+/// wake of those submitters who saw it search and stayed silent.
+static void settle(wp_worker *worker, bool searching) {
+  if (searching) {
+    end_search(worker);
+  } else {
+    pass_on(worker);
+  }
+}
+
+/// Waits for a job. `WAIT_CLOSED` when the pool is closed and nothing is left; a worker that may have to leave comes back
+/// from its sleep with `WAIT_LOOK_AGAIN`, before it takes what those who stay were meant to find.
 static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
   wp_thread_pool *pool = worker->pool;
   wp_event_count *event_count = worker->event_count;
@@ -244,37 +263,25 @@ static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
     searching = false;
     // Before the look: what was submitted between a look and the closing would be left behind.
     bool closed = is_closed(pool);
-    if (sees_work(worker)) {
-      if (!wp_event_count_retract(event_count, worker->waiter)) {
-        // Others stand above, so one of them gets the wake; or this worker was popped already. In a closed pool
-        // those above may have ended, and nobody would wake this one.
-        if (closed) {
-          wp_event_count_notify_all(event_count);
-        } else {
-          wp_event_count_notify_one(event_count);
-        }
-        searching = wp_event_count_wait(event_count, worker->waiter) == WP_WAKE_SEARCHING;
-      }
-    } else if (closed) {
-      // Nothing can come any more. If this worker still stands in the stack it stays there: nobody sleeps in a
-      // closed pool without waking all, so no wake is lost on it, and its waiter lives as long as the pool.
-      return WAIT_CLOSED;
-    } else {
+    bool sees = sees_work(worker);
+    // Nothing can come any more. If this worker still stands in the stack it stays there: nobody sleeps in a
+    // closed pool without waking all, so no wake is lost on it, and its waiter lives as long as the pool.
+    if (!sees && closed) return WAIT_CLOSED;
+    if (!sees || !wp_event_count_retract(event_count, worker->waiter)) {
+      // With work in sight others stand above, so one of them gets the wake; or this worker was popped already. In a
+      // closed pool those above may have ended, and nobody would wake this one.
+      if (sees && closed) wp_event_count_notify_all(event_count);
+      if (sees && !closed) wp_event_count_notify_one(event_count);
       searching = wp_event_count_wait(event_count, worker->waiter) == WP_WAKE_SEARCHING;
-    }
-    bool found = look_around(worker, job);
-    bool may_leave = wp_atomic_load(&worker->may_leave, wp_relaxed) != 0;
-    if (found || may_leave) {
-      // A worker that ended its search in prepare and found work after all owes the wake of those submitters who
-      // saw it search and stayed silent.
-      if (searching) {
-        end_search(worker);
-      } else {
-        pass_on(worker);
+      if (wp_atomic_load(&worker->may_leave, wp_relaxed) != 0) {
+        settle(worker, searching);
+        return WAIT_LOOK_AGAIN;
       }
     }
-    if (found) return WAIT_JOB;
-    if (may_leave) return WAIT_LOOK_AGAIN;
+    if (look_around(worker, job)) {
+      settle(worker, searching);
+      return WAIT_JOB;
+    }
   }
 }
 
