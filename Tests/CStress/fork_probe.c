@@ -88,7 +88,7 @@ static cs_start_answers fail_to_start(void) {
   config.hooks.worker_start = count_start;
   config.hooks.worker_stop = count_stop;
   wp_thread_pool *pool;
-  wp_error error = {WP_OK, 0, NULL, NULL};
+  wp_error error = {WP_OK, 0, NULL, NULL, 0};
   answers.status = (int)wp_thread_pool_create(&config, &pool, &error);
   answers.names_pthread_create = error.call != NULL && strcmp(error.call, "pthread_create") == 0;
   answers.started = atomic_load_explicit(&started, memory_order_relaxed);
