@@ -64,7 +64,8 @@ let package = Package(
       name: "ProcessExecutorTests",
       dependencies: ["WorkerPool", "WorkerPoolFoundation", "ProcessChaos", "ProcessScenarios", "TestSupport"]),
     .testTarget(
-      name: "TopologyTests", dependencies: ["WorkerPool", "CWorkerPool", "CNuma", "TestSupport"], exclude: ["Fixtures"]),
+      name: "TopologyTests", dependencies: ["WorkerPool", "CWorkerPool", "CNuma", "TestSupport", "ThreadTestSupport"],
+      exclude: ["Fixtures"]),
 
     // Placed memory and notices, in processes of their own: a C program that links the engine alone and can deny placement
     // to itself and others, and one in Swift.
