@@ -64,16 +64,21 @@ bool wp_event_count_end_search(wp_event_count *event_count) {
   return (before & SEARCHING_MASK) == SEARCHING_ONE;
 }
 
-void wp_event_count_prepare(wp_event_count *event_count, uint32_t index, bool searching) {
-  wp_waiter *self = &event_count->waiters[index];
-  WP_ASSERT(wp_atomic_load(&self->signal, wp_relaxed) == SIGNAL_IDLE);
+/// Puts a waiter on top, and takes `searches` off the number of those who search.
+static void push(wp_event_count *event_count, uint32_t index, uint64_t searches) {
+  wp_waiter *waiter = &event_count->waiters[index];
   uint64_t word = wp_atomic_load(&event_count->word, wp_relaxed);
   uint64_t next;
   do {
-    wp_atomic_store(&self->below, (uint32_t)(word & TOP_MASK), wp_relaxed);
-    next = with_top(word, (uint64_t)index + 1) + WAITING_ONE - (searching ? SEARCHING_ONE : 0);
+    wp_atomic_store(&waiter->below, (uint32_t)(word & TOP_MASK), wp_relaxed);
+    next = with_top(word, (uint64_t)index + 1) + WAITING_ONE - searches;
     // edge ANNOUNCE; its release half publishes `below` to whoever pops.
   } while (!wp_atomic_cas_weak(&event_count->word, &word, next, wp_seq_cst, wp_relaxed));
+}
+
+void wp_event_count_prepare(wp_event_count *event_count, uint32_t index, bool searching) {
+  WP_ASSERT(wp_atomic_load(&event_count->waiters[index].signal, wp_relaxed) == SIGNAL_IDLE);
+  push(event_count, index, searching ? SEARCHING_ONE : 0);
 }
 
 bool wp_event_count_retract(wp_event_count *event_count, uint32_t index) {
@@ -96,6 +101,25 @@ wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index) {
   }
   wp_atomic_store(&self->signal, SIGNAL_IDLE, wp_relaxed);
   return signal == SIGNAL_WOKEN ? WP_WAKE_SEARCHING : WP_WAKE_BROADCAST;
+}
+
+bool wp_event_count_borrow(wp_event_count *event_count, uint32_t limit, uint32_t *index) {
+  uint64_t word = wp_atomic_load(&event_count->word, wp_acquire);
+  while ((word & TOP_MASK) != 0 && top_index(word) < limit) {
+    uint32_t top = top_index(word);
+    // Who is asleep stays so until somebody pops it, and then the CAS fails. Relaxed: it is the CAS that hands over.
+    if (wp_atomic_load(&event_count->waiters[top].signal, wp_relaxed) != SIGNAL_SLEEPING) return false;
+    uint64_t next = with_top(word, below_top(event_count, word)) - WAITING_ONE;
+    if (!wp_atomic_cas_weak(&event_count->word, &word, next, wp_acq_rel, wp_acquire)) continue;  // edge LEND
+    *index = top;
+    return true;
+  }
+  return false;
+}
+
+void wp_event_count_give_back(wp_event_count *event_count, uint32_t index) {
+  WP_ASSERT(wp_atomic_load(&event_count->waiters[index].signal, wp_relaxed) == SIGNAL_SLEEPING);
+  push(event_count, index, 0);  // edge LEND
 }
 
 bool wp_event_count_is_searched(wp_event_count *event_count) {

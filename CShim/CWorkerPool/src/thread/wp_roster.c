@@ -110,7 +110,7 @@ static void set_life(wp_worker *worker, wp_worker_life life) {
   if (worker->life == WP_WORKER_STAYS) add(staff, -1);
   if (life == WP_WORKER_STAYS) add(staff, 1);
   worker->life = (uint8_t)life;
-  wp_atomic_store(&worker->may_leave, life == WP_WORKER_LEAVES ? 1u : 0u, wp_relaxed);
+  wp_atomic_store(&worker->may_leave, life == WP_WORKER_LEAVES ? 1u : 0u, wp_seq_cst);
 }
 
 static wp_status start_thread(wp_worker *worker, wp_error *error) {

@@ -48,8 +48,16 @@ struct Bench {
   var isDivisible = true
   /// For those who sleep, and would only wait for one another.
   var isSideBySide = false
-  /// How many times as many rounds as others: where one takes a few milliseconds, the scheduler has much of it.
-  var roundFactor: Int { name == BenchName.mapUniform.rawValue ? 5 : 1 }
+  /// How many times as many rounds as others. Where one takes a few milliseconds, the scheduler has much of it; and where
+  /// several peers do all that the machine can, the best of a few rounds is whoever was lucky.
+  var roundFactor: Int {
+    switch BenchName(rawValue: name) {
+    case .mapUniform: 15
+    case .mapIrregular: 3
+    case .primes: 2
+    default: 1
+    }
+  }
   /// Assignments for all subjects. A runtime that collects garbage keeps the pages of dead arrays; here malloc does too, for
   /// whoever uses glibc's, so that pools are compared and not how often the kernel clears 80 MB.
   var environment: [String] {
