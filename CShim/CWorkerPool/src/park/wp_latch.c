@@ -18,8 +18,13 @@ bool wp_latch_is_set(wp_latch *latch) {
   return wp_atomic_load(&latch->state, wp_acquire) == WP_LATCH_SET;  // edge DONE
 }
 
-void wp_latch_wait(wp_latch *latch) {
-  uint32_t expected = LATCH_OPEN;
-  if (!wp_atomic_cas_strong(&latch->state, &expected, LATCH_AWAITED, wp_acquire, wp_acquire)) return;  // edge DONE
-  while (!wp_latch_is_set(latch)) wp_word_wait(&latch->state, LATCH_AWAITED, UINT64_MAX);
+bool wp_latch_wait_until(wp_latch *latch, uint64_t deadline_ns) {
+  uint32_t state = LATCH_OPEN;
+  // It is AWAITED already after a wait that ended by its deadline.
+  wp_atomic_cas_strong(&latch->state, &state, LATCH_AWAITED, wp_acquire, wp_acquire);
+  bool in_time = true;
+  while (!wp_latch_is_set(latch) && in_time) in_time = wp_word_wait(&latch->state, LATCH_AWAITED, deadline_ns);
+  return wp_latch_is_set(latch);
 }
+
+void wp_latch_wait(wp_latch *latch) { wp_latch_wait_until(latch, UINT64_MAX); }

@@ -28,6 +28,8 @@ void wp_latch_set(wp_latch *latch);
 bool wp_latch_is_set(wp_latch *latch);
 /// Sleeps until the latch is set.
 void wp_latch_wait(wp_latch *latch);
+/// The same until a time on the monotonic clock, after which the waiter may wait again. Whether it is set.
+bool wp_latch_wait_until(wp_latch *latch, uint64_t deadline_ns);
 
 #ifdef __cplusplus
 }

@@ -22,6 +22,8 @@
 #include "../platform/wp_clock.h"
 
 #define LOOKS_PER_CLOCK 16
+/// About what it costs to wake a spare and to send it back.
+#define SPARE_AFTER_NS 200000u
 
 void wp_stack_job_run(wp_worker *self, wp_stack_job *job) {
   if (job->range != NULL) {
@@ -51,6 +53,8 @@ wp_job wp_stack_job_cell(wp_stack_job *job) {
 // MARK: Waiting for a stolen job
 
 static void wait_asleep(wp_latch *latch) {
+  // Many waits are for the end of a last piece, and over before a spare would be of use.
+  if (wp_latch_wait_until(latch, wp_clock_now() + SPARE_AFTER_NS)) return;
   // A worker that sleeps here leaves its place to a spare; without one the job's thief makes progress all the same.
   bool replaced = wp_thread_pool_block_begin() == WP_OK;
   wp_latch_wait(latch);
