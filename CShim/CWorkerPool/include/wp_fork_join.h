@@ -2,9 +2,9 @@
 // free; and the call returns when all of it is done. Nothing is allocated.
 //
 // Thread-safety: `wp_join` and `wp_concurrent_perform` from any thread. From outside the pool the caller works as a worker
-// that sleeps, under its index, and gives its place back at the end. Where there is none, or where workers differ from
-// other threads (pinned, with a start or stop hook, on one of several nodes, with more stack than the caller), it hands the
-// whole to a worker and sleeps meanwhile. The other functions say where they belong.
+// that sleeps, under its index, and gives its place back at the end. Where there is none but on its own CPU, or where workers
+// differ from other threads (pinned, with a start or stop hook, on one of several nodes, with more stack than the caller),
+// it hands the whole to a worker and sleeps meanwhile. The other functions say where they belong.
 #ifndef WP_FORK_JOIN_H
 #define WP_FORK_JOIN_H
 

@@ -117,6 +117,10 @@ bool wp_event_count_borrow(wp_event_count *event_count, uint32_t limit, uint32_t
   return false;
 }
 
+uint32_t wp_event_count_peek(const wp_event_count *event_count) {
+  return top_index(wp_atomic_load(&event_count->word, wp_relaxed));
+}
+
 void wp_event_count_give_back(wp_event_count *event_count, uint32_t index) {
   WP_ASSERT(wp_atomic_load(&event_count->waiters[index].signal, wp_relaxed) == SIGNAL_SLEEPING);
   push(event_count, index, 0);  // edge LEND

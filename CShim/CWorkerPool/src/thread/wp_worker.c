@@ -6,6 +6,7 @@
 #include "../platform/wp_name.h"
 #include "../platform/wp_thread.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 // Jobs from outside are looked for this often per clock reading while spinning (a reading costs about 20 ns).
@@ -261,6 +262,7 @@ static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
     return WAIT_JOB;
   }
   for (;;) {
+    wp_atomic_store(&worker->last_cpu, (uint32_t)sched_getcpu(), wp_relaxed);
     wp_event_count_prepare(event_count, worker->waiter, searching);
     searching = false;
     // Before the look: what was submitted between a look and the closing would be left behind.

@@ -76,6 +76,8 @@ typedef struct wp_worker {
   uint32_t tick;
   uint32_t random;
   // The worker writes, anyone reads: relaxed, since nothing hangs on them.
+  /// The CPU on which it last went to sleep.
+  wp_atomic_u32 last_cpu;
   /// Jobs that it took from a queue to run them, between other jobs.
   wp_atomic_u64 taken;
   /// Those of them that stood in a queue of another node.
