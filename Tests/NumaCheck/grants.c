@@ -125,6 +125,12 @@ int inside(int count, char **words) {
   for (size_t i = 0; i < wp_topology_cpu_count(read); i++) allowed |= (uint64_t)1 << wp_topology_cpu_id(read, i);
   CHECK(allowed == cpus, "CPUs %s, not %s", list_of(allowed), words[1]);
   CHECK(wp_topology_node_count(read) == truth.node_count, "%zu nodes", wp_topology_node_count(read));
+  for (size_t i = 0; i < truth.node_count; i++) {
+    bool is_out = *words[2] != '\0' && truth.nodes[i].memory_mib != 0 && truth.nodes[i].id != atoi(words[2]);
+    CHECK(wp_topology_node_memory_is_allowed(read, i) == !is_out, "node %d", truth.nodes[i].id);
+    int nearest = wp_topology_node_id(read, wp_topology_nearest_memory(read, i));
+    CHECK(*words[2] == '\0' || nearest == atoi(words[2]), "memory of node %d for node %d", nearest, truth.nodes[i].id);
+  }
   for (int cpu = 0; cpu < MACHINE_MAX_CPUS; cpu++) {
     int named = -1;
     wp_placement placement;

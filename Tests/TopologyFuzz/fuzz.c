@@ -198,15 +198,20 @@ static void check_nodes(const wp_topology *topology) {
   HOLDS(cpus == wp_topology_cpu_count(topology) && online == wp_topology_online_count(topology));
 }
 
-/// A node with memory is nearest to its own, and no node is sent past memory to a node without.
+/// A node with memory that may be used is nearest to its own, and no node is sent past such memory. Somewhere it is.
 static void check_nearest_memory(const wp_topology *topology, size_t node) {
-  size_t nearest = wp_topology_nearest_memory(topology, node);
+  size_t nearest = wp_topology_nearest_memory(topology, node), with_memory = 0, usable = 0;
   HOLDS(nearest < wp_topology_node_count(topology));
-  if (wp_topology_node_memory(topology, node) != 0) HOLDS(nearest == node);
-  for (size_t i = 0; nearest != node && i < wp_topology_node_count(topology); i++) {
+  for (size_t i = 0; i < wp_topology_node_count(topology); i++) {
     if (wp_topology_node_memory(topology, i) == 0) continue;
+    with_memory++;
+    if (!wp_topology_node_memory_is_allowed(topology, i)) continue;
+    usable++;
+    if (i == node) HOLDS(nearest == node);
+    if (nearest == node) continue;
     HOLDS(wp_topology_distance(topology, node, nearest) <= wp_topology_distance(topology, node, i));
   }
+  HOLDS(usable > 0 || with_memory == 0);
 }
 
 /// Each node is in the order once, its own first and no nearer one behind a farther.

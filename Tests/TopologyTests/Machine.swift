@@ -64,6 +64,7 @@ final class Machine {
   var nodes: [Int] { (0..<wp_topology_node_count(handle)).map { Int(wp_topology_node_id(handle, $0)) } }
   var nodeCPUCounts: [Int] { nodes.indices.map { Int(wp_topology_node_cpu_count(handle, $0)) } }
   var memory: [UInt64] { nodes.indices.map { wp_topology_node_memory(handle, $0) } }
+  var memoryIsAllowed: [Bool] { nodes.indices.map { wp_topology_node_memory_is_allowed(handle, $0) } }
   var distances: [[Int]] {
     nodes.indices.map { from in nodes.indices.map { Int(wp_topology_distance(handle, from, $0)) } }
   }

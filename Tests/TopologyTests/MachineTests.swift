@@ -129,6 +129,22 @@ struct Shape: Sendable, CustomTestStringConvertible {
     #expect(machine.nodes.indices.map(machine.nearestMemory) == nodes)
   }
 
+  /// What a cpuset leaves of the memory; a list that leaves nothing, or is none, is not heeded.
+  @Test(arguments: [
+    ("0-3", "0-3", [0, 1, 2, 3]), ("1,3", "1,3", [1, 1, 1, 3]), ("2", "2", [2, 2, 2, 2]), ("7", "0-3", [0, 1, 2, 3]),
+    ("", "0-3", [0, 1, 2, 3]), ("1-", "0-3", [0, 1, 2, 3]), ("1,9", "1", [1, 1, 1, 1]),
+  ]) func heedsTheMemoryOfACpuset(list: String, allowed: String, nearest: [Int]) throws {
+    let made = try MadeMachine(copying: "four-nodes")
+    try made.write("Name:\tx\nMems_allowed:\t0f\nMems_allowed_list:\t\(list)\nseccomp:\t0\n", to: "proc/self/status")
+    let machine = try Machine(root: made.root)
+    let expected = (0...3).map { node in
+      allowed == "0-3" || allowed.split(separator: ",").contains("\(node)")
+    }
+    #expect(machine.memoryIsAllowed == expected)
+    #expect(machine.nodes.indices.map(machine.nearestMemory) == nearest)
+    #expect(machine.describe(capacity: 4096).text.contains("not allowed\n") == expected.contains(false))
+  }
+
   @Test(arguments: [
     "", "\n", ",", "0,", ",0", "3-1,2", "0-", "-3", "a", "0x3", "0 1", "0-3:1/2", "32768", "0-99999999999999999999",
   ])
@@ -219,6 +235,46 @@ struct Shape: Sendable, CustomTestStringConvertible {
     #expect(topology.cpus.map(\.lastLevelCache) == (0..<512).map { $0 % 256 / 8 })
     #expect(topology.grant == 512)
     #expect(try fastest { _ = try Machine(root: made.root, affinity: "0-511", details: true) } < limit(20))
+  }
+
+  /// With the reading of the machine, and a worker on each node. The workers float: they run on another machine.
+  @Test func startsAPoolWithin20Milliseconds() throws {
+    let made = try Self.make()
+    let nodes = try withExtendedLifetime(made) {
+      try made.root.appending(path: "sys").path.withCString { sys in
+        try made.root.appending(path: "proc").path.withCString { proc in
+          try "0-511".withCString { affinity in
+            var source = wp_topology_source()
+            source.sys_root = sys
+            source.proc_root = proc
+            source.affinity = affinity
+            return try withUnsafePointer(to: &source) { source in
+              var nodes: UInt32 = 0
+              let time = try fastest { nodes = try Self.startPool(of: 8, on: source) }
+              #expect(time < limit(20))
+              return nodes
+            }
+          }
+        }
+      }
+    }
+    #expect(nodes == 8)
+  }
+
+  /// Starts and ends a pool. Returns how many nodes it knows.
+  private static func startPool(of workers: UInt32, on machine: UnsafePointer<wp_topology_source>) throws -> UInt32 {
+    var config = wp_thread_pool_config()
+    config.worker_count = workers
+    config.machine = machine
+    var pool: OpaquePointer?
+    let status = wp_thread_pool_create(&config, &pool, nil)
+    guard status == WP_OK, let pool else { throw Machine.Failure(status: status, call: "wp_thread_pool_create") }
+    defer {
+      wp_thread_pool_close(pool)
+      wp_thread_pool_join(pool)
+      wp_thread_pool_release(pool)
+    }
+    return wp_thread_pool_node_count(pool)
   }
 
   @Test func groupsByTheLastCacheThatIsThere() throws {

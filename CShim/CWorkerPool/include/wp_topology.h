@@ -95,6 +95,8 @@ size_t wp_topology_node_cpu_count(const wp_topology *topology, size_t index);
 size_t wp_topology_node_online_count(const wp_topology *topology, size_t index);
 /// Total memory of the node in bytes; 0 for a memory-less node or when unknown.
 uint64_t wp_topology_node_memory(const wp_topology *topology, size_t index);
+/// Whether the process may take memory from the node: whether it is in the cpuset's `mems`. True when unknown.
+bool wp_topology_node_memory_is_allowed(const wp_topology *topology, size_t index);
 /// Distance between two nodes by index, as the firmware tells it (10 is local). Unknown: 10 to itself, else 20.
 unsigned wp_topology_distance(const wp_topology *topology, size_t from, size_t to);
 
@@ -164,7 +166,8 @@ typedef struct wp_placement {
 wp_status wp_topology_place(const wp_topology *topology, const wp_affinity_choice *choice, size_t worker_count,
                             wp_placement *placements, int *WP_NULLABLE refused, wp_error *WP_NULLABLE error);
 
-/// Index of the node whose memory is nearest to a node: its own, if it has any that is known. O(nodes).
+/// Index of the node whose memory is nearest to a node, among those that the process may take memory from: its own, if it
+/// has any that is known. O(nodes).
 size_t wp_topology_nearest_memory(const wp_topology *topology, size_t node);
 
 /// Writes the order in which a worker of node `from` looks at all nodes: itself first, then by distance, ties

@@ -47,6 +47,7 @@ extension CPUTopology.Node {
     self.cpus = cpus
     onlineCPUCount = wp_topology_node_online_count(handle, index)
     memory = Int(clamping: wp_topology_node_memory(handle, index))
+    isMemoryAllowed = wp_topology_node_memory_is_allowed(handle, index)
     distances = (0..<count).map { Int(wp_topology_distance(handle, index, $0)) }
   }
 }

@@ -45,6 +45,8 @@ public struct CPUTopology: Sendable, Hashable {
     public let onlineCPUCount: Int
     /// Total memory of the node in bytes; 0 for a node without memory, and when it is not known.
     public let memory: Int
+    /// Whether the process may take memory from the node: a cpuset can keep it from some. True when it is not known.
+    public let isMemoryAllowed: Bool
     /// How far it is from this node to each of ``CPUTopology/nodes``, in their order, as the firmware tells it: 10 is the
     /// node itself, and 20 takes twice as long. What is not known counts as 10 to itself and 20 to others.
     public let distances: [Int]

@@ -1,4 +1,4 @@
-// Nodes and distances from /sys/devices/system/node.
+// Nodes and distances from /sys/devices/system/node, and which nodes' memory a cpuset leaves from /proc/self/status.
 //
 // Formats: Documentation/ABI/stable/sysfs-devices-node (node/online, nodeN/cpulist, nodeN/distance, nodeN/meminfo).
 // nodeN/distance has one number per *online* node in ascending order (drivers/base/node.c, node_read_distance), so on
@@ -149,6 +149,35 @@ static void wp_sysfs_heed_libnuma(wp_topology *topology) {
     for (size_t i = 0; i < topology->cpu_count; i++) {
       if (wp_cpu_set_contains(&members, (size_t)topology->cpus[i].id)) topology->cpus[i].node = (uint32_t)node;
     }
+  }
+}
+
+/// "Mems_allowed_list:\t0-1,3" among the lines of /proc/self/status (proc(5)).
+static bool wp_sysfs_find_allowed_memory(wp_text status, wp_cpu_set *nodes) {
+  static const char key[] = "Mems_allowed_list:";
+  while (!wp_text_is_empty(status)) {
+    wp_text line = wp_text_take_until(&status, '\n');
+    if (wp_text_length(line) < sizeof key - 1 || memcmp(line.next, key, sizeof key - 1) != 0) continue;
+    line.next += sizeof key - 1;
+    return wp_cpu_list_parse(line, nodes);
+  }
+  return false;
+}
+
+void wp_sysfs_read_allowed_memory(wp_topology *topology, const wp_sysfs *sysfs, const char *proc_root) {
+  wp_text text;
+  wp_cpu_set nodes;
+  if (!wp_text_read(&text, sysfs->scratch, sysfs->capacity, "%s/self/status", proc_root) ||
+      !wp_sysfs_find_allowed_memory(text, &nodes)) {
+    return;
+  }
+  bool any = false;
+  for (size_t i = 0; i < topology->node_count; i++) {
+    any = any || (topology->nodes[i].memory != 0 && wp_cpu_set_contains(&nodes, (size_t)topology->nodes[i].id));
+  }
+  for (size_t i = 0; any && i < topology->node_count; i++) {
+    wp_topology_node *node = &topology->nodes[i];
+    node->memory_denied = node->memory != 0 && !wp_cpu_set_contains(&nodes, (size_t)node->id);
   }
 }
 

@@ -67,6 +67,7 @@ static wp_status wp_topology_fill(wp_topology *topology, const wp_topology_sourc
   wp_status status = wp_topology_find_cpus(source, &sysfs, error);
   if (status != WP_OK) return status;
   bool complete = wp_topology_list_cpus(topology, &sysfs.allowed) && wp_sysfs_read_nodes(topology, &sysfs);
+  if (complete) wp_sysfs_read_allowed_memory(topology, &sysfs, proc_root);
   if (complete) wp_sysfs_read_cores(topology, &sysfs);
   if (complete && source->details) complete = wp_sysfs_read_details(topology, &sysfs);
   if (!complete || !wp_placement_prepare(topology)) {
@@ -167,6 +168,10 @@ uint64_t wp_topology_node_memory(const wp_topology *topology, size_t index) {
   return index < topology->node_count ? topology->nodes[index].memory : 0;
 }
 
+bool wp_topology_node_memory_is_allowed(const wp_topology *topology, size_t index) {
+  return index < topology->node_count && !topology->nodes[index].memory_denied;
+}
+
 unsigned wp_topology_distance(const wp_topology *topology, size_t from, size_t to) {
   if (from >= topology->node_count || to >= topology->node_count) {
     return from == to ? WP_DISTANCE_LOCAL : WP_DISTANCE_REMOTE;
@@ -174,12 +179,16 @@ unsigned wp_topology_distance(const wp_topology *topology, size_t from, size_t t
   return topology->distances[from * topology->node_count + to];
 }
 
+static bool has_memory(const wp_topology *topology, size_t node) {
+  return wp_topology_node_memory(topology, node) != 0 && wp_topology_node_memory_is_allowed(topology, node);
+}
+
 size_t wp_topology_nearest_memory(const wp_topology *topology, size_t node) {
   // Its own, even where the firmware calls another one nearer.
-  if (wp_topology_node_memory(topology, node) != 0) return node;
+  if (has_memory(topology, node)) return node;
   size_t nearest = node;
   for (size_t i = 0; i < topology->node_count; i++) {
-    if (wp_topology_node_memory(topology, i) == 0) continue;
+    if (!has_memory(topology, i)) continue;
     bool nearer = wp_topology_distance(topology, node, i) < wp_topology_distance(topology, node, nearest);
     if (nearer || nearest == node) nearest = i;
   }

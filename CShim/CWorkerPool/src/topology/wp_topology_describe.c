@@ -63,6 +63,7 @@ static void wp_describe_node(wp_describe_text *text, const wp_topology *topology
     wp_describe_add(text, "%zu of %zu CPUs allowed, ", allowed, online);
   }
   wp_describe_memory(text, topology->nodes[node].memory);
+  if (topology->nodes[node].memory_denied) wp_describe_add(text, " not allowed");
 }
 
 static int wp_describe_order(uint64_t left, uint64_t right) { return (left > right) - (left < right); }

@@ -31,6 +31,8 @@ typedef struct wp_topology_node {
   /// CPUs that are online but not allowed.
   uint32_t other_count;
   uint64_t memory;
+  /// Whether a cpuset keeps this process from its memory.
+  bool memory_denied;
 } wp_topology_node;
 
 struct wp_topology {
@@ -67,6 +69,9 @@ typedef struct wp_sysfs {
 /// Reads nodes and distances into a topology whose allowed CPUs are already listed, and allocates what they need. False
 /// when memory is short.
 bool wp_sysfs_read_nodes(wp_topology *topology, const wp_sysfs *sysfs);
+
+/// Notes which nodes' memory this process may not take. Where that is unreadable, or leaves nothing, it may take all.
+void wp_sysfs_read_allowed_memory(wp_topology *topology, const wp_sysfs *sysfs, const char *proc_root);
 
 /// Numbers the cores and their threads. One file serves all threads of its core. Without a readable list of its core, or
 /// one that it is in itself, a CPU counts as a core.
