@@ -79,6 +79,7 @@ static const call forbidden[] = {
     CALL(mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX - 1, 0),
     CALL(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, UINT64_MAX - 1, 0),
     CALL(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, UINT64_MAX - 1, 0),
+    CALL(move_pages, 1), CALL(move_pages, 0, 0, 0, ARGUMENT, 0, 0), CALL(migrate_pages, 1),
     CALL(mprotect, ARGUMENT, 0, PROT_EXEC), CALL(madvise, ARGUMENT, 0, 100), CALL(remap_file_pages, ARGUMENT),
     CALL(shmget, 0), CALL(mq_open, ARGUMENT), CALL(add_key, ARGUMENT),
 #ifdef __x86_64__
@@ -92,7 +93,8 @@ static const call allowed[] = {
     CALL(read, 0, ARGUMENT, 1), CALL(prlimit64, 0, RLIMIT_CPU, 0, 0), CALL(getrandom, 0, 0, 0),
     CALL(clock_gettime, CLOCK_MONOTONIC, 0), CALL(mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS),
     CALL(prlimit64, 0, RLIMIT_DATA, 0, 0), CALL(timer_delete, 1),
-    CALL(rt_sigaction, SIGUSR1, 0, 0, 8), CALL(rt_sigaction, 64, 0, 0, 8),
+    CALL(rt_sigaction, SIGUSR1, 0, 0, 8), CALL(rt_sigaction, 64, 0, 0, 8), CALL(mbind, 0, 0, 0, 0, 0, 0),
+    CALL(get_mempolicy, 0, 0, 0, 0, 0), CALL(mincore, 0, 0, ARGUMENT), CALL(move_pages, 0, 0, 0, 0, 0, 0),
 };
 
 enum { FORBIDDEN = sizeof forbidden / sizeof forbidden[0], ALLOWED = sizeof allowed / sizeof allowed[0] };

@@ -106,6 +106,11 @@ static const wp_rule compute_only[] = {
                  WP_BITS(3, MAP_TYPE | MAP_ANONYMOUS | MAP_GROWSDOWN, MAP_PRIVATE | MAP_ANONYMOUS)),
     WP_ALLOW_IF(mprotect, WP_BITS(2, PROT_EXEC, 0)),
     WP_ALLOW_IF(madvise, WP_BELOW(2, MADV_HWPOISON)),  // that one takes memory from the machine
+    // On which nodes its own memory lies, and is to lie. Not that of others, nor by moving single pages.
+    WP_ALLOW(mbind),
+    WP_ALLOW(get_mempolicy),
+    WP_ALLOW(mincore),
+    WP_ALLOW_IF2(move_pages, WP_EQUAL(0, 0), WP_EQUAL(3, 0)),
     // Own threads: not processes, and not out of the namespaces.
     WP_ALLOW_IF(clone, WP_BITS(0, CLONE_THREAD | WP_NEW_NAMESPACES, CLONE_THREAD)),
     WP_ALLOW(set_robust_list),
