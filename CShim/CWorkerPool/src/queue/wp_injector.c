@@ -81,31 +81,42 @@ static uint32_t thread_stripe(void) {
   return stripe;
 }
 
-/// Claims a free slot and puts `word` in it. NULL only without memory for another block.
-static wp_hazard *hazard_claim(wp_injector *injector, uintptr_t word) {
-  uint32_t stripe = thread_stripe();
-  for (wp_hazard_block *block = &injector->hazards;;) {
+static bool hazard_try(wp_hazard *hazard, uintptr_t word) {
+  if (wp_atomic_load(&hazard->segment, wp_relaxed) != 0) return false;
+  uintptr_t free_slot = 0;
+  // edge SHIELD, reader's store
+  return wp_atomic_cas_strong(&hazard->segment, &free_slot, word, wp_seq_cst, wp_relaxed);
+}
+
+/// The block behind, which is made if there is none. NULL only without memory.
+static wp_hazard_block *hazard_block_behind(wp_hazard_block *block) {
+  uintptr_t next = wp_atomic_load(&block->next, wp_acquire);
+  if (next != 0) return (wp_hazard_block *)next;
+  wp_hazard_block *fresh = (wp_hazard_block *)aligned_alloc(WP_CACHE_LINE, sizeof(wp_hazard_block));
+  if (fresh == NULL) return NULL;
+  for (uint32_t i = 0; i < WP_HAZARD_SLOTS; i++) wp_atomic_init(&fresh->slots[i].segment, (uintptr_t)0);
+  wp_atomic_init(&fresh->next, (uintptr_t)0);
+  if (wp_atomic_cas_strong(&block->next, &next, (uintptr_t)fresh, wp_seq_cst, wp_acquire)) return fresh;
+  free(fresh);
+  return (wp_hazard_block *)next;
+}
+
+/// Not inlined: what a compiler prepares for the search would cost each submission more than the rest of it.
+__attribute__((cold, noinline)) static wp_hazard *hazard_search(wp_injector *injector, uint32_t stripe, uintptr_t word) {
+  for (wp_hazard_block *block = &injector->hazards; block != NULL; block = hazard_block_behind(block)) {
     for (uint32_t i = 0; i < WP_HAZARD_SLOTS; i++) {
       wp_hazard *hazard = &block->slots[(stripe + i) % WP_HAZARD_SLOTS];
-      if (wp_atomic_load(&hazard->segment, wp_relaxed) != 0) continue;
-      uintptr_t free_slot = 0;
-      // edge SHIELD, reader's store
-      if (wp_atomic_cas_strong(&hazard->segment, &free_slot, word, wp_seq_cst, wp_relaxed)) return hazard;
+      if (hazard_try(hazard, word)) return hazard;
     }
-    uintptr_t next = wp_atomic_load(&block->next, wp_acquire);
-    if (next == 0) {
-      wp_hazard_block *fresh = (wp_hazard_block *)aligned_alloc(WP_CACHE_LINE, sizeof(wp_hazard_block));
-      if (fresh == NULL) return NULL;
-      for (uint32_t i = 0; i < WP_HAZARD_SLOTS; i++) wp_atomic_init(&fresh->slots[i].segment, (uintptr_t)0);
-      wp_atomic_init(&fresh->next, (uintptr_t)0);
-      if (wp_atomic_cas_strong(&block->next, &next, (uintptr_t)fresh, wp_seq_cst, wp_acquire)) {
-        next = (uintptr_t)fresh;
-      } else {
-        free(fresh);
-      }
-    }
-    block = (wp_hazard_block *)next;
   }
+  return NULL;
+}
+
+/// Claims a free slot and puts `word` in it: the thread's own, as a rule. NULL only without memory for another block.
+static wp_hazard *hazard_claim(wp_injector *injector, uintptr_t word) {
+  uint32_t stripe = thread_stripe();
+  wp_hazard *own = &injector->hazards.slots[stripe % WP_HAZARD_SLOTS];
+  return hazard_try(own, word) ? own : hazard_search(injector, stripe, word);
 }
 
 /// Loads `*source` into the slot until it stays there: the segment it returns cannot be recycled before the slot
