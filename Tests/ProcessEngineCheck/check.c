@@ -127,6 +127,13 @@ ending lab_await_task(test_lab *self, size_t task) {
   return end;
 }
 
+bool lab_has_ended(test_lab *self, size_t task) {
+  pthread_mutex_lock(&self->lock);
+  bool ended = self->endings[task].times > 0;
+  pthread_mutex_unlock(&self->lock);
+  return ended;
+}
+
 void lab_await_running(test_lab *self, uint64_t ticket) {
   while (!wp_process_pool_is_running(self->pool, ticket)) sched_yield();
 }

@@ -14,17 +14,10 @@
 /// Longer than anything here takes, even on a busy machine.
 #define PATIENCE (10000 * MILLISECOND)
 
-static bool has_ended(test_lab *lab, size_t task) {
-  pthread_mutex_lock(&lab->lock);
-  bool ended = lab->endings[task].times > 0;
-  pthread_mutex_unlock(&lab->lock);
-  return ended;
-}
-
 /// For tasks that a defect would leave behind for ever.
 static bool ends_in_time(test_lab *lab, size_t task) {
   for (uint64_t end = wp_monotonic_now() + PATIENCE; wp_monotonic_now() < end; sched_yield()) {
-    if (has_ended(lab, task)) return true;
+    if (lab_has_ended(lab, task)) return true;
   }
   return false;
 }
@@ -32,7 +25,7 @@ static bool ends_in_time(test_lab *lab, size_t task) {
 /// Waits for a task as a future does, and so collects.
 static void drive(test_lab *lab, size_t task) {
   // More than once: the collector's thread may still be awake.
-  while (!has_ended(lab, task)) wp_process_pool_sleep(lab->pool, &lab->endings[task].times, UINT32_MAX, UINT64_MAX);
+  while (!lab_has_ended(lab, task)) wp_process_pool_sleep(lab->pool, &lab->endings[task].times, UINT32_MAX, UINT64_MAX);
   CHECK(lab_await_task(lab, task).outcome.on_waiting_thread, "task %zu: this thread did not collect", task);
 }
 
@@ -141,7 +134,7 @@ void restart_fails(wp_start_method method) {
 
 static void *sleep_for_second(void *argument) {
   test_lab *lab = (test_lab *)argument;
-  while (!has_ended(lab, 1)) wp_process_pool_sleep(lab->pool, &lab->endings[1].times, UINT32_MAX, UINT64_MAX);
+  while (!lab_has_ended(lab, 1)) wp_process_pool_sleep(lab->pool, &lab->endings[1].times, UINT32_MAX, UINT64_MAX);
   return NULL;
 }
 
@@ -154,7 +147,7 @@ void bells_filled(wp_start_method method) {
   submit_busy(&lab, 1, 500 * MILLISECOND);
   pthread_t driver;
   pthread_create(&driver, NULL, sleep_for_second, &lab);
-  while (!has_ended(&lab, 1)) wp_process_pool_wake(lab.pool);
+  while (!lab_has_ended(&lab, 1)) wp_process_pool_wake(lab.pool);
   pthread_join(driver, NULL);
   CHECK(lab.endings[1].outcome.end == WP_TASK_REPLIED, "beside full bells: end %d", (int)lab.endings[1].outcome.end);
   CHECK(wp_process_pool_terminate(lab.pool, first), "%s", "it still runs");
