@@ -117,6 +117,10 @@ bool wp_event_count_borrow(wp_event_count *event_count, uint32_t limit, uint32_t
   return false;
 }
 
+uint32_t wp_event_count_waiting(const wp_event_count *event_count) {
+  return (uint32_t)((wp_atomic_load(&event_count->word, wp_relaxed) & WAITING_MASK) / WAITING_ONE);
+}
+
 uint32_t wp_event_count_peek(const wp_event_count *event_count) {
   return top_index(wp_atomic_load(&event_count->word, wp_relaxed));
 }

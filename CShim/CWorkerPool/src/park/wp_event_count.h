@@ -120,6 +120,9 @@ void wp_event_count_give_back(wp_event_count *event_count, uint32_t index);
 /// The waiter on top, at least WP_EVENT_COUNT_MAX_WAITERS if there is none. A hint: it may be another one already.
 uint32_t wp_event_count_peek(const wp_event_count *event_count);
 
+/// How many stand in the stack. A hint.
+uint32_t wp_event_count_waiting(const wp_event_count *event_count);
+
 /// Whether somebody searches here.
 bool wp_event_count_is_searched(wp_event_count *event_count);
 

@@ -58,6 +58,13 @@ static bool let_build(wp_worker *worker, wp_injector *injector) {
   return true;
 }
 
+/// Among how many an injector's jobs are shared out: those of its node who are awake.
+static size_t count_takers(const wp_worker *worker) {
+  size_t staff = wp_atomic_load(&worker->pool->nodes[worker->node].staff, wp_relaxed);
+  size_t waiting = wp_event_count_waiting(worker->event_count);
+  return staff > waiting ? staff - waiting : 1;
+}
+
 /// Takes a share of an injector: the first job for now, the rest into the own deque, where thieves find it.
 static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   wp_job batch[WP_REFILL_MAX];
@@ -66,8 +73,7 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   size_t max = is_closed(worker->pool) ? 1 : worker->refill_max;
   if (max > 1 && !let_build(worker, injector)) return false;
   size_t left = 0;
-  size_t share = wp_atomic_load(&worker->pool->worker_count, wp_relaxed);
-  size_t taken = wp_injector_pop(injector, batch, max, share, &left);
+  size_t taken = wp_injector_pop(injector, batch, max, count_takers(worker), &left);
   if (taken == 0) return false;
   worker->close_behind = taken + left <= SMALL_BACKLOG;
   *job = batch[0];

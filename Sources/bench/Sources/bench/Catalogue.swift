@@ -49,11 +49,12 @@ struct Bench {
   /// For those who sleep, and would only wait for one another.
   var isSideBySide = false
   /// How many times as many rounds as others. Where one takes a few milliseconds, the scheduler has much of it; and where
-  /// several peers do all that the machine can, the best of a few rounds is whoever was lucky.
+  /// several peers do all that the machine can, the best of a few rounds is whoever was lucky. Memory that changes hands is
+  /// faster or slower for a second at a time.
   var roundFactor: Int {
     switch BenchName(rawValue: name) {
     case .mapUniform: 15
-    case .mapIrregular: 3
+    case .mapIrregular, .fanoutFuture: 3
     case .primes: 2
     default: 1
     }
