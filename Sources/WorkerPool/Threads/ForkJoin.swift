@@ -43,7 +43,7 @@ extension ThreadPoolExecutor {
   ///
   /// - Parameters:
   ///   - iterations: How many calls; none or fewer: returns at once.
-  ///   - grain: The shortest run that is worth a thief's while, at least 1; nil for a 64th of a worker's share.
+  ///   - grain: The shortest run that is worth a thief's while, at least 1; nil for a 128th of a worker's share.
   ///   - body: Called once for each number.
   /// - Throws: one of the errors that `body` threw; calls that had not begun by then are left out. ``WorkerPoolError``
   ///   as ``join(_:_:)``, and with ``WorkerPoolError/Code/invalidArgument``.
@@ -65,9 +65,9 @@ extension ThreadPoolExecutor {
     try failure.rethrow()
   }
 
-  /// A 64th of a worker's share: short enough to even out, long enough not to notice.
+  /// A 128th of a worker's share: short enough to even out, long enough not to notice.
   @usableFromInline
-  func defaultGrain(count: Int) -> Int { max(1, count / (64 * maxWorkers)) }
+  func defaultGrain(count: Int) -> Int { max(1, count / (128 * maxWorkers)) }
 }
 
 /// The failure at the lowest position of a range that is worked on in parallel.

@@ -38,7 +38,7 @@ extension ThreadPoolExecutor {
   ///
   /// - Parameters:
   ///   - elements: Read from several threads at once.
-  ///   - chunkSize: The fewest elements worth a thief's while, at least 1; nil for a 64th of a worker's share.
+  ///   - chunkSize: The fewest elements worth a thief's while, at least 1; nil for a 128th of a worker's share.
   ///   - transform: Borrowed: it may use the caller's variables.
   /// - Throws: The first error in the elements' order; elements behind it that had not begun are left out.
   @inlinable
