@@ -1,5 +1,6 @@
 #include "stress_support.h"
 
+#include <sched.h>
 #include <string.h>
 #include <time.h>
 
@@ -128,4 +129,61 @@ uint32_t cs_event_count_throttle(uint32_t calls) {
   free(waiters);
   free(event_count);
   return woken;
+}
+
+typedef struct broadcast broadcast;
+
+struct broadcast {
+  wp_event_count event_count;
+  uint32_t least_calls;
+  uint32_t calls;
+  uint32_t sleepers;
+  atomic_uint ended;
+  atomic_uint most_wakes;
+  atomic_bool stop;
+};
+
+WP_STATIC_ASSERT(sizeof(broadcast) <= 4 * WP_CACHE_LINE, "there is room for one");
+
+/// Goes back to sleep as fast as it can.
+static void sleep_again(broadcast *self, uint32_t waiter) {
+  uint32_t wakes = 0;
+  for (;; wakes++) {
+    wp_event_count_prepare(&self->event_count, waiter, false);
+    if (atomic_load(&self->stop)) break;
+    wp_event_count_wait(&self->event_count, waiter);
+  }
+  uint32_t most = atomic_load(&self->most_wakes);
+  while (wakes > most && !atomic_compare_exchange_weak(&self->most_wakes, &most, wakes)) continue;
+  atomic_fetch_add(&self->ended, 1);
+}
+
+static void broadcast_body(void *argument, uint32_t index) {
+  broadcast *self = (broadcast *)argument;
+  if (index < self->sleepers) {
+    sleep_again(self, index);
+    return;
+  }
+  for (; self->calls < self->least_calls; self->calls++) {
+    while (wp_event_count_waiting(&self->event_count) == 0) sched_yield();
+    wp_event_count_notify_all(&self->event_count);
+  }
+  atomic_store(&self->stop, true);
+  for (; atomic_load(&self->ended) < self->sleepers; self->calls++) wp_event_count_notify_all(&self->event_count);
+}
+
+bool cs_event_count_broadcast(uint32_t sleepers, uint32_t calls) {
+  broadcast *self = (broadcast *)aligned_alloc(WP_CACHE_LINE, 4 * WP_CACHE_LINE);
+  wp_waiter *waiters = (wp_waiter *)aligned_alloc(WP_CACHE_LINE, sleepers * sizeof(wp_waiter));
+  if (self == NULL || waiters == NULL) abort();
+  memset((void *)waiters, 0, sleepers * sizeof(wp_waiter));
+  memset((void *)self, 0, sizeof *self);
+  wp_event_count_init(&self->event_count, waiters);
+  self->least_calls = calls;
+  self->sleepers = sleepers;
+  cs_run_threads(sleepers + 1, broadcast_body, self);
+  bool fair = atomic_load(&self->most_wakes) <= self->calls;
+  free(waiters);
+  free(self);
+  return fair;
 }

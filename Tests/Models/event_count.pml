@@ -93,11 +93,14 @@ inline notify_one() {
   fi
 }
 
+/* The whole stack in one step; whoever is woken may stand in it again before the next is. */
 inline notify_all() {
+  d_step { chain = top; top = NOBODY }
   do
-  :: d_step { top != NOBODY -> popped = top; top = below[popped - 1] }
+  :: chain != NOBODY ->
+     d_step { popped = chain; chain = below[popped - 1] }
      signal_waiter(popped - 1, BROADCAST); popped = NOBODY
-  :: top == NOBODY -> break
+  :: else -> break
   od
 }
 
@@ -222,7 +225,7 @@ inline run_job() {
 
 proctype Worker(byte me) {
   mtype before = IDLE;
-  byte popped = NOBODY, batch = 0;
+  byte chain = NOBODY, popped = NOBODY, batch = 0;
   bool i_search = false, seen_closed = false, look = false, got = false, must_wait = false;
 
 next_job:
@@ -332,7 +335,7 @@ end_of_thread:
 
 proctype Submitter(byte jobs) {
   mtype before = IDLE;
-  byte popped = NOBODY;
+  byte chain = NOBODY, popped = NOBODY;
   bool taken = false;
   do
   :: jobs > 0 ->
@@ -359,7 +362,7 @@ proctype Submitter(byte jobs) {
 #ifdef GUEST
 proctype Guest() {
   mtype before = IDLE;
-  byte popped = NOBODY, me = 0;
+  byte chain = NOBODY, popped = NOBODY, me = 0;
   bool is_guest = false, look = false;
 
   if
@@ -427,7 +430,7 @@ end_of_guest:
 
 active proctype Closer() {
   mtype before = IDLE;
-  byte popped = NOBODY;
+  byte chain = NOBODY, popped = NOBODY;
   atomic {
     run Worker(0);
     run Worker(1);

@@ -9,6 +9,11 @@ import Testing
     #expect(cs_event_count_stress(producers, consumers, items, 5000) == items)
   }
 
+  /// Who goes back to sleep while the others are still being woken is not woken again, over and over.
+  @Test(arguments: [1, 2, 8]) func aBroadcastWakesEachOnce(sleepers: UInt32) {
+    #expect(cs_event_count_broadcast(sleepers, 5000))
+  }
+
   @Test func nobodyIsWokenWhileAnotherSearches() {
     #expect(cs_event_count_throttle(1000) == 0)
   }

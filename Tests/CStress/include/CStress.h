@@ -40,6 +40,10 @@ uint64_t cs_event_count_stress(uint32_t producers, uint32_t consumers, uint64_t 
 /// With one waiter asleep: how many of `calls` notify_one calls woke somebody while another searched (must be 0).
 uint32_t cs_event_count_throttle(uint32_t calls);
 
+/// Wakes threads that go back to sleep at once, `calls` times all of them. Whether that comes to an end, and wakes each at
+/// most once a call.
+bool cs_event_count_broadcast(uint32_t sleepers, uint32_t calls);
+
 /// The kernel's number of the calling thread.
 int32_t cs_thread_id(void);
 /// The CPU that the calling thread runs on.

@@ -168,11 +168,13 @@ bool wp_event_count_notify_one(wp_event_count *event_count) {
 
 void wp_event_count_notify_all(wp_event_count *event_count) {
   uint64_t word = wp_atomic_load(&event_count->word, wp_seq_cst);  // edge ANNOUNCE
-  while ((word & TOP_MASK) != 0) {
-    uint32_t index = top_index(word);
-    uint64_t next = with_top(word, below_top(event_count, word)) - WAITING_ONE;
-    if (!wp_atomic_cas_weak(&event_count->word, &word, next, wp_seq_cst, wp_seq_cst)) continue;
-    signal_waiter(&event_count->waiters[index], SIGNAL_BROADCAST);
-    word = wp_atomic_load(&event_count->word, wp_seq_cst);
+  // The whole stack at once. One by one there might be no end: who was woken and found nothing is soon back on top.
+  do {
+    if ((word & TOP_MASK) == 0) return;
+  } while (!wp_atomic_cas_weak(&event_count->word, &word, with_top(word & ~WAITING_MASK, 0), wp_seq_cst, wp_seq_cst));
+  for (uint64_t top = word & TOP_MASK; top != 0;) {
+    wp_waiter *waiter = &event_count->waiters[top - 1];
+    top = wp_atomic_load(&waiter->below, wp_relaxed);  // before it may stand in the stack again
+    signal_waiter(waiter, SIGNAL_BROADCAST);
   }
 }
