@@ -135,7 +135,6 @@ typedef struct broadcast broadcast;
 
 struct broadcast {
   wp_event_count event_count;
-  uint32_t least_calls;
   uint32_t calls;
   uint32_t sleepers;
   atomic_uint ended;
@@ -145,12 +144,15 @@ struct broadcast {
 
 WP_STATIC_ASSERT(sizeof(broadcast) <= 4 * WP_CACHE_LINE, "there is room for one");
 
-/// Goes back to sleep as fast as it can.
+/// Back in the stack as fast as can be. Every second one does not really sleep, and is back while the broadcaster is still in
+/// the system call that wakes another.
 static void sleep_again(broadcast *self, uint32_t waiter) {
+  const wp_atomic_u32 *signal = &self->event_count.waiters[waiter].signal;
   uint32_t wakes = 0;
-  for (;; wakes++) {
+  for (;; wakes += atomic_load(&self->stop) ? 0 : 1) {
     wp_event_count_prepare(&self->event_count, waiter, false);
     if (atomic_load(&self->stop)) break;
+    while (waiter % 2 == 0 && wp_atomic_load(signal, wp_relaxed) == 0) sched_yield();
     wp_event_count_wait(&self->event_count, waiter);
   }
   uint32_t most = atomic_load(&self->most_wakes);
@@ -164,12 +166,12 @@ static void broadcast_body(void *argument, uint32_t index) {
     sleep_again(self, index);
     return;
   }
-  for (; self->calls < self->least_calls; self->calls++) {
-    while (wp_event_count_waiting(&self->event_count) == 0) sched_yield();
+  for (uint32_t i = 0; i < self->calls; i++) {
+    while (wp_event_count_waiting(&self->event_count) < self->sleepers) sched_yield();
     wp_event_count_notify_all(&self->event_count);
   }
   atomic_store(&self->stop, true);
-  for (; atomic_load(&self->ended) < self->sleepers; self->calls++) wp_event_count_notify_all(&self->event_count);
+  while (atomic_load(&self->ended) < self->sleepers) wp_event_count_notify_all(&self->event_count);
 }
 
 bool cs_event_count_broadcast(uint32_t sleepers, uint32_t calls) {
@@ -179,7 +181,7 @@ bool cs_event_count_broadcast(uint32_t sleepers, uint32_t calls) {
   memset((void *)waiters, 0, sleepers * sizeof(wp_waiter));
   memset((void *)self, 0, sizeof *self);
   wp_event_count_init(&self->event_count, waiters);
-  self->least_calls = calls;
+  self->calls = calls;
   self->sleepers = sleepers;
   cs_run_threads(sleepers + 1, broadcast_body, self);
   bool fair = atomic_load(&self->most_wakes) <= self->calls;

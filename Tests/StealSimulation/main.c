@@ -26,7 +26,7 @@ static void machine_read(sim_machine *machine, const char *folder) {
   char sys[4096];
   snprintf(sys, sizeof sys, "%s/sys", folder);
   // Not this machine's mask, and no quota.
-  wp_topology_source source = {sys, folder, "0-1023"};
+  wp_topology_source source = {.sys_root = sys, .proc_root = folder, .affinity = "0-1023"};
   wp_topology *topology = NULL;
   if (wp_topology_create(&source, &topology, NULL) != WP_OK) give_up("cannot read a machine");
   memset(machine, 0, sizeof *machine);
