@@ -127,6 +127,13 @@ ending lab_await_task(test_lab *self, size_t task) {
   return end;
 }
 
+size_t lab_ended(test_lab *self) {
+  pthread_mutex_lock(&self->lock);
+  size_t ended = self->ended;
+  pthread_mutex_unlock(&self->lock);
+  return ended;
+}
+
 bool lab_has_ended(test_lab *self, size_t task) {
   pthread_mutex_lock(&self->lock);
   bool ended = self->endings[task].times > 0;

@@ -130,6 +130,8 @@ uint64_t lab_submit(test_lab *lab, size_t task, uint32_t function, const void *b
 void lab_await(test_lab *lab, size_t count);
 /// Waits until this task has ended, and returns how.
 ending lab_await_task(test_lab *lab, size_t task);
+/// How many tasks have ended by now.
+size_t lab_ended(test_lab *lab);
 /// Whether a task has ended by now.
 bool lab_has_ended(test_lab *lab, size_t task);
 /// Waits until a worker has begun the task.

@@ -155,7 +155,7 @@ static void end_in_order(test_lab *lab) {
   lab_submit(lab, WORKERS - 1, DO_ECHO, "x", 1);
   ending echo = lab_await_task(lab, WORKERS - 1);
   CHECK(echo.outcome.end == WP_TASK_REPLIED, "end %d", (int)echo.outcome.end);
-  CHECK(lab->ended == 1, "%zu tasks ended with the interrupt", lab->ended);
+  CHECK(lab_ended(lab) == 1, "%zu tasks ended with the interrupt", lab_ended(lab));
   wp_process_pool_terminate_running(lab->pool);
   lab_close(lab);
 }

@@ -165,7 +165,7 @@ void released_in_callback(wp_start_method method) {
   pthread_mutex_lock(&lab.lock);
   while (lab.destroyed == 0) pthread_cond_wait(&lab.changed, &lab.lock);
   pthread_mutex_unlock(&lab.lock);
-  CHECK(lab.ended == 1, "%zu ended", lab.ended);
+  CHECK(lab_ended(&lab) == 1, "%zu ended", lab_ended(&lab));
   leftovers now = count_leftovers();
   CHECK(now.children == 0 && now.mappings == 0, "%zu children, %zu mappings", now.children, now.mappings);
   free(lab.endings);

@@ -209,7 +209,7 @@ void takes_over(wp_start_method method) {
     ending end = lab_await_task(&lab, i);
     CHECK(end.outcome.length == (i % 2 == 0 ? 9000 : 90), "task %zu", i);
   }
-  CHECK(lab.ended == 40, "%zu ended", lab.ended);
+  CHECK(lab_ended(&lab) == 40, "%zu ended", lab_ended(&lab));
   gate_open(&gate);
   lab_await(&lab, 41);
   gate_remove(&gate);
