@@ -2,7 +2,8 @@
  * Model of sleeping and waking: park/wp_event_count.c used by thread/wp_worker.c and wp_thread_pool.c.
  *
  * Two workers, two submitters (JOBS_A and JOBS_B jobs), one thread that may close the pool. With -DCHILD a job submits
- * one more from inside, to its worker's own deque, and may have read `closed` long before it pushes.
+ * one more from inside, to its worker's own deque, and may have read `closed` long before it pushes. With -DGUEST a
+ * thread from outside works as a worker that sleeps (thread/wp_guest.c): it forks one job, which it may leave behind.
  *
  * Checked:
  *   - Without -DCLOSING the pool comes to rest only with every job run. One job, any of them, waits until all
@@ -22,6 +23,9 @@
  *   BUG_LONE_SLEEPER       in a closed pool, wake one instead of all when the stack cannot be left
  *   BUG_SILENT_REFILL      do not announce the rest of a batch
  *   BUG_NO_FUTEX_CHECK     sleep without comparing the futex word
+ *   BUG_GUEST_SILENT       a guest does not look for work when it has given its worker back
+ *   BUG_GUEST_AWAKE        a guest borrows a worker that is not asleep yet
+ *   BUG_GUEST_CLOSED       a guest gives its worker back as if the pool could not have been closed
  */
 
 #ifndef JOBS_A
@@ -29,6 +33,11 @@
 #endif
 #ifndef JOBS_B
 #define JOBS_B 1
+#endif
+#ifdef GUEST
+#define GUESTS_WORK 2 /* what it forks, and the rest */
+#else
+#define GUESTS_WORK 0
 #endif
 #define WORKERS 2
 #define NOBODY 0 /* top + 1 == 0 */
@@ -52,7 +61,7 @@ byte deque[WORKERS];
 #ifdef CLOSING
 byte unfinished = 0; /* accepted jobs that have not ended */
 #else
-byte unfinished = JOBS_A + JOBS_B; /* jobs that have not ended, or not even been submitted */
+byte unfinished = JOBS_A + JOBS_B + GUESTS_WORK; /* jobs that have not ended, or not even been submitted */
 #endif
 byte ended = 0; /* workers that have */
 bool any_waits = false, child_made = false;
@@ -293,7 +302,16 @@ next_job:
      :: must_wait -> must_wait = false; event_count_wait()
      :: else
      fi;
-     look_around(got);
+     d_step { /* wp_deque_take: what a guest left */
+       if
+       :: deque[me] > 0 -> deque[me]--; got = true
+       :: else
+       fi
+     }
+     if
+     :: !got -> look_around(got)
+     :: else
+     fi;
      if
      :: got && i_search -> end_search(); goto run_it
 #ifdef BUG_NO_LATE_HANDOVER
@@ -341,6 +359,75 @@ proctype Submitter(byte jobs) {
   od
 }
 
+#ifdef GUEST
+proctype Guest() {
+  mtype before = IDLE;
+  byte chain = NOBODY, popped = NOBODY, me = 0;
+  bool is_guest = false, look = false;
+
+  if
+  :: !closed -> /* some time before the next step */
+     d_step { /* wp_event_count_borrow */
+       if
+#ifdef BUG_GUEST_AWAKE
+       :: top != NOBODY -> me = top - 1; top = below[me]; is_guest = true
+#else
+       :: top != NOBODY && signal[top - 1] == SLEEPING -> me = top - 1; top = below[me]; is_guest = true
+#endif
+       :: else
+       fi
+     }
+  :: else
+  fi;
+  if
+  :: !is_guest -> goto refused
+  :: else
+  fi;
+  d_step {
+#ifdef CLOSING
+    unfinished++;
+#endif
+    deque[me]++ /* edge ANNOUNCE */
+  }
+  notify_one();
+#ifndef CLOSING
+  if
+  :: d_step { !any_waits -> any_waits = true } unfinished == 1
+  :: true
+  fi;
+#endif
+  if /* wp_stack_job_take_back; or it was submitted, and stays */
+  :: d_step { deque[me] > 0 -> deque[me]-- } unfinished--
+  :: true
+  fi;
+#ifndef CLOSING
+  unfinished--; /* the rest */
+#endif
+  d_step { below[me] = top; top = me + 1 } /* wp_event_count_give_back */
+  if
+#ifndef BUG_GUEST_CLOSED
+  :: closed -> notify_all(); goto end_of_guest
+#endif
+  :: else
+  fi;
+#ifndef BUG_GUEST_SILENT
+  has_work(look);
+  if
+  :: look -> notify_one()
+  :: else
+  fi;
+#endif
+  goto end_of_guest;
+refused:
+  skip;
+#ifndef CLOSING
+  unfinished = unfinished - 2;
+#endif
+end_of_guest:
+  skip
+}
+#endif
+
 active proctype Closer() {
   mtype before = IDLE;
   byte chain = NOBODY, popped = NOBODY;
@@ -349,6 +436,10 @@ active proctype Closer() {
     run Worker(1);
     run Submitter(JOBS_A);
     run Submitter(JOBS_B)
+#ifdef GUEST
+    ;
+    run Guest()
+#endif
   }
 #ifdef CLOSING
   /* wp_thread_pool_close */

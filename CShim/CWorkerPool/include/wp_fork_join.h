@@ -1,8 +1,10 @@
 // Fork-join on the caller's stack: two pieces of work, a range of them, or any number, run by whoever of a pool is
 // free; and the call returns when all of it is done. Nothing is allocated.
 //
-// Thread-safety: `wp_join` and `wp_concurrent_perform` from any thread; from outside the pool the caller hands the
-// whole of it to a worker and sleeps meanwhile. The other functions say where they belong.
+// Thread-safety: `wp_join` and `wp_concurrent_perform` from any thread. From outside the pool the caller works as a worker
+// that sleeps, under its index, and gives its place back at the end. Where there is none but on its own CPU, or where workers
+// differ from other threads (pinned, with a start or stop hook, on one of several nodes, with more stack than the caller),
+// it hands the whole to a worker and sleeps meanwhile. The other functions say where they belong.
 #ifndef WP_FORK_JOIN_H
 #define WP_FORK_JOIN_H
 

@@ -39,7 +39,7 @@ final class ThreadPool: @unchecked Sendable {
     affinity = settings.affinity
     hookContext = HookContext(settings)
     let context = Unmanaged.passRetained(hookContext)  // nothing throws before the pool may take it
-    config.hooks = hooks(context)
+    config.hooks = hooks(context, for: settings)
     var created: OpaquePointer?
     var error = wp_error()
     let status = settings.name.withCString { name in
@@ -203,12 +203,14 @@ final class HookContext: @unchecked Sendable {
   }
 }
 
-private func hooks(_ context: Unmanaged<HookContext>) -> wp_thread_pool_hooks {
-  wp_thread_pool_hooks(
-    context: context.toOpaque(),
-    worker_start: { HookContext.from($0).onWorkerStart?(Int($1)) },
-    worker_stop: { HookContext.from($0).onWorkerStop?(Int($1)) },
-    run_foreign: runForeign,
-    discard: discardForeign,
-    destroy: { Unmanaged<HookContext>.fromOpaque($0!).release() })
+/// - Parameter settings: Hooks that it does not ask for are not there: the engine heeds that.
+private func hooks(_ context: Unmanaged<HookContext>, for settings: ThreadPool.Settings) -> wp_thread_pool_hooks {
+  var hooks = wp_thread_pool_hooks()
+  hooks.context = context.toOpaque()
+  if settings.onWorkerStart != nil { hooks.worker_start = { HookContext.from($0).onWorkerStart?(Int($1)) } }
+  if settings.onWorkerStop != nil { hooks.worker_stop = { HookContext.from($0).onWorkerStop?(Int($1)) } }
+  hooks.run_foreign = runForeign
+  hooks.discard = discardForeign
+  hooks.destroy = { Unmanaged<HookContext>.fromOpaque($0!).release() }
+  return hooks
 }

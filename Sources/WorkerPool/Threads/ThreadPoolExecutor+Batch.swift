@@ -43,8 +43,8 @@ extension ThreadPoolExecutor {
   /// }
   /// ```
   ///
-  /// Tasks may spawn others. A worker that waits for the end of its scope runs tasks of it; from
-  /// outside the pool, the body runs on a worker while the caller sleeps. Where the work is two halves or a range,
+  /// Tasks may spawn others. A worker that waits for the end of its scope runs tasks of it; a caller from outside the pool
+  /// takes a worker's place as in ``join(_:_:)``, or sleeps while the body runs on one. Where the work is two halves or a range,
   /// ``join(_:_:)`` and ``concurrentPerform(iterations:grain:_:)`` borrow their closures and allocate nothing at all; a
   /// spawned closure outlives the call that spawned it, so that its captures have to live on the heap.
   ///

@@ -33,7 +33,8 @@ extension ThreadPoolExecutor {
   }
 
   /// As the `map` over any sequence, for collections that know their elements' places: chunks are cut on the spot, by
-  /// whoever is free, and outputs are written where they belong. Nothing is allocated for an element or a chunk.
+  /// whoever is free, and outputs are written where they belong. Nothing is allocated for an element or a chunk. The calling
+  /// thread takes part as in ``join(_:_:)``.
   ///
   /// - Parameters:
   ///   - elements: Read from several threads at once.

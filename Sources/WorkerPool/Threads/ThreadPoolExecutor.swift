@@ -43,7 +43,8 @@ public final class ThreadPoolExecutor: JobExecutor {
   ///   - affinity: Which CPUs the threads may use.
   ///   - spinDuration: How long a worker without work looks for some before it sleeps; nil for the default of 20 µs,
   ///     zero for not at all. Only one worker spins at a time.
-  ///   - onWorkerStart: Called with the worker's index on each thread before its first task.
+  ///   - onWorkerStart: Called with the worker's index on each thread before its first task. With one of these, or with
+  ///     more stack than callers have, no caller takes a worker's place (``join(_:_:)``).
   ///   - onWorkerStop: Likewise after its last.
   /// - Throws: ``WorkerPoolError`` with ``WorkerPoolError/Code/invalidArgument`` or
   ///   ``WorkerPoolError/Code/systemCall``; nothing is left behind then.
@@ -69,7 +70,8 @@ public final class ThreadPoolExecutor: JobExecutor {
   public var maxWorkers: Int { engine.workerCount }
 
   /// Index of the calling thread among this pool's workers, nil on any other thread. A thread that stands in for a blocked
-  /// worker has an index from 4096 on. O(1).
+  /// worker has an index from 4096 on; one that takes a sleeping worker's place, in ``join(_:_:)`` and its like, has that
+  /// worker's. O(1).
   public var currentWorkerIndex: Int? { engine.currentWorker }
 
   /// Submits a task.

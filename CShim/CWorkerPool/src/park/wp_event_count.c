@@ -103,8 +103,31 @@ wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index) {
   return signal == SIGNAL_WOKEN ? WP_WAKE_SEARCHING : WP_WAKE_BROADCAST;
 }
 
+bool wp_event_count_borrow(wp_event_count *event_count, uint32_t limit, uint32_t *index) {
+  uint64_t word = wp_atomic_load(&event_count->word, wp_acquire);
+  while ((word & TOP_MASK) != 0 && top_index(word) < limit) {
+    uint32_t top = top_index(word);
+    // Who is asleep stays so until somebody pops it, and then the CAS fails. Relaxed: it is the CAS that hands over.
+    if (wp_atomic_load(&event_count->waiters[top].signal, wp_relaxed) != SIGNAL_SLEEPING) return false;
+    uint64_t next = with_top(word, below_top(event_count, word)) - WAITING_ONE;
+    if (!wp_atomic_cas_weak(&event_count->word, &word, next, wp_acq_rel, wp_acquire)) continue;  // edge LEND
+    *index = top;
+    return true;
+  }
+  return false;
+}
+
 uint32_t wp_event_count_waiting(const wp_event_count *event_count) {
   return (uint32_t)((wp_atomic_load(&event_count->word, wp_relaxed) & WAITING_MASK) / WAITING_ONE);
+}
+
+uint32_t wp_event_count_peek(const wp_event_count *event_count) {
+  return top_index(wp_atomic_load(&event_count->word, wp_relaxed));
+}
+
+void wp_event_count_give_back(wp_event_count *event_count, uint32_t index) {
+  WP_ASSERT(wp_atomic_load(&event_count->waiters[index].signal, wp_relaxed) == SIGNAL_SLEEPING);
+  push(event_count, index, 0);  // edge LEND
 }
 
 bool wp_event_count_is_searched(wp_event_count *event_count) {

@@ -33,6 +33,7 @@
 //
 // Invariants.
 //   I1  A waiter stands in the stack at most once, and whoever pops it writes its futex word exactly once.
+//       A waiter that was borrowed stands in no stack, so nobody writes its word until it is given back.
 //   I2  `searching` counts the workers between begin_search (or being woken) and end_search (or prepare). A
 //       submitter that sees one, in whichever event count, may stay silent: after its work became visible that worker
 //       looks everywhere again, and when it takes one job of several, in its search or after it, or leaves some to
@@ -43,6 +44,8 @@
 //             again; all four sequentially consistent. So either the worker sees the work, or the submitter sees
 //             the worker (waiting or searching).
 //   WAKE      notify releases the futex word, wait acquires it.
+//   LEND      prepare releases the word and borrow acquires it; give_back releases it and the notify that pops the waiter
+//             acquires it, which edge WAKE passes on. So a waiter's own data go to the borrower and back.
 //
 // Sources. D. Vyukov's event count (2008) for prepare/commit; the Go scheduler's "spinning" rule and rayon-core's
 // sleep/README.md for I2; the idle stack in one word after kprotty's zap. Rejected: one futex for all sleepers
@@ -106,6 +109,16 @@ void wp_event_count_prepare(wp_event_count *event_count, uint32_t index, bool se
 bool wp_event_count_retract(wp_event_count *event_count, uint32_t index);
 /// Sleeps until popped. No spurious returns.
 wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index);
+
+/// Takes the waiter on top out of the stack and lets it sleep on, so that the caller may do what it would do. False when
+/// nobody waits, or the one on top is not asleep yet or has an index of `limit` or more.
+bool wp_event_count_borrow(wp_event_count *event_count, uint32_t limit, uint32_t *index);
+/// Puts a borrowed waiter back in the stack. The caller then looks for work, as after prepare, and calls notify_one if it
+/// sees some. What it wrote meanwhile the waiter sees when it is woken.
+void wp_event_count_give_back(wp_event_count *event_count, uint32_t index);
+
+/// The waiter on top, at least WP_EVENT_COUNT_MAX_WAITERS if there is none. A hint: it may be another one already.
+uint32_t wp_event_count_peek(const wp_event_count *event_count);
 
 /// How many stand in the stack. A hint.
 uint32_t wp_event_count_waiting(const wp_event_count *event_count);

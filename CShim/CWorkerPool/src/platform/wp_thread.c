@@ -97,6 +97,15 @@ size_t wp_thread_remaining_stack(void) {
   return lowest != 0 && here > lowest ? here - lowest : 0;
 }
 
+size_t wp_thread_default_stack(void) {
+  pthread_attr_t attribute;
+  size_t size = 0;
+  if (pthread_attr_init(&attribute) != 0) return 0;
+  if (pthread_attr_getstacksize(&attribute, &size) != 0) size = 0;
+  pthread_attr_destroy(&attribute);
+  return size;
+}
+
 int wp_thread_current_node(void) {
   unsigned node;
   return getcpu(NULL, &node) == 0 ? (int)node : -1;

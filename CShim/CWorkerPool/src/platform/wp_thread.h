@@ -28,6 +28,9 @@ wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attribu
 /// it, the stack stays where it is. For threads of ours; a system call or two, and a copy of a few pages.
 void wp_thread_settle_stack(void);
 
+/// Bytes of stack that a thread gets for which no other size is asked; 0 when unknown.
+size_t wp_thread_default_stack(void);
+
 /// Changes whenever the process turns out to be a forked child: compare with a value kept from earlier to know
 /// whether one's threads still exist. One load.
 uint32_t wp_fork_generation(void);

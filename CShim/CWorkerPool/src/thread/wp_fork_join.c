@@ -152,6 +152,12 @@ wp_status wp_enter(wp_thread_pool *pool, void (*body)(wp_worker *self, void *con
     body(self, context);
     return WP_OK;
   }
+  wp_worker *sleeper = self == NULL ? wp_guest_begin(pool) : NULL;
+  if (sleeper != NULL) {
+    body(sleeper, context);
+    wp_guest_end(sleeper);
+    return WP_OK;
+  }
   wp_entrance entrance;
   entrance.body = body;
   entrance.context = context;

@@ -120,6 +120,7 @@ static wp_status start(wp_thread_pool *pool, const wp_thread_pool_config *config
                        const wp_placement *placements, wp_error *error) {
   wp_atomic_init(&pool->references, 1u);
   pool->hooks = config->hooks;
+  wp_guest_admit(pool);
   pthread_mutex_lock(&pool->roster.lock);
   wp_status status = wp_roster_fill(pool, count, placements, error);
   pthread_mutex_unlock(&pool->roster.lock);

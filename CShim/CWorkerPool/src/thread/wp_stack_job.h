@@ -49,7 +49,7 @@ void wp_help_until_set(wp_worker *self, wp_latch *latch, wp_find_help find, void
 /// Steals a piece of a stolen `wp_stack_job` back from its thief.
 bool wp_find_piece(wp_worker *self, void *stack_job, wp_job *found);
 
-/// Runs `body` on one of the pool's workers: here if this is one, else on another, waiting for it.
+/// Runs `body` on one of the pool's workers: here if this is one, or can be a guest; else on another, waiting for it.
 wp_status wp_enter(wp_thread_pool *pool, void (*body)(wp_worker *self, void *context), void *context);
 
 /// Runs a part of a range; in wp_ranges.c.

@@ -6,6 +6,7 @@
 #include "../platform/wp_name.h"
 #include "../platform/wp_thread.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 // Jobs from outside are looked for this often per clock reading while spinning (a reading costs about 20 ns).
@@ -21,6 +22,8 @@
 static WP_THREAD_LOCAL wp_worker *current_worker;
 
 wp_worker *wp_worker_current(void) { return current_worker; }
+
+void wp_worker_set_current(wp_worker *worker) { current_worker = worker; }
 
 const wp_thread_pool *wp_thread_pool_current(void) { return current_worker != NULL ? current_worker->pool : NULL; }
 
@@ -265,6 +268,7 @@ static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
     return WAIT_JOB;
   }
   for (;;) {
+    wp_atomic_store(&worker->last_cpu, (uint32_t)sched_getcpu(), wp_relaxed);
     wp_event_count_prepare(event_count, worker->waiter, searching);
     searching = false;
     // Before the look: what was submitted between a look and the closing would be left behind.
@@ -284,7 +288,8 @@ static wp_wait_end wait_for_job(wp_worker *worker, wp_job *job) {
         return WAIT_LOOK_AGAIN;
       }
     }
-    if (look_around(worker, job)) {
+    // A guest may have left something in the own deque.
+    if (wp_deque_take(&worker->deque, job) || look_around(worker, job)) {
       settle(worker, searching);
       return WAIT_JOB;
     }
@@ -340,7 +345,7 @@ void wp_worker_number(wp_worker *worker, uint32_t index) {
 void *wp_worker_main(void *argument) {
   wp_worker *worker = (wp_worker *)argument;
   wp_thread_pool *pool = worker->pool;
-  current_worker = worker;
+  wp_worker_set_current(worker);
   if (pool->node_count > 1) wp_thread_settle_stack();
   wp_name_self(worker->name);
   // Here, so that it lies near the worker. A deque without a ring takes no batch.
@@ -348,7 +353,7 @@ void *wp_worker_main(void *argument) {
   if (pool->hooks.worker_start != NULL) pool->hooks.worker_start(pool->hooks.context, worker->index);
   run_jobs(worker);
   if (pool->hooks.worker_stop != NULL) pool->hooks.worker_stop(pool->hooks.context, worker->index);
-  current_worker = NULL;
+  wp_worker_set_current(NULL);
   if (worker->is_spare) {
     wp_spares_end(worker);
   } else {

@@ -48,6 +48,7 @@ extern "C" {
 /// A worker's life, apart from what it does while it runs; see wp_roster.c.
 typedef enum wp_worker_life { WP_WORKER_ABSENT = 0, WP_WORKER_STAYS, WP_WORKER_LEAVES, WP_WORKER_LEFT } wp_worker_life;
 
+/// What belongs to a worker's thread belongs to a guest's while that works as this worker (wp_guest.c).
 typedef struct wp_worker {
   wp_deque deque;
   // Constant while it has a thread.
@@ -69,12 +70,14 @@ typedef struct wp_worker {
   // The roster's, under its lock.
   uint8_t life;
   /// Whether it may have to leave, between two jobs: constant for a spare, under the roster's lock else. Read by the
-  /// worker; relaxed, since it then asks under the lock.
+  /// worker; relaxed, since it then asks under the lock. A guest reads it in the order of edge ANNOUNCE.
   wp_atomic_u32 may_leave;
   // The worker's own.
   uint32_t tick;
   uint32_t random;
   // The worker writes, anyone reads: relaxed, since nothing hangs on them.
+  /// The CPU on which it last went to sleep.
+  wp_atomic_u32 last_cpu;
   /// Jobs that it took from a queue to run them, between other jobs.
   wp_atomic_u64 taken;
   /// Those of them that stood in a queue of another node.
@@ -171,6 +174,8 @@ struct wp_thread_pool {
   uint64_t spin_ns;
   wp_thread_pool_hooks hooks;
   size_t stack_size;
+  /// Bytes of stack that a guest must have; SIZE_MAX where there are no guests.
+  size_t guest_stack;
   char name[16];
   // Under `join_lock`.
   pthread_mutex_t join_lock;
@@ -179,8 +184,16 @@ struct wp_thread_pool {
   WP_ALIGNED(WP_CACHE_LINE) wp_spares spares;
 };
 
-/// The calling thread's worker, NULL on other threads.
+/// The calling thread's worker, NULL on other threads. A guest's is the one that it works as.
 wp_worker *wp_worker_current(void);
+void wp_worker_set_current(wp_worker *worker);
+
+/// Decides who may be a guest of a pool; before its first worker starts. In wp_guest.c, as are the next.
+void wp_guest_admit(wp_thread_pool *pool);
+/// Makes the calling thread, which is no worker, work as a worker of the pool that sleeps. NULL if that cannot be.
+wp_worker *wp_guest_begin(wp_thread_pool *pool);
+/// Gives the worker back. What stands in its deque others take, or it does itself.
+void wp_guest_end(wp_worker *worker);
 
 /// Body of a worker's thread; the argument is its wp_worker.
 void *wp_worker_main(void *worker);
