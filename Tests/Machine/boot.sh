@@ -86,11 +86,30 @@ fi
 # The kernel makes what it does not know the environment of process 1.
 words="console=ttyS0 quiet panic=-1 tsc=reliable MACHINE_NODES=$nodes MACHINE_DISTANCES=$distances"
 words+=" MACHINE_OFFLINE=$offline MACHINE_THREADS=$threads $*"
-rm -f "$folder"/{console,ending,complaints}
 status=0
-timeout -k 5 "$limit" "${qemu[@]}" -kernel .build/machine/boot/vmlinuz-* -initrd "$folder/initrd" -append "$words" \
-  -serial "file:$folder/console" -serial stdio -serial "file:$folder/ending" </dev/null 2>"$folder/complaints" ||
-  status=$?
+# Starts the machine and waits for its end. False when it hung before its process 1 began: now and then the emulator, or
+# the kernel in it, stands still from the first.
+run() {
+  rm -f "$folder"/{console,ending,complaints}
+  timeout -k 5 "$limit" "${qemu[@]}" -kernel .build/machine/boot/vmlinuz-* -initrd "$folder/initrd" -append "$words" \
+    -serial "file:$folder/console" -serial stdio -serial "file:$folder/ending" </dev/null 2>"$folder/complaints" &
+  local machine=$!
+  for ((waited = 0; waited < 90; waited++)); do
+    { ! kill -0 $machine || grep -q begun "$folder/ending"; } 2>/dev/null && break
+    sleep 1
+  done
+  if ((waited == 90)); then
+    kill $machine
+    wait $machine || true
+    return 1
+  fi
+  wait $machine || status=$?
+}
+for attempt in 1 2 3; do
+  run && break
+  echo "the machine did not begin in 90 s, attempt $attempt" >&2
+  status=124
+done
 if ((status == 124 || status == 137)); then
   echo "the machine was killed after $limit s" >&2
   exit 124
