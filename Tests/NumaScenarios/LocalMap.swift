@@ -85,7 +85,8 @@ private func expectLocal(
     if machine.firstTouch(from: runner).contains(holder) {
       local += 1
     } else {
-      strays.append("\(counted): page \(start.page) of node \(holder) on node \(runner.id)")
+      let rest = left.sorted { $0.key < $1.key }.map { "\($0.value) of node \($0.key)" }.joined(separator: ", ")
+      strays.append("\(counted): page \(start.page) of node \(holder) on node \(runner.id), left \(rest)")
     }
   }
   try expect(counted > mapPages / 4, "only \(counted) chunks started while all nodes had some")

@@ -63,7 +63,7 @@ struct EnginePool: Sendable {
 
   init(
     workers: UInt32, name: String? = nil, stackSize: Int = 0, affinity: wp_affinity = WP_AFFINITY_NONE,
-    cpus: [Int32] = [], spin: UInt64 = 0, hooks: Hooks? = nil, machine: MachineFiles? = nil
+    cpus: [Int32] = [], spin: UInt64 = 0, spares: UInt32 = 0, hooks: Hooks? = nil, machine: MachineFiles? = nil
   ) throws {
     let hooks = hooks ?? self.hooks
     var config = wp_thread_pool_config()
@@ -71,6 +71,7 @@ struct EnginePool: Sendable {
     config.stack_size = stackSize
     config.affinity.policy = affinity
     config.spin_ns = spin
+    config.spare_limit = spares
     config.hooks = hooks.intoC()
     var created: OpaquePointer?
     var error = wp_error()

@@ -13,6 +13,9 @@
 // Invariants, under `lock`:
 //   S1  blocked <= active, unless the limit was reached or a thread could not be started.
 //   S2  A spare leaves the active ones only while active > blocked.
+// Both hold for the pool, which no deadlock hangs on, and as far as there are spares for each of its nodes: one of
+// another node would look for work there first, and take that node's away from where its data is. If the pool has more
+// active than blocked ones then so has a node, whose spares may leave.
 // Blocking costs microseconds anyway, so all of this stands under one mutex; the fields that every worker looks at
 // between jobs are atomics.
 //
@@ -44,13 +47,33 @@ typedef struct wp_bench {
   wp_slot_state state;
 } wp_bench;
 
-static bool has_surplus(wp_spares *spares) {
-  return wp_atomic_load(&spares->active, wp_relaxed) > wp_atomic_load(&spares->blocked, wp_relaxed);
+static bool has_surplus(wp_spare_counters *counters) {
+  return wp_atomic_load(&counters->active, wp_relaxed) > wp_atomic_load(&counters->blocked, wp_relaxed);
+}
+
+/// Whether one more blocked worker would be more than there are spares for.
+static bool is_short(wp_spare_counters *counters) {
+  return wp_atomic_load(&counters->active, wp_relaxed) <= wp_atomic_load(&counters->blocked, wp_relaxed);
+}
+
+/// Whether a spare is one too many.
+static bool is_in_surplus(wp_worker *spare) {
+  return has_surplus(&spare->pool->spares.all) && has_surplus(&spare->pool->nodes[spare->node].spares);
 }
 
 // For fields that are written under the lock alone.
 static void add(wp_atomic_u32 *counter, int delta) {
   wp_atomic_store(counter, wp_atomic_load(counter, wp_relaxed) + (uint32_t)delta, wp_relaxed);
+}
+
+static void count_active(wp_worker *spare, int delta) {
+  add(&spare->pool->spares.all.active, delta);
+  add(&spare->pool->nodes[spare->node].spares.active, delta);
+}
+
+static void count_blocked(wp_worker *worker, int delta) {
+  add(&worker->pool->spares.all.blocked, delta);
+  add(&worker->pool->nodes[worker->node].spares.blocked, delta);
 }
 
 bool wp_spares_init(wp_thread_pool *pool, uint32_t limit) {
@@ -113,6 +136,7 @@ static wp_status start_spare(wp_thread_pool *pool, uint32_t node) {
   pthread_detach(worker->thread);
   spares->benches[slot].state = SLOT_ACTIVE;
   spares->live++;
+  count_active(worker, 1);
   return WP_OK;
 }
 
@@ -122,15 +146,24 @@ static void wake_benched(wp_spares *spares, uint32_t slot, wp_slot_state state) 
   wp_futex_wake(&spares->benches[slot].signal, 1, WP_FUTEX_PRIVATE);
 }
 
-static bool call_up_benched(wp_spares *spares) {
+/// WP_NO_NODE: of any node.
+static bool call_up_benched(wp_spares *spares, uint32_t node) {
   uint32_t used = wp_atomic_load(&spares->used, wp_relaxed);
   for (uint32_t i = 0; i < used; i++) {
-    if (spares->benches[i].state == SLOT_BENCHED) {
-      wake_benched(spares, i, SLOT_ACTIVE);
-      return true;
-    }
+    wp_worker *spare = &spares->slots[i];
+    if (spares->benches[i].state != SLOT_BENCHED || (node != WP_NO_NODE && spare->node != node)) continue;
+    wake_benched(spares, i, SLOT_ACTIVE);
+    count_active(spare, 1);
+    return true;
   }
   return false;
+}
+
+static wp_status call_up(wp_thread_pool *pool, uint32_t node) {
+  wp_spares *spares = &pool->spares;
+  if (call_up_benched(spares, node)) return WP_OK;
+  wp_status status = start_spare(pool, node);
+  return status != WP_OK && is_short(&spares->all) && call_up_benched(spares, WP_NO_NODE) ? WP_OK : status;
 }
 
 // MARK: Blocking
@@ -141,18 +174,15 @@ wp_status wp_thread_pool_block_begin(void) {
   wp_thread_pool *pool = self->pool;
   wp_spares *spares = &pool->spares;
   pthread_mutex_lock(&spares->lock);
-  uint32_t blocked = wp_atomic_load(&spares->blocked, wp_relaxed) + 1;
-  uint32_t active = wp_atomic_load(&spares->active, wp_relaxed);
   wp_status status = WP_OK;
-  if (active < blocked) {
-    status = call_up_benched(spares) ? WP_OK : start_spare(pool, self->node);
-    if (status == WP_OK) {
-      add(&spares->active, 1);
-    } else if (wp_atomic_load(&pool->worker_count, wp_relaxed) + active > blocked) {
-      status = WP_OK;  // fewer than wanted, but somebody still runs: what the caller waits for can come about
-    }
+  if (is_short(&spares->all) || is_short(&pool->nodes[self->node].spares)) {
+    status = call_up(pool, self->node);
+    uint32_t blocked = wp_atomic_load(&spares->all.blocked, wp_relaxed) + 1;
+    uint32_t active = wp_atomic_load(&spares->all.active, wp_relaxed);
+    // Fewer than wanted, but somebody still runs: what the caller waits for can come about.
+    if (wp_atomic_load(&pool->worker_count, wp_relaxed) + active > blocked) status = WP_OK;
   }
-  if (status == WP_OK) add(&spares->blocked, 1);
+  if (status == WP_OK) count_blocked(self, 1);
   pthread_mutex_unlock(&spares->lock);
   return status;
 }
@@ -162,8 +192,8 @@ void wp_thread_pool_block_end(void) {
   if (self == NULL) return;
   wp_spares *spares = &self->pool->spares;
   pthread_mutex_lock(&spares->lock);
-  add(&spares->blocked, -1);
-  bool recovered = wp_atomic_load(&spares->blocked, wp_relaxed) == 0 && has_surplus(spares);
+  count_blocked(self, -1);
+  bool recovered = wp_atomic_load(&spares->all.blocked, wp_relaxed) == 0 && has_surplus(&spares->all);
   pthread_mutex_unlock(&spares->lock);
   // Spares that sleep for want of work do not look at the counters: once nobody blocks, let them step down.
   if (recovered) wp_thread_pool_wake_all(self->pool);
@@ -191,14 +221,14 @@ static bool sit_on_bench(wp_spares *spares, uint32_t slot) {
 bool wp_spares_step_down(wp_worker *spare) {
   wp_thread_pool *pool = spare->pool;
   wp_spares *spares = &pool->spares;
-  if (!has_surplus(spares)) return false;
+  if (!is_in_surplus(spare)) return false;
   // What is left in its deque belongs to the others, who may all be asleep.
   if (!wp_deque_is_empty(&spare->deque)) wp_event_count_notify_one(spare->event_count);
   pthread_mutex_lock(&spares->lock);
   bool called_up = true;
   // In a closed pool it goes on like any worker, until nothing is left: nobody else might be there for its deque.
-  if (has_surplus(spares) && wp_atomic_load(&pool->closed, wp_seq_cst) == 0) {  // S2
-    add(&spares->active, -1);
+  if (is_in_surplus(spare) && wp_atomic_load(&pool->closed, wp_seq_cst) == 0) {  // S2
+    count_active(spare, -1);
     called_up = sit_on_bench(spares, (uint32_t)(spare - spares->slots));
   }
   pthread_mutex_unlock(&spares->lock);
@@ -210,7 +240,7 @@ void wp_spares_end(wp_worker *spare) {
   wp_spares *spares = &pool->spares;
   pthread_mutex_lock(&spares->lock);
   wp_bench *bench = &spares->benches[spare - spares->slots];
-  if (bench->state == SLOT_ACTIVE) add(&spares->active, -1);
+  if (bench->state == SLOT_ACTIVE) count_active(spare, -1);
   bench->state = SLOT_EMPTY;
   spares->live--;
   if (spares->live == 0) pthread_cond_broadcast(&spares->ended);

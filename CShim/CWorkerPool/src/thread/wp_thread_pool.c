@@ -20,14 +20,15 @@ bool wp_thread_pool_node_has_work(wp_thread_pool *pool, uint32_t n) {
   for (uint32_t i = 0; i < count; i++) {
     if (!wp_deque_is_empty(&node->workers[i]->deque)) return true;
   }
+  uint32_t spares = wp_atomic_load(&pool->spares.used, wp_seq_cst);  // edges SLOT and ANNOUNCE
+  for (uint32_t i = 0; i < spares; i++) {
+    wp_worker *spare = &pool->spares.slots[i];
+    if (spare->node == n && !wp_deque_is_empty(&spare->deque)) return true;
+  }
   return false;
 }
 
-bool wp_thread_pool_has_stray_work(wp_thread_pool *pool) {
-  uint32_t spares = wp_atomic_load(&pool->spares.used, wp_seq_cst);  // edges SLOT and ANNOUNCE
-  for (uint32_t i = 0; i < spares; i++) {
-    if (!wp_deque_is_empty(&pool->spares.slots[i].deque)) return true;
-  }
+bool wp_thread_pool_has_work_aside(wp_thread_pool *pool) {
   // edge ANNOUNCE, of both words
   return wp_atomic_load(&pool->aside_used, wp_seq_cst) != 0 && !wp_injector_is_empty(pool->aside);
 }
@@ -37,7 +38,7 @@ uint32_t wp_thread_pool_find_work(wp_thread_pool *pool, uint32_t node) {
   for (uint32_t i = 0; i < pool->node_count; i++) {
     if (wp_thread_pool_node_has_work(pool, nearest[i])) return nearest[i];
   }
-  return wp_thread_pool_has_stray_work(pool) ? node : WP_NO_NODE;
+  return wp_thread_pool_has_work_aside(pool) ? node : WP_NO_NODE;
 }
 
 /// The node that the caller runs on.

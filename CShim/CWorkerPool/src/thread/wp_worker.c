@@ -121,10 +121,23 @@ static bool look_at_worker(void *context, uint32_t node, uint32_t place) {
   return victim != hunt->worker && steal_from(hunt->worker, victim, hunt->filter, hunt->job);
 }
 
+/// Spares are few and come and go: they are looked at after the workers of their node.
+static bool look_at_spares(wp_hunt *hunt, uint32_t node) {
+  wp_worker *worker = hunt->worker;
+  wp_spares *spares = &worker->pool->spares;
+  uint32_t used = wp_atomic_load(&spares->used, wp_acquire);  // edge SLOT
+  for (uint32_t i = 0; i < used; i++) {
+    wp_worker *spare = &spares->slots[i];
+    if (spare->node == node && spare != worker && steal_from(worker, spare, hunt->filter, hunt->job)) return true;
+  }
+  return false;
+}
+
 static bool look_at_deques(void *context, uint32_t node) {
-  wp_worker *worker = ((wp_hunt *)context)->worker;
+  wp_hunt *hunt = (wp_hunt *)context;
+  wp_worker *worker = hunt->worker;
   uint32_t count = wp_atomic_load(&worker->pool->nodes[node].worker_count, wp_acquire);  // edge SLOT
-  return wp_victims_look_at_workers(&worker->random, node, count, look_at_worker, context);
+  return wp_victims_look_at_workers(&worker->random, node, count, look_at_worker, context) || look_at_spares(hunt, node);
 }
 
 /// Whether the queues of another node are left alone, because one of its workers is about to look at them. Not when the
@@ -153,24 +166,13 @@ static bool look_at_node(void *context, uint32_t node) {
   return true;
 }
 
-/// Spares are few and come and go: they are looked at last, wherever they run.
-static bool steal_from_spares(wp_worker *worker, const wp_job_filter *filter, wp_job *job) {
-  wp_spares *spares = &worker->pool->spares;
-  uint32_t used = wp_atomic_load(&spares->used, wp_acquire);  // edge SLOT
-  for (uint32_t i = 0; i < used; i++) {
-    if (&spares->slots[i] != worker && steal_from(worker, &spares->slots[i], filter, job)) return true;
-  }
-  return false;
-}
-
 /// Looks everywhere but in the own deque, nearest node first.
 static bool look_around(wp_worker *worker, wp_job *job) {
   wp_thread_pool *pool = worker->pool;
   wp_hunt hunt = {worker, &any_job, job};
   if (wp_victims_look(pool->nodes[worker->node].nearest, pool->node_count, look_at_node, &hunt)) return true;
   bool any_aside = wp_atomic_load(&pool->aside_used, wp_relaxed) != 0;
-  if (any_aside && wp_injector_pop(pool->aside, job, 1, 1, NULL) == 1) return true;
-  return steal_from_spares(worker, &any_job, job);
+  return any_aside && wp_injector_pop(pool->aside, job, 1, 1, NULL) == 1;
 }
 
 /// Whether `look_around` would find something now, with the orders that edge ANNOUNCE asks for.
@@ -180,14 +182,13 @@ static bool sees_work(wp_worker *worker) {
   for (uint32_t i = 0; i < pool->node_count; i++) {
     if (wp_thread_pool_node_has_work(pool, nearest[i]) && (i == 0 || !is_left_alone(pool, nearest[i]))) return true;
   }
-  return wp_thread_pool_has_stray_work(pool);
+  return wp_thread_pool_has_work_aside(pool);
 }
 
 bool wp_worker_steal_if(wp_worker *worker, const wp_job_filter *filter, wp_job *job) {
   wp_thread_pool *pool = worker->pool;
   wp_hunt hunt = {worker, filter, job};
-  if (wp_victims_look(pool->nodes[worker->node].nearest, pool->node_count, look_at_deques, &hunt)) return true;
-  return steal_from_spares(worker, filter, job);
+  return wp_victims_look(pool->nodes[worker->node].nearest, pool->node_count, look_at_deques, &hunt);
 }
 
 bool wp_worker_set_aside(wp_worker *worker, wp_job job) {

@@ -58,7 +58,7 @@ typedef struct wp_worker {
   /// Its place among the pool's waiters.
   uint32_t waiter;
   uint32_t index;
-  /// A spare belongs to the node of the worker that it was started for.
+  /// A spare belongs to the node of the worker that it was first started for.
   uint32_t node;
   int cpu;
   char name[16];
@@ -92,6 +92,13 @@ static inline void wp_count(wp_atomic_u64 *counter) {
   wp_atomic_store(counter, wp_atomic_load(counter, wp_relaxed) + 1, wp_relaxed);
 }
 
+/// How many workers, spares among them, are blocked, and how many spares are not on the bench. Written under the lock of
+/// the spares, read by anyone.
+typedef struct wp_spare_counters {
+  wp_atomic_u32 blocked;
+  wp_atomic_u32 active;
+} wp_spare_counters;
+
 /// One NUMA node's part of a pool.
 typedef struct wp_pool_node {
   wp_injector injector;
@@ -101,6 +108,8 @@ typedef struct wp_pool_node {
   wp_atomic_u32 worker_count;
   /// How many of them have a thread that stays.
   wp_atomic_u32 staff;
+  /// Of all spares' counters (wp_spares.c), this node's part.
+  wp_spare_counters spares;
   // Constant after init.
   /// All nodes, this one first, then by distance.
   uint32_t *nearest;
@@ -139,9 +148,7 @@ typedef struct wp_spares {
   uint32_t limit;
   wp_worker *slots;
   struct wp_bench *benches;
-  // Written under `lock`, read by anyone.
-  wp_atomic_u32 blocked;
-  wp_atomic_u32 active;
+  wp_spare_counters all;
   /// Slots that were ever used: their deques exist. Released after a slot is initialised (edge SLOT).
   wp_atomic_u32 used;
   // Under `lock`.
@@ -244,9 +251,8 @@ void wp_spares_end(wp_worker *spare);
 
 // Whether there is work in a queue, with the orders that edge ANNOUNCE asks for:
 bool wp_thread_pool_node_has_work(wp_thread_pool *pool, uint32_t node);
-/// Aside, or with a spare.
-bool wp_thread_pool_has_stray_work(wp_thread_pool *pool);
-/// The nearest node with work, as seen from `node`, which stray work counts as; WP_NO_NODE if there is none.
+bool wp_thread_pool_has_work_aside(wp_thread_pool *pool);
+/// The nearest node with work, as seen from `node`, which work aside counts as; WP_NO_NODE if there is none.
 uint32_t wp_thread_pool_find_work(wp_thread_pool *pool, uint32_t node);
 #define WP_NO_NODE UINT32_MAX
 /// Wakes everybody who sleeps.
