@@ -11,8 +11,9 @@
  * instead, which lasts until all others have ended, but for the one that waits.
  *
  * The rule that event_count.pml knows nothing of: a worker leaves the queues of another node alone while that node's
- * word says that somebody searches there. That somebody then looks at them later, or passes the wake on, so that
- * nothing is lost by it. The worker reads the word before it looks at the queues; with -DRULE_AFTER after it.
+ * word says that somebody waits or searches there. Who searches looks at them later, or passes the wake on; who waits is
+ * woken by whoever made the work visible, or has looked since: so nothing is lost by it. The worker reads the word before
+ * it looks at the queues; with -DRULE_AFTER after it.
  *
  * Checked:
  *   - Without -DCLOSING the pool comes to rest only with every job run. One job, any of them, waits until all others
@@ -113,10 +114,15 @@ inline notify(home) {
 }
 
 inline notify_all(node) {
+  d_step { popped = top[node]; top[node] = NOBODY }
   do
-  :: d_step { top[node] != NOBODY -> popped = top[node]; top[node] = below[popped - 1] }
-     d_step { assert(signal[popped - 1] == IDLE); signal[popped - 1] = BROADCAST; popped = NOBODY }
-  :: top[node] == NOBODY -> break
+  :: popped != NOBODY ->
+     d_step {
+       assert(signal[popped - 1] == IDLE);
+       signal[popped - 1] = BROADCAST;
+       popped = below[popped - 1]
+     }
+  :: popped == NOBODY -> break
   od
 }
 
@@ -130,7 +136,7 @@ inline notify_all(node) {
 inline read_word(leave, rule) {
   if
   :: hop == 0 -> leave = false
-  :: else -> leave = rule && searching[NEAR(NODE, hop)] != 0
+  :: else -> d_step { leave = rule && (searching[NEAR(NODE, hop)] != 0 || top[NEAR(NODE, hop)] != NOBODY) }
   fi
 }
 

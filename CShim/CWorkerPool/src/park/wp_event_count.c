@@ -130,8 +130,8 @@ void wp_event_count_give_back(wp_event_count *event_count, uint32_t index) {
   push(event_count, index, 0);  // edge LEND
 }
 
-bool wp_event_count_is_searched(wp_event_count *event_count) {
-  return (wp_atomic_load(&event_count->word, wp_seq_cst) & SEARCHING_MASK) != 0;  // edge ANNOUNCE
+bool wp_event_count_is_attended(wp_event_count *event_count) {
+  return (wp_atomic_load(&event_count->word, wp_seq_cst) & (TOP_MASK | SEARCHING_MASK)) != 0;  // edge ANNOUNCE
 }
 
 /// Wakes the waiter on top of a word in which nobody searches. False when that has changed: `word` is then as it is now.

@@ -28,8 +28,9 @@
 // Nodes. On a machine with several NUMA nodes each has an event count of its own, on which its workers sleep, and all
 // of them know each other, by distance. A submitter of work for a node asks that node's first, and the others only as
 // long as nobody waits or searches in those before: near workers are woken before far ones. A worker looks for work
-// everywhere before it sleeps, but leaves the queues of another node alone while somebody searches there, who will look
-// at them first (`wp_event_count_is_searched`); the pass-on of I2 makes that safe.
+// everywhere before it sleeps, but leaves the queues of another node alone while somebody waits or searches there
+// (`wp_event_count_is_attended`): whoever made work visible there is about to wake who waits, and who searches looks at it
+// or passes the wake on (I2). Else a worker that is awake would run off with what a near one is just being woken for.
 //
 // Invariants.
 //   I1  A waiter stands in the stack at most once, and whoever pops it writes its futex word exactly once.
@@ -37,7 +38,7 @@
 //   I2  `searching` counts the workers between begin_search (or being woken) and end_search (or prepare). A
 //       submitter that sees one, in whichever event count, may stay silent: after its work became visible that worker
 //       looks everywhere again, and when it takes one job of several, in its search or after it, or leaves some to
-//       another node's searcher, it passes the wake on. Likewise a worker that leaves a queue alone since it sees one.
+//       another node's workers, it passes the wake on. Likewise a worker that leaves a queue alone since it sees one.
 //
 // Edges:
 //   ANNOUNCE  work is made visible before notify loads the word; prepare changes the word before the worker looks
@@ -123,8 +124,8 @@ uint32_t wp_event_count_peek(const wp_event_count *event_count);
 /// How many stand in the stack. A hint.
 uint32_t wp_event_count_waiting(const wp_event_count *event_count);
 
-/// Whether somebody searches here.
-bool wp_event_count_is_searched(wp_event_count *event_count);
+/// Whether somebody waits or searches here.
+bool wp_event_count_is_attended(wp_event_count *event_count);
 
 /// Wakes the waiter on top unless somebody searches or nobody waits; where nobody does either, it asks the next nearest
 /// event count. One load in the common case, on a machine of one node. Returns whether it woke one.

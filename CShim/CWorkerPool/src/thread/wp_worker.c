@@ -140,10 +140,10 @@ static bool look_at_deques(void *context, uint32_t node) {
   return wp_victims_look_at_workers(&worker->random, node, count, look_at_worker, context) || look_at_spares(hunt, node);
 }
 
-/// Whether the queues of another node are left alone, because one of its workers is about to look at them. Not when the
-/// pool winds down: that worker may have ended.
+/// Whether the queues of another node are left alone, because one of its workers looks at them or is about to be woken. Not
+/// when the pool winds down: that worker may have ended.
 static bool is_left_alone(wp_thread_pool *pool, uint32_t node) {
-  return wp_event_count_is_searched(&pool->nodes[node].event_count) && !is_closed(pool);
+  return wp_event_count_is_attended(&pool->nodes[node].event_count) && !is_closed(pool);
 }
 
 static bool look_at_home(wp_hunt *hunt) {

@@ -16,8 +16,8 @@
 //
 // What is local. A job belongs to the node in whose queues it stands. A worker looks into the queues of another node only
 // when those of all nearer ones are empty, and takes one job at a time there, where it moves a batch from its own
-// injector: what it left behind stays near its data. It leaves a node alone whose own workers are about to look, or a
-// worker that is awake would run off with what a near one was just woken for.
+// injector: what it left behind stays near its data. It leaves a node alone of which a worker searches or sleeps: that one
+// is about to look, or to be woken.
 #ifndef WP_WORKER_H
 #define WP_WORKER_H
 
