@@ -31,6 +31,7 @@ static void counted_free(void *memory) {
 #define wp_injector_push counted_injector_push
 #define wp_injector_pop counted_injector_pop
 #define wp_injector_is_empty counted_injector_is_empty
+#define wp_injector_backlog counted_injector_backlog
 #define wp_injector_close counted_injector_close
 #define aligned_alloc counted_alloc
 #define free counted_free

@@ -350,21 +350,24 @@ size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t s
   return taken;
 }
 
-bool wp_injector_is_empty(wp_injector *injector) {
+size_t wp_injector_backlog(wp_injector *injector) {
   wp_segment *segment;
   wp_hazard *hazard = hazard_begin(injector, &injector->head, &segment);
-  if (hazard == NULL) return false;
+  if (hazard == NULL) return 1;
   uint64_t first = wp_atomic_load(&segment->dequeue, wp_relaxed);
-  bool empty;
+  size_t backlog;
   if (first == WP_SEGMENT_CELLS) {
     uintptr_t next = wp_atomic_load(&segment->next, wp_seq_cst);  // edge ANNOUNCE
-    empty = next == NEXT_NONE || next == NEXT_CLOSED;
+    backlog = next == NEXT_NONE || next == NEXT_CLOSED ? 0 : 1;
   } else {
-    empty = first >= ticket_count(wp_atomic_load(&segment->enqueue, wp_seq_cst));  // edge ANNOUNCE
+    uint64_t tickets = ticket_count(wp_atomic_load(&segment->enqueue, wp_seq_cst));  // edge ANNOUNCE
+    backlog = first < tickets ? (size_t)(tickets - first) : 0;
   }
   hazard_end(hazard);
-  return empty;
+  return backlog;
 }
+
+bool wp_injector_is_empty(wp_injector *injector) { return wp_injector_backlog(injector) == 0; }
 
 // MARK: Close
 

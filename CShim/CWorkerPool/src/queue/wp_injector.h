@@ -93,7 +93,10 @@ wp_status wp_injector_push(wp_injector *injector, const wp_job *jobs, size_t cou
 /// 0 means that the queue was empty at some moment during the call. Lock-free.
 size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t share, size_t *left);
 
-/// Whether the queue holds no job and no ticket that may become one.
+/// About how many jobs the queue holds, and tickets that may become one; fewer if they stand in several segments, but 0 only if
+/// there are none.
+size_t wp_injector_backlog(wp_injector *injector);
+/// Whether that is 0.
 bool wp_injector_is_empty(wp_injector *injector);
 
 /// Refuses every push that has not yet taken its ticket. What was accepted can still be popped. Idempotent.

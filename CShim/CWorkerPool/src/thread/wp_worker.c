@@ -14,10 +14,13 @@
 // Pauses between two looks: the look itself touches lines that submitters write.
 #define PAUSES_PER_LOOK 4
 // An injector that had no more than this, and has some again at once, says that the worker runs close behind a
-// submitter: every look then costs both of them the cache lines of the counter and of the cell. It waits so many pauses
-// (some 2.5 µs) for a batch worth them.
+// submitter: every look then costs both of them the cache lines of the counter and of the cell, and every block that the
+// worker frees those of the submitter's allocator. It waits so many pauses (some 2.5 µs) for a batch worth them, and again
+// as long as the backlog grows by so much, until it is large: a submitter that stops does not wait for that.
 #define SMALL_BACKLOG WP_REFILL_MAX
-#define PAUSES_PER_BATCH 96
+#define PAUSES_PER_STEP 96
+#define GROWTH_PER_STEP 4
+#define LARGE_BACKLOG 128
 
 static WP_THREAD_LOCAL wp_worker *current_worker;
 
@@ -53,9 +56,14 @@ void wp_worker_run(wp_worker *worker, wp_job job) {
 static bool let_build(wp_worker *worker, wp_injector *injector) {
   if (!worker->close_behind) return true;
   worker->close_behind = false;
-  if (wp_injector_is_empty(injector)) return false;
-  for (int i = 0; i < PAUSES_PER_BATCH; i++) wp_cpu_relax();
-  return true;
+  size_t before = wp_injector_backlog(injector);
+  if (before == 0) return false;
+  for (;;) {
+    for (int i = 0; i < PAUSES_PER_STEP; i++) wp_cpu_relax();
+    size_t now = wp_injector_backlog(injector);
+    if (now < before + GROWTH_PER_STEP || now >= LARGE_BACKLOG) return true;
+    before = now;
+  }
 }
 
 /// Among how many an injector's jobs are shared out: those of its node who are awake.
@@ -91,6 +99,8 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   if (pushed > 0) wp_event_count_notify_one(worker->event_count);
   return true;
 }
+
+WP_STATIC_ASSERT(WP_REFILL_MAX <= WP_DEQUE_MIN_CELLS, "a batch fits into an empty deque");
 
 static const wp_job_filter any_job = {0, 0, NULL};
 

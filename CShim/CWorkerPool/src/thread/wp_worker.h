@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 /// A worker moves at most so many jobs from an injector to its own deque at once.
-#define WP_REFILL_MAX 32u
+#define WP_REFILL_MAX 64u
 /// Every so many jobs a worker looks at the injector and at its own oldest job first, so that work which keeps
 /// making work for its own deque starves nobody (the Go scheduler's number).
 #define WP_FAIR_TICKS 61u
