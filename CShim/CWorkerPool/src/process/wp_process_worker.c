@@ -18,6 +18,7 @@
 #include "wp_process_share.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -156,6 +157,8 @@ static uint32_t await_signal(wp_process_worker *worker) {
         seen = wp_atomic_load(word, wp_acquire);
         if (!is_idle(worker, seen)) return seen;
       }
+      // With two workers, the collector and its caller on two CPUs, whoever is waited for may stand behind us.
+      sched_yield();
     } while (wp_clock_now() < end);
   }
   // Prepare, recheck, commit. Dekker with the host's store to `word` and its load of `sleeping`, all seq_cst: either
