@@ -58,3 +58,23 @@ private let million: UInt64 = 1_000_000
     #expect(tally.repeated == 0)
   }
 }
+
+@Suite struct BlockTests {
+  @Test(arguments: [(1, 1), (3, 2), (2, 3)] as [(UInt32, UInt32)])
+  func everyBatchThatIsTakenComesOutOnce(putters: UInt32, takers: UInt32) {
+    let tally = cs_block_ring_stress(putters, takers, 200_000)
+    #expect(tally.accepted > 0)
+    #expect(tally.once == tally.accepted)
+    #expect(tally.repeated == 0)
+  }
+
+  /// With 1, no block is freed when the trade is told so.
+  @Test(arguments: [(1, 1, 0), (2, 2, 0), (1, 2, 5), (2, 1, 2), (2, 2, 1)] as [(UInt32, UInt32, UInt32)])
+  func aBlockHasOneOwner(submitters: UInt32, workers: UInt32, keepEvery: UInt32) {
+    let trade = cs_block_trade_stress(submitters, workers, 300_000, keepEvery)
+    #expect(trade.corrupted == 0)
+    if cs_allocator_gives_back() && keepEvery == 0 {
+      #expect(trade.refunded > 1000)
+    }
+  }
+}

@@ -31,6 +31,30 @@ import WorkerPool
     #expect(result.output.hasPrefix(message), "\(result)")
   }
 
+  /// Contexts of several sizes, some of them held by more than one task, whose memory wanders between threads.
+  @Test func closuresKeepWhatTheyCaptured() async throws {
+    let pool = try ThreadPoolExecutor(maxWorkers: 3, name: "context")
+    let wrong = Counter()
+    await onThreads(3) { thread in
+      for round in 0..<10_000 {
+        let (a, b, c, d) = (round, round &* 3, round &* 5, thread)
+        let values = [a, b, c, d]
+        let shared: @Sendable () -> Bool = { values == [a, b, c, d] }
+        #expect(throws: Never.self) {
+          let small = try pool.submit { a }
+          let large = try pool.submit { a + b + c + d + values.count }
+          try pool.execute { if a + values[0] != 2 * a { wrong.add() } }
+          let twice = [try pool.submit(shared), try pool.submit(shared)]
+          if try small.result() != a { wrong.add() }
+          if try large.result() != a + b + c + d + 4 { wrong.add() }
+          for future in twice where try !future.result() { wrong.add() }
+        }
+      }
+    }
+    await pool.shutdown()
+    #expect(wrong.value == 0)
+  }
+
   // MARK: Idling
 
   @Test func idlesAfterHardWork() async throws {

@@ -115,6 +115,13 @@ wp_status wp_thread_pool_submit_batch(wp_thread_pool *pool, const wp_job *jobs, 
 /// a node that the machine does not have. O(nodes).
 wp_status wp_thread_pool_submit_on(wp_thread_pool *pool, int node, wp_job job);
 
+/// Says that a job has just ended whose function, or what tells it from others, is `code`, and that `block`, which it owned,
+/// may have been freed with it on the calling thread. Small blocks (up to 120 bytes), of a size that depends on `code`
+/// alone, then go back to the threads that submit, and not by way of an arena's lock. A hint: nothing is read or written
+/// there, and a block that was not freed, or by somebody else, does no harm. On threads that are no workers it does nothing.
+/// O(1), some 10 ns.
+void wp_thread_pool_freed(uintptr_t code, uintptr_t block);
+
 /// Index of the calling worker when it belongs to `pool`, else -1. Spares have indices from
 /// `WP_THREAD_POOL_FIRST_SPARE` on.
 int32_t wp_thread_pool_current_worker(const wp_thread_pool *pool);

@@ -224,10 +224,12 @@ public class Future<Success: Sendable>: @unchecked Sendable {
     // The claim makes the task ours; it goes before the result is published, so that whoever waits for the result
     // also waits for the release of what the task captured.
     let result: Result<Success, any Error>
+    let (code, context) = payload.words
     do {
       let body = payload.move(as: TaskBody<Success>.self)
       result = Result { try body.run() }
     }
+    sayFreed(code: code, context: context)
     switch result {
     case .success(let value): finish(returning: value)
     case .failure(let error): finish(throwing: error)

@@ -58,12 +58,18 @@ func asyncJob(_ job: UnownedJob) -> wp_job {
 func runForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) {
   if job.code & Tag.task != 0 {
     moveIn(job, as: TaskCell.self).body(.run)
+    wp_thread_pool_freed(job.code, UInt(bitPattern: job.argument))
   } else if job.code & Tag.asyncJob == 0 {
     moveIn(job, as: ClosureCell.self).body()
+    wp_thread_pool_freed(job.code, UInt(bitPattern: job.argument))
   } else if let executor = HookContext.from(context).taskExecutor {
     unsafeBitCast(job.argument, to: UnownedJob.self).runSynchronously(on: executor)
   }
 }
+
+/// Tells the engine that a closure has been let go of, given as its two words. Without a context there is nothing to free.
+@usableFromInline
+func sayFreed(code: UInt, context: UInt) { wp_thread_pool_freed(code, context) }
 
 /// Takes back a job that will not run. The engine's `discard`.
 func discardForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) {

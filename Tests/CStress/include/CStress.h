@@ -33,6 +33,24 @@ cs_tally cs_deque_stress(uint32_t thieves, uint64_t items, uint32_t burst);
 /// The owner alone: newest first from the bottom, oldest first from the top, refusal at the limit.
 bool cs_deque_sequential(void);
 
+/// `putters` threads put `batches` in all into a block ring, dropping those that it refuses; `takers` empty it.
+cs_tally cs_block_ring_stress(uint32_t putters, uint32_t takers, uint64_t batches);
+
+/// What became of memory that workers trade.
+typedef struct cs_trade {
+  /// Blocks that were not as their owner had left them.
+  uint64_t corrupted;
+  /// Batches that went back to submitters.
+  uint64_t refunded;
+} cs_trade;
+
+/// `submitters` threads allocate `items` blocks of three sizes, `workers` free them, and trade. With `keep_every` > 0 every
+/// so many blocks are freed some time after the trade was told so.
+cs_trade cs_block_trade_stress(uint32_t submitters, uint32_t workers, uint64_t items, uint32_t keep_every);
+
+/// Whether the allocator gives the block that was freed last (a sanitizer's does not): only then is there a trade.
+bool cs_allocator_gives_back(void);
+
 /// `producers` threads hand `items` tokens to `consumers` that sleep on an event count whenever none is left. Returns
 /// how many were consumed: a lost wake-up makes it hang, so the call gives up after `timeout_ms` without progress.
 uint64_t cs_event_count_stress(uint32_t producers, uint32_t consumers, uint64_t items, uint32_t timeout_ms);

@@ -18,7 +18,10 @@ WP_STATIC_ASSERT(WP_THREAD_POOL_MAX_WORKERS <= WP_THREAD_POOL_FIRST_SPARE, "work
 static void pool_free(wp_thread_pool *pool) {
   wp_spares_destroy(pool);
   wp_roster_destroy(pool);
-  for (uint32_t i = 0; i < pool->node_count; i++) wp_injector_destroy(&pool->nodes[i].injector);
+  for (uint32_t i = 0; i < pool->node_count; i++) {
+    wp_injector_destroy(&pool->nodes[i].injector);
+    wp_block_ring_destroy(&pool->nodes[i].freed);
+  }
   if (pool->aside != NULL) wp_injector_destroy(pool->aside);
   free(pool->aside);
   pthread_mutex_destroy(&pool->join_lock);

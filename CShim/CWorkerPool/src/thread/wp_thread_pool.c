@@ -69,6 +69,7 @@ __attribute__((always_inline)) static inline wp_status submit_to(wp_thread_pool 
       // For others the injector itself knows, exactly; a worker's own deque has no such flag.
       if (wp_atomic_load(&pool->closed, wp_relaxed) != 0) return WP_SHUT_DOWN;
       *accepted = wp_deque_push(&self->deque, jobs, count);
+      self->trade.serves_others = false;
     }
   } else if (node == NULL) {
     node = near_node(pool);
@@ -79,7 +80,10 @@ __attribute__((always_inline)) static inline wp_status submit_to(wp_thread_pool 
     status = wp_injector_push(&node->injector, jobs + *accepted, count - *accepted, &injected);
     *accepted += injected;
   }
-  if (*accepted > 0) wp_event_count_notify_one(&node->event_count);
+  if (*accepted > 0) {
+    wp_event_count_notify_one(&node->event_count);
+    wp_block_trade_refund(&node->freed, *accepted);
+  }
   return status;
 }
 

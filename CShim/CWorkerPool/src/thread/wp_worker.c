@@ -50,6 +50,11 @@ void wp_worker_run(wp_worker *worker, wp_job job) {
   }
 }
 
+void wp_thread_pool_freed(uintptr_t code, uintptr_t block) {
+  wp_worker *self = current_worker;
+  if (self != NULL) wp_block_trade_collect(&self->trade, &self->pool->nodes[self->node].freed, code, block);
+}
+
 // MARK: Looking for work
 
 /// Lets a batch build up for a worker that runs close behind. False when there is nothing to wait for.
@@ -84,6 +89,7 @@ static bool refill(wp_worker *worker, wp_injector *injector, wp_job *job) {
   size_t taken = wp_injector_pop(injector, batch, max, count_takers(worker), &left);
   if (taken == 0) return false;
   worker->close_behind = taken + left <= SMALL_BACKLOG;
+  worker->trade.serves_others = true;
   *job = batch[0];
   // The own deque gives the newest back first: turned round, the batch runs in the order of its submission.
   for (size_t i = 1, j = taken - 1; i < j; i++, j--) {
@@ -115,6 +121,7 @@ static bool take_oldest(wp_deque *deque, const wp_job_filter *filter, wp_job *jo
 static bool steal_from(wp_worker *worker, wp_worker *victim, const wp_job_filter *filter, wp_job *job) {
   if (!take_oldest(&victim->deque, filter, job)) return false;
   wp_count(&worker->steals[victim->node]);
+  worker->trade.serves_others = true;
   return true;
 }
 
@@ -342,6 +349,7 @@ bool wp_worker_init(wp_worker *worker, wp_thread_pool *pool, uint32_t node, uint
 }
 
 void wp_worker_destroy(wp_worker *worker) {
+  wp_block_trade_destroy(&worker->trade);
   wp_deque_destroy(&worker->deque);
   free(worker->steals);
 }

@@ -23,6 +23,7 @@
 
 #include <pthread.h>
 
+#include "wp_block_trade.h"
 #include "wp_thread_pool.h"
 #include "../park/wp_event_count.h"
 #include "../queue/wp_deque.h"
@@ -85,6 +86,8 @@ typedef struct wp_worker {
   /// Jobs that it took from the deques of others, by their node.
   wp_atomic_u64 *steals;
   pthread_t thread;
+  // The worker's own.
+  WP_ALIGNED(WP_CACHE_LINE) wp_block_trade trade;
 } wp_worker;
 
 /// One more; by the one thread that counts there.
@@ -103,6 +106,8 @@ typedef struct wp_spare_counters {
 typedef struct wp_pool_node {
   wp_injector injector;
   wp_event_count event_count;
+  /// What its workers freed of what others allocated.
+  wp_block_ring freed;
   // Written under the roster's lock. Entries below `worker_count` are constant: edge SLOT, released with it.
   WP_ALIGNED(WP_CACHE_LINE) wp_worker **workers;
   wp_atomic_u32 worker_count;

@@ -1,0 +1,58 @@
+// Block trade: how a worker gets hold of the memory that a job's end has freed, and how submitters get it back.
+//
+// A closure's context is freed inside its language's runtime: nobody can ask that for the block. But malloc can be asked
+// for one, at once, on the same thread and of the same size; and an allocator with a cache for each thread gives the block
+// that was freed last. That it is the same address says that it was freed indeed, and not merely let go of by one of several
+// owners. What malloc gives belongs to the worker, whatever it is: if it is another block, it is freed, and after some of
+// those in a row the worker tries less often. So this is sound with any allocator, and of use with most.
+//
+// The size is that of the last time, for the same code: the closures that one place in a program makes are of one size. The
+// first time all small sizes are tried.
+//
+// Blocks go to the ring of the worker's node seven at a time, and from there to whoever submits to that node, seven for
+// each seven jobs: those that the jobs' owners need next. Memory that its worker allocated stays with it.
+#ifndef WP_BLOCK_TRADE_H
+#define WP_BLOCK_TRADE_H
+
+#include "../queue/wp_block_ring.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// How many different codes a worker remembers.
+#define WP_TRADED_CODES 8u
+
+/// What a worker knows of the blocks that jobs of one code leave behind.
+typedef struct wp_traded_code {
+  uintptr_t code;
+  /// 0: not known yet.
+  uint16_t size;
+  /// How many blocks in a row were others, how often in a row that was too many, and how many times it is not tried now.
+  uint8_t others;
+  uint8_t impatience;
+  uint16_t skipped;
+} wp_traded_code;
+
+/// One worker's; only it touches it. All zero: empty.
+typedef struct wp_block_trade {
+  wp_traded_code codes[WP_TRADED_CODES];
+  wp_block_batch batch;
+  uint32_t count;
+  /// Whether the jobs at hand came from others, who allocated what they own.
+  bool serves_others;
+} wp_block_trade;
+
+/// After the end of a job: collects `block` if it has just been freed. A full batch goes to `ring`.
+void wp_block_trade_collect(wp_block_trade *trade, wp_block_ring *ring, uintptr_t code, uintptr_t block);
+/// Frees what was collected and is not in a ring.
+void wp_block_trade_destroy(wp_block_trade *trade);
+
+/// After a submission of `count` jobs: gives the calling thread's allocator as many blocks, if there are some. Any thread.
+void wp_block_trade_refund(wp_block_ring *ring, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
