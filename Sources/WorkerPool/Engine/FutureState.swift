@@ -62,6 +62,7 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   //   blocked    somebody sleeps until the future is done
   //   listed     the list of waiters is not empty
   //   failed     of a finished future: the result is an error
+  //   inert      of a finished future: there is nothing to destroy in `payload`
   // Becoming done clears them all in the same step, after which nobody touches the list but the one who did it.
   @usableFromInline final let word: Atomic<UInt32>
   /// While pending, the task of a future that has a ``home``; once finished, the error, or the value if it fits
@@ -103,13 +104,13 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   }
 
   deinit {
-    let state = word.load(ordering: .acquiring) & (Phase.mask | Flag.failed)
-    if state == Phase.finished {
-      if InlineStorage.fits(Success.self) { payload.deinitialize(as: Success.self) }
-    } else if state == Phase.finished | Flag.failed {
-      payload.deinitialize(as: (any Error).self)
-    } else if state == Phase.pending, home != nil {
-      payload.deinitialize(as: TaskBody<Success>.self)
+    // Not specialised: `inert` spares it from asking for what `Success` is.
+    let state = word.load(ordering: .acquiring) & (Phase.mask | Flag.failed | Flag.inert)
+    switch state {
+    case Phase.finished: payload.deinitialize(as: Success.self)
+    case Phase.finished | Flag.failed: payload.deinitialize(as: (any Error).self)
+    case Phase.pending where home != nil: payload.deinitialize(as: TaskBody<Success>.self)
+    default: break
     }
     if origin & Origin.sourceTag != 0, let source { Unmanaged.passUnretained(source).release() }
   }
@@ -178,12 +179,12 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   /// Ends what ``begin()`` claimed.
   @inlinable
   final func finish(returning value: consuming Success, leaving untold: UntoldWaiters? = nil) {
-    if InlineStorage.fits(Success.self) {
-      payload.initialize(as: Success.self, to: value)
-    } else {
+    guard InlineStorage.fits(Success.self) else {
       unsafeDowncast(self, to: WideFuture<Success>.self).stored = value
+      return finish(as: Phase.finished | Flag.inert, leaving: untold)
     }
-    finish(as: Phase.finished, leaving: untold)
+    payload.initialize(as: Success.self, to: value)
+    finish(as: _isPOD(Success.self) ? Phase.finished | Flag.inert : Phase.finished, leaving: untold)
   }
 
   /// Ends what ``begin()`` claimed.
@@ -352,4 +353,5 @@ enum Flag {
   @inlinable static var blocked: UInt32 { 1 << 4 }
   @inlinable static var listed: UInt32 { 1 << 5 }
   @inlinable static var failed: UInt32 { 1 << 6 }
+  @inlinable static var inert: UInt32 { 1 << 7 }
 }
