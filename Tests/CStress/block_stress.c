@@ -164,7 +164,7 @@ static void trade_body(void *argument, uint32_t index) {
   }
 }
 
-cs_trade cs_block_trade_stress(uint32_t submitters, uint32_t workers, uint64_t items, uint32_t keep_every) {
+uint64_t cs_block_trade_stress(uint32_t submitters, uint32_t workers, uint64_t items, uint32_t keep_every) {
   trade_run *r = (trade_run *)allocate_run(sizeof *r);
   if (!wp_injector_init(&r->injector)) abort();
   r->submitters = submitters;
@@ -172,11 +172,33 @@ cs_trade cs_block_trade_stress(uint32_t submitters, uint32_t workers, uint64_t i
   r->keep_every = keep_every;
   atomic_init(&r->submitting, submitters);
   cs_run_threads(submitters + workers, trade_body, r);
-  cs_trade trade = {atomic_load(&r->corrupted), wp_atomic_load(&r->ring.taken, wp_relaxed)};
+  uint64_t corrupted = atomic_load(&r->corrupted);
   wp_block_ring_destroy(&r->ring);
   wp_injector_destroy(&r->injector);
   free(r);
-  return trade;
+  return corrupted;
+}
+
+uint64_t cs_block_trade_sequential(uint64_t rounds) {
+  wp_block_ring *ring = (wp_block_ring *)allocate_run(sizeof *ring);
+  wp_block_trade trade;
+  memset(&trade, 0, sizeof trade);
+  trade.serves_others = true;
+  for (uint64_t round = 0; round < rounds; round++) {
+    void *volatile blocks[WP_BLOCK_BATCH];
+    for (uint32_t i = 0; i < WP_BLOCK_BATCH; i++) blocks[i] = malloc(40);
+    for (uint32_t i = 0; i < WP_BLOCK_BATCH; i++) {
+      uintptr_t block = (uintptr_t)blocks[i];
+      free(blocks[i]);
+      wp_block_trade_collect(&trade, ring, 16, block);
+    }
+    wp_block_trade_refund(ring, WP_BLOCK_BATCH);
+  }
+  uint64_t refunded = wp_atomic_load(&ring->taken, wp_relaxed);
+  wp_block_trade_destroy(&trade);
+  wp_block_ring_destroy(ring);
+  free(ring);
+  return refunded;
 }
 
 /// Not inlined into a caller that knows where its blocks are.

@@ -36,17 +36,14 @@ bool cs_deque_sequential(void);
 /// `putters` threads put `batches` in all into a block ring, dropping those that it refuses; `takers` empty it.
 cs_tally cs_block_ring_stress(uint32_t putters, uint32_t takers, uint64_t batches);
 
-/// What became of memory that workers trade.
-typedef struct cs_trade {
-  /// Blocks that were not as their owner had left them.
-  uint64_t corrupted;
-  /// Batches that went back to submitters.
-  uint64_t refunded;
-} cs_trade;
-
 /// `submitters` threads allocate `items` blocks of three sizes, `workers` free them, and trade. With `keep_every` > 0 every
-/// so many blocks are freed some time after the trade was told so.
-cs_trade cs_block_trade_stress(uint32_t submitters, uint32_t workers, uint64_t items, uint32_t keep_every);
+/// so many blocks are freed some time after the trade was told so. Returns how many blocks were not as their owner had left
+/// them.
+uint64_t cs_block_trade_stress(uint32_t submitters, uint32_t workers, uint64_t items, uint32_t keep_every);
+
+/// One thread allocates a batch of blocks, frees and trades them, and has them refunded, `rounds` times. Returns how many
+/// batches came back: all, or none with an allocator that does not give back.
+uint64_t cs_block_trade_sequential(uint64_t rounds);
 
 /// Whether the allocator gives the block that was freed last (a sanitizer's does not): only then is there a trade.
 bool cs_allocator_gives_back(void);

@@ -4,12 +4,15 @@
 
 WP_STATIC_ASSERT(sizeof(wp_block_cell) == 64, "a cell is a cache line");
 
+/// The turn that the cell of a position is in when it is to be filled at that.
+static uintptr_t turn_of(uintptr_t position) { return position / WP_BLOCK_CELLS * 2; }
+
 /// Claims the next position whose cell is `full` or not. NULL when the next cell is not that. `turn` is then the cell's.
 static wp_block_cell *claim(wp_block_ring *ring, wp_atomic_uptr *next, uintptr_t full, uintptr_t *turn) {
   uintptr_t position = wp_atomic_load(next, wp_relaxed);
   for (;;) {
     wp_block_cell *cell = &ring->cells[position % WP_BLOCK_CELLS];
-    *turn = position / WP_BLOCK_CELLS * 2 + full;
+    *turn = turn_of(position) + full;
     if (wp_atomic_load(&cell->turn, wp_acquire) != *turn) {  // edge CELL
       uintptr_t now = wp_atomic_load(next, wp_relaxed);
       if (now == position) return NULL;
@@ -18,6 +21,11 @@ static wp_block_cell *claim(wp_block_ring *ring, wp_atomic_uptr *next, uintptr_t
       return cell;
     }
   }
+}
+
+bool wp_block_ring_is_full(wp_block_ring *ring) {
+  uintptr_t position = wp_atomic_load(&ring->put, wp_relaxed);
+  return wp_atomic_load(&ring->cells[position % WP_BLOCK_CELLS].turn, wp_relaxed) != turn_of(position);
 }
 
 bool wp_block_ring_put(wp_block_ring *ring, const wp_block_batch *batch) {

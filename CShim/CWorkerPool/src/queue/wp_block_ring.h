@@ -14,7 +14,7 @@
 // message passing allocator" (ISMM 2019).
 //
 //              | put | take | destroy
-//   put, take  |  ‖  |  ‖   |   ✗        ‖ may run beside each other, ✗ must not
+//   put, take  |  ‖  |  ‖   |   ✗        ‖ may run beside each other (is_full, too), ✗ must not
 //
 // Edge CELL: put writes a batch, then releases the cell's turn; take acquires it, then reads, and releases the next turn,
 // which the next put acquires. What was written to the blocks before put happens before what follows take.
@@ -56,6 +56,8 @@ typedef struct wp_block_ring {
 
 /// Takes a full batch over. False when there is no room. Any thread, O(1).
 bool wp_block_ring_put(wp_block_ring *ring, const wp_block_batch *batch);
+/// Whether a put would be refused now. Any thread, O(1).
+bool wp_block_ring_is_full(wp_block_ring *ring);
 /// Gives a batch away. False when there is none. Any thread, O(1).
 bool wp_block_ring_take(wp_block_ring *ring, wp_block_batch *batch);
 /// Frees what is left.

@@ -2,15 +2,16 @@
 
 #include <stdlib.h>
 
-/// What fits into malloc's smallest chunks of a 64-bit machine: 24, 40, 56, … bytes. Larger contexts are rare.
+/// What fits into malloc's smallest chunks of a 64-bit machine: 24, 40, 56, … 120 bytes. Larger contexts are rare.
 #define SMALLEST 24u
-#define LARGEST 120u
 #define SIZE_STEP 16u
-/// So many blocks in a row may be others: a full cache of the thread gives away what it has, while the job's block has gone
-/// past it. With the last of these it is empty.
-#define OTHERS_MAX (WP_BLOCK_BATCH + 1)
-/// It is tried every 2^10th time at least.
-#define IMPATIENCE_MAX 10u
+#define SIZES 7u
+/// A guess is made every 2^10th time at least.
+#define WRONG_MAX 10u
+/// So often in a row may a guess that was right give another block.
+#define DOUBTS_MAX 8u
+/// So many jobs of another code take a code's place.
+#define INTRUDERS_MAX 64u
 
 /// malloc, of which the compiler knows nothing: else it takes for granted that no block was there before.
 static uintptr_t allocate(size_t size) {
@@ -19,64 +20,47 @@ static uintptr_t allocate(size_t size) {
   return block;
 }
 
-/// Learns the size of a block that was freed last, and takes it back. False if it was not, or is large.
-static bool regain_first(wp_traded_code *known, uintptr_t block) {
-  for (uint16_t size = SMALLEST; size <= LARGEST; size += SIZE_STEP) {
-    uintptr_t given = allocate(size);
-    if (given == block) {
-      known->size = size;
-      return true;
-    }
-    free((void *)given);
-  }
-  return false;
-}
-
-/// A block in exchange for one that may have been freed; 0 if it was not, as far as can be told.
-static uintptr_t regain(wp_traded_code *known, uintptr_t block) {
-  if (known->size == 0) {
-    if (regain_first(known, block)) return block;
-  } else {
-    uintptr_t given = allocate(known->size);
-    if (given == block) {
-      known->others = 0;
-      known->impatience = 0;
-      return block;
-    }
-    if (given != 0 && ++known->others <= OTHERS_MAX) return given;
-    free((void *)given);
-  }
-  known->others = 0;
-  if (known->impatience < IMPATIENCE_MAX) known->impatience++;
-  known->skipped = (uint16_t)((1u << known->impatience) - 1);
-  return 0;
-}
-
+/// The place of a code; NULL if another has it.
 static wp_traded_code *find(wp_block_trade *trade, uintptr_t code) {
-  wp_traded_code *known = &trade->codes[code / 16 % WP_TRADED_CODES];
-  if (known->code != code) {
-    known->code = code;
-    known->size = 0;
-    known->others = 0;
-    known->impatience = 0;
-    known->skipped = 0;
-  }
+  wp_traded_code *known = &trade->codes[code * UINT64_C(0x9e3779b97f4a7c15) >> 32 & (WP_TRADED_CODES - 1)];
+  if (known->code == code) return known;
+  if (known->code != 0 && ++known->intruders < INTRUDERS_MAX) return NULL;
+  *known = (wp_traded_code){.code = code};
   return known;
+}
+
+static void add(wp_block_trade *trade, wp_block_ring *ring, uintptr_t block) {
+  if (block == 0) return;
+  trade->batch.blocks[trade->count++] = (void *)block;
+  if (trade->count < WP_BLOCK_BATCH) return;
+  if (!wp_block_ring_put(ring, &trade->batch)) wp_block_batch_free(&trade->batch, trade->count);
+  trade->count = 0;
 }
 
 void wp_block_trade_collect(wp_block_trade *trade, wp_block_ring *ring, uintptr_t code, uintptr_t block) {
   if (!trade->serves_others || block == 0) return;
   wp_traded_code *known = find(trade, code);
+  if (known == NULL) return;
   if (known->skipped > 0) {
     known->skipped--;
     return;
   }
-  uintptr_t given = regain(known, block);
-  if (given == 0) return;
-  trade->batch.blocks[trade->count++] = (void *)given;
-  if (trade->count < WP_BLOCK_BATCH) return;
-  if (!wp_block_ring_put(ring, &trade->batch)) wp_block_batch_free(&trade->batch, trade->count);
-  trade->count = 0;
+  if (trade->count == 0 && wp_block_ring_is_full(ring)) return;
+  size_t size = SMALLEST + known->size * SIZE_STEP;
+  uintptr_t given = allocate(size);
+  if (given == block) {
+    *known = (wp_traded_code){.code = code, .size = known->size, .proven = true};
+    add(trade, ring, given);
+  } else if (known->doubts < (known->proven ? DOUBTS_MAX : 1)) {
+    known->doubts++;
+    add(trade, ring, given);
+    for (uint32_t i = 1; i < WP_BLOCK_BATCH; i++) add(trade, ring, allocate(size));
+  } else {
+    free((void *)given);
+    uint8_t wrong = known->wrong < WRONG_MAX ? known->wrong + 1 : WRONG_MAX;
+    *known = (wp_traded_code){
+        .code = code, .size = (known->size + 1) % SIZES, .wrong = wrong, .skipped = (uint16_t)((1u << wrong) - 1)};
+  }
 }
 
 void wp_block_trade_destroy(wp_block_trade *trade) {

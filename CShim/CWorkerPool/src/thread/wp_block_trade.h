@@ -3,11 +3,12 @@
 // A closure's context is freed inside its language's runtime: nobody can ask that for the block. But malloc can be asked
 // for one, at once, on the same thread and of the same size; and an allocator with a cache for each thread gives the block
 // that was freed last. That it is the same address says that it was freed indeed, and not merely let go of by one of several
-// owners. What malloc gives belongs to the worker, whatever it is: if it is another block, it is freed, and after some of
-// those in a row the worker tries less often. So this is sound with any allocator, and of use with most.
+// owners. If the cache was full the block went past it, and malloc gives another: then the worker takes what the cache
+// has, and the next block finds room. If that one is not given either, the guess is wrong: that jobs of this code leave a
+// block behind, or of which size. The next guess is made some jobs later, each time twice as many. A guess that was right
+// before is doubted longer.
 //
-// The size is that of the last time, for the same code: the closures that one place in a program makes are of one size. The
-// first time all small sizes are tried.
+// What malloc gives belongs to the worker, whatever it is. So this is sound with any allocator, and of use with most.
 //
 // Blocks go to the ring of the worker's node seven at a time, and from there to whoever submits to that node, seven for
 // each seven jobs: those that the jobs' owners need next. Memory that its worker allocated stays with it.
@@ -23,15 +24,19 @@ extern "C" {
 /// How many different codes a worker remembers.
 #define WP_TRADED_CODES 8u
 
-/// What a worker knows of the blocks that jobs of one code leave behind.
+/// What a worker knows of the blocks that jobs of one code leave behind: the closures that one place in a program makes are
+/// of one size.
 typedef struct wp_traded_code {
   uintptr_t code;
-  /// 0: not known yet.
-  uint16_t size;
-  /// How many blocks in a row were others, how often in a row that was too many, and how many times it is not tried now.
-  uint8_t others;
-  uint8_t impatience;
+  /// The guess, in steps above the smallest size; whether it has been right; how often since another block was given.
+  uint8_t size;
+  bool proven;
+  uint8_t doubts;
+  /// How many guesses in a row were wrong, and how many jobs go by before the next.
+  uint8_t wrong;
   uint16_t skipped;
+  /// How many jobs of another code, which would stand here, came since the last right guess.
+  uint8_t intruders;
 } wp_traded_code;
 
 /// One worker's; only it touches it. All zero: empty.
