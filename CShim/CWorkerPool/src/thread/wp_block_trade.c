@@ -51,15 +51,15 @@ void wp_block_trade_collect(wp_block_trade *trade, wp_block_ring *ring, uintptr_
   if (given == block) {
     *known = (wp_traded_code){.code = code, .size = known->size, .proven = true};
     add(trade, ring, given);
-  } else if (known->doubts < (known->proven ? DOUBTS_MAX : 1)) {
+  } else if (known->doubts < (known->proven ? DOUBTS_MAX : 1u)) {
     known->doubts++;
     add(trade, ring, given);
     for (uint32_t i = 1; i < WP_BLOCK_BATCH; i++) add(trade, ring, allocate(size));
   } else {
     free((void *)given);
-    uint8_t wrong = known->wrong < WRONG_MAX ? known->wrong + 1 : WRONG_MAX;
+    uint32_t wrong = known->wrong < WRONG_MAX ? known->wrong + 1 : WRONG_MAX;
     *known = (wp_traded_code){
-        .code = code, .size = (known->size + 1) % SIZES, .wrong = wrong, .skipped = (uint16_t)((1u << wrong) - 1)};
+        .code = code, .size = (known->size + 1) % SIZES, .wrong = wrong, .skipped = (1u << wrong) - 1};
   }
 }
 

@@ -29,14 +29,14 @@ extern "C" {
 typedef struct wp_traded_code {
   uintptr_t code;
   /// The guess, in steps above the smallest size; whether it has been right; how often since another block was given.
-  uint8_t size;
+  uint32_t size;
   bool proven;
-  uint8_t doubts;
+  uint32_t doubts;
   /// How many guesses in a row were wrong, and how many jobs go by before the next.
-  uint8_t wrong;
-  uint16_t skipped;
+  uint32_t wrong;
+  uint32_t skipped;
   /// How many jobs of another code, which would stand here, came since the last right guess.
-  uint8_t intruders;
+  uint32_t intruders;
 } wp_traded_code;
 
 /// One worker's; only it touches it. All zero: empty.
