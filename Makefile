@@ -216,8 +216,9 @@ lint-c:
 	for file in $(SANDBOX_SOURCES); do \
 	  gcc $(C_FLAGS) -DWP_SANDBOX $(WARNINGS) -O2 -S -o /dev/null $$file; \
 	  clang $(C_FLAGS) -DWP_SANDBOX $(WARNINGS) -Watomic-implicit-seq-cst -fsyntax-only $$file; done
+	@# A header has inline functions that it does not use.
 	for file in $(CXX_FILES); do for compiler in g++ clang++; do \
-	  $$compiler -x c++ $(CXX_FLAGS) -Wall -Wextra -Werror -fsyntax-only $$file; done; done
+	  $$compiler -x c++ $(CXX_FLAGS) -Wall -Wextra -Wno-unused-function -Werror -fsyntax-only $$file; done; done
 
 format: ## Rewrite Swift files the way `lint` wants them.
 	swift format --in-place --parallel --recursive Sources Tests Package.swift

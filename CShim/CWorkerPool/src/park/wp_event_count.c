@@ -7,13 +7,12 @@
 #define SIGNAL_WOKEN 2u
 #define SIGNAL_BROADCAST 3u
 
-#define TOP_BITS 12
-#define TOP_MASK (((uint64_t)1 << TOP_BITS) - 1)
+#define TOP_MASK WP_EVENT_COUNT_TOP
 #define WAITING_ONE ((uint64_t)1 << 12)
 #define WAITING_MASK (TOP_MASK << 12)
 #define SEARCHING_ONE ((uint64_t)1 << 24)
-#define SEARCHING_MASK ((uint64_t)0x7f << 24)
-#define FAR ((uint64_t)1 << 31)
+#define SEARCHING_MASK WP_EVENT_COUNT_SEARCHING
+#define FAR WP_EVENT_COUNT_FAR
 #define TAG_ONE ((uint64_t)1 << 32)
 
 WP_STATIC_ASSERT(WP_EVENT_COUNT_MAX_WAITERS < TOP_MASK, "an index and its successor fit");
@@ -156,14 +155,12 @@ __attribute__((cold, noinline)) static bool notify_farther(wp_event_count *event
   return false;
 }
 
-bool wp_event_count_notify_one(wp_event_count *event_count) {
-  uint64_t word = wp_atomic_load(&event_count->word, wp_seq_cst);  // edge ANNOUNCE
-  for (;;) {
-    // Nobody waits, and there is nobody else to ask: the common case on a machine of one node.
-    if ((word & (TOP_MASK | FAR)) == 0 || (word & SEARCHING_MASK) != 0) return false;
+bool wp_event_count_notify_seen(wp_event_count *event_count, uint64_t word) {
+  do {
     if ((word & TOP_MASK) == 0) return notify_farther(event_count);
     if (pop_and_wake(event_count, &word)) return true;
-  }
+  } while (!wp_event_count_is_quiet(word));
+  return false;
 }
 
 void wp_event_count_notify_all(wp_event_count *event_count) {

@@ -127,9 +127,24 @@ uint32_t wp_event_count_waiting(const wp_event_count *event_count);
 /// Whether somebody waits or searches here.
 bool wp_event_count_is_attended(wp_event_count *event_count);
 
+/// Parts of the word: whom to wake, who searches, whether there are other event counts.
+#define WP_EVENT_COUNT_TOP (((uint64_t)1 << 12) - 1)
+#define WP_EVENT_COUNT_SEARCHING ((uint64_t)0x7f << 24)
+#define WP_EVENT_COUNT_FAR ((uint64_t)1 << 31)
+
+/// Whether a submitter that sees this word wakes nobody: somebody searches, or nobody waits and there is nobody else to ask.
+static inline bool wp_event_count_is_quiet(uint64_t word) {
+  return (word & (WP_EVENT_COUNT_TOP | WP_EVENT_COUNT_FAR)) == 0 || (word & WP_EVENT_COUNT_SEARCHING) != 0;
+}
+/// The rest of `wp_event_count_notify_one`, for a word that is not quiet.
+bool wp_event_count_notify_seen(wp_event_count *event_count, uint64_t word);
+
 /// Wakes the waiter on top unless somebody searches or nobody waits; where nobody does either, it asks the next nearest
 /// event count. One load in the common case, on a machine of one node. Returns whether it woke one.
-bool wp_event_count_notify_one(wp_event_count *event_count);
+static inline bool wp_event_count_notify_one(wp_event_count *event_count) {
+  uint64_t word = wp_atomic_load(&event_count->word, wp_seq_cst);  // edge ANNOUNCE
+  return !wp_event_count_is_quiet(word) && wp_event_count_notify_seen(event_count, word);
+}
 /// Wakes everyone who stands in the stack of this event count.
 void wp_event_count_notify_all(wp_event_count *event_count);
 

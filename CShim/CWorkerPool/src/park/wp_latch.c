@@ -4,22 +4,15 @@
 
 #include "../platform/wp_futex.h"
 
-#define LATCH_OPEN 0u
 #define LATCH_AWAITED 2u
-
-void wp_latch_init(wp_latch *latch) { wp_atomic_init(&latch->state, LATCH_OPEN); }
 
 void wp_latch_set(wp_latch *latch) {
   uint32_t before = wp_atomic_exchange(&latch->state, WP_LATCH_SET, wp_release);  // edge DONE
   if (before == LATCH_AWAITED) wp_futex_wake(&latch->state, 1, WP_FUTEX_PRIVATE);
 }
 
-bool wp_latch_is_set(wp_latch *latch) {
-  return wp_atomic_load(&latch->state, wp_acquire) == WP_LATCH_SET;  // edge DONE
-}
-
 bool wp_latch_wait_until(wp_latch *latch, uint64_t deadline_ns) {
-  uint32_t state = LATCH_OPEN;
+  uint32_t state = WP_LATCH_OPEN;
   // It is AWAITED already after a wait that ended by its deadline.
   wp_atomic_cas_strong(&latch->state, &state, LATCH_AWAITED, wp_acquire, wp_acquire);
   bool in_time = true;

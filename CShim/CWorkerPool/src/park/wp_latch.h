@@ -19,13 +19,16 @@ typedef struct wp_latch {
   wp_atomic_u32 state;
 } wp_latch;
 
+#define WP_LATCH_OPEN 0u
 /// The bit of `state` that says so.
 #define WP_LATCH_SET 1u
 
-void wp_latch_init(wp_latch *latch);
+static inline void wp_latch_init(wp_latch *latch) { wp_atomic_init(&latch->state, WP_LATCH_OPEN); }
 /// Done by one thread, once. The latch may be gone when it returns.
 void wp_latch_set(wp_latch *latch);
-bool wp_latch_is_set(wp_latch *latch);
+static inline bool wp_latch_is_set(wp_latch *latch) {
+  return wp_atomic_load(&latch->state, wp_acquire) == WP_LATCH_SET;  // edge DONE
+}
 /// Sleeps until the latch is set.
 void wp_latch_wait(wp_latch *latch);
 /// The same until a time on the monotonic clock, after which the waiter may wait again. Whether it is set.

@@ -113,10 +113,8 @@ int wp_thread_current_node(void) {
 
 // MARK: Foreign forks
 
-static wp_atomic_u32 fork_generation;
+wp_atomic_u32 wp_forks_seen;
 
-static void count_fork(void) { wp_atomic_fetch_add(&fork_generation, 1, wp_relaxed); }
+static void count_fork(void) { wp_atomic_fetch_add(&wp_forks_seen, 1, wp_relaxed); }
 
 __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
-
-uint32_t wp_fork_generation(void) { return wp_atomic_load(&fork_generation, wp_relaxed); }

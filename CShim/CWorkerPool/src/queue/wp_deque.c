@@ -2,24 +2,9 @@
 
 #include <stdlib.h>
 
-typedef struct wp_deque_cell {
-  wp_atomic_uptr code;
-  wp_atomic_uptr argument;
-} wp_deque_cell;
-
-// The header's two words and then `capacity` cells.
-struct wp_ring {
-  int64_t capacity;
-  wp_ring *outgrown;
-};
-
 WP_STATIC_ASSERT((WP_DEQUE_MIN_CELLS & (WP_DEQUE_MIN_CELLS - 1)) == 0, "positions are masked");
 WP_STATIC_ASSERT((WP_DEQUE_MAX_CELLS & (WP_DEQUE_MAX_CELLS - 1)) == 0, "positions are masked");
 WP_STATIC_ASSERT(sizeof(wp_ring) % sizeof(wp_deque_cell) == 0, "cells follow the header");
-
-static wp_deque_cell *ring_cell(wp_ring *ring, int64_t position) {
-  return (wp_deque_cell *)(ring + 1) + (position & (ring->capacity - 1));
-}
 
 static wp_ring *ring_create(int64_t capacity, wp_ring *outgrown) {
   wp_ring *ring = (wp_ring *)malloc(sizeof(wp_ring) + (size_t)capacity * sizeof(wp_deque_cell));
@@ -27,18 +12,6 @@ static wp_ring *ring_create(int64_t capacity, wp_ring *outgrown) {
   ring->capacity = capacity;
   ring->outgrown = outgrown;
   return ring;
-}
-
-static void cell_write(wp_deque_cell *cell, wp_job job) {
-  wp_atomic_store(&cell->code, job.code, wp_relaxed);
-  wp_atomic_store(&cell->argument, (uintptr_t)job.argument, wp_relaxed);
-}
-
-static wp_job cell_read(wp_deque_cell *cell) {
-  wp_job job;
-  job.code = wp_atomic_load(&cell->code, wp_relaxed);
-  job.argument = (void *)wp_atomic_load(&cell->argument, wp_relaxed);
-  return job;
 }
 
 /// What a deque has before its first push. No cell of it is ever looked at: it is always empty.
@@ -66,7 +39,7 @@ static wp_ring *grow(wp_deque *deque, wp_ring *ring, int64_t top, int64_t bottom
   if (capacity == ring->capacity) return ring;
   wp_ring *larger = ring_create(capacity, ring);
   if (larger == NULL) return ring;
-  for (int64_t i = top; i < bottom; i++) cell_write(ring_cell(larger, i), cell_read(ring_cell(ring, i)));
+  for (int64_t i = top; i < bottom; i++) wp_deque_cell_write(wp_ring_cell(larger, i), wp_deque_cell_read(wp_ring_cell(ring, i)));
   wp_atomic_store(&deque->ring, (uintptr_t)larger, wp_release);  // edge GROW
   return larger;
 }
@@ -86,26 +59,9 @@ size_t wp_deque_push(wp_deque *deque, const wp_job *jobs, size_t count) {
   if (needed > ring->capacity) ring = grow(deque, ring, top, bottom, needed);
   int64_t room = ring->capacity - (bottom - top);
   int64_t pushed = (int64_t)count < room ? (int64_t)count : room;
-  for (int64_t i = 0; i < pushed; i++) cell_write(ring_cell(ring, bottom + i), jobs[i]);
+  for (int64_t i = 0; i < pushed; i++) wp_deque_cell_write(wp_ring_cell(ring, bottom + i), jobs[i]);
   if (pushed > 0) wp_atomic_store(&deque->bottom, bottom + pushed, wp_seq_cst);  // edges PUBLISH and ANNOUNCE
   return (size_t)pushed;
-}
-
-bool wp_deque_take(wp_deque *deque, wp_job *job) {
-  int64_t bottom = wp_atomic_load(&deque->bottom, wp_relaxed);
-  // `top` only grows: an empty deque needs no dear store to be known as empty.
-  if (wp_atomic_load(&deque->top, wp_relaxed) >= bottom) return false;
-  bottom -= 1;
-  wp_atomic_store(&deque->bottom, bottom, wp_seq_cst);      // edge LAST
-  int64_t top = wp_atomic_load(&deque->top, wp_seq_cst);    // edge LAST
-  bool taken = top <= bottom;
-  if (taken) {
-    *job = cell_read(ring_cell((wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed), bottom));
-    if (top < bottom) return true;
-    taken = wp_atomic_cas_strong(&deque->top, &top, top + 1, wp_seq_cst, wp_relaxed);
-  }
-  wp_atomic_store(&deque->bottom, bottom + 1, wp_release);  // the deque is empty: edge PUBLISH holds trivially
-  return taken;
 }
 
 static bool passes(wp_job job, const wp_job_filter *filter) {
@@ -116,7 +72,7 @@ bool wp_deque_take_if(wp_deque *deque, const wp_job_filter *filter, wp_job *job)
   int64_t bottom = wp_atomic_load(&deque->bottom, wp_relaxed);
   wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
   // The owner alone writes cells: what stands here is what it pushed last, stolen or not.
-  if (bottom == 0 || !passes(cell_read(ring_cell(ring, bottom - 1)), filter)) return false;
+  if (bottom == 0 || !passes(wp_deque_cell_read(wp_ring_cell(ring, bottom - 1)), filter)) return false;
   return wp_deque_take(deque, job);
 }
 
@@ -130,7 +86,7 @@ wp_steal wp_deque_steal_if(wp_deque *deque, const wp_job_filter *filter, int64_t
   int64_t bottom = wp_atomic_load(&deque->bottom, wp_seq_cst);  // edges LAST and PUBLISH
   if (top >= bottom || top < lowest) return WP_STEAL_EMPTY;
   wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_acquire);  // edge GROW
-  *job = cell_read(ring_cell(ring, top));
+  *job = wp_deque_cell_read(wp_ring_cell(ring, top));
   if (!passes(*job, filter)) return WP_STEAL_EMPTY;
   bool taken = wp_atomic_cas_strong(&deque->top, &top, top + 1, wp_seq_cst, wp_relaxed);
   return taken ? WP_STEAL_TAKEN : WP_STEAL_LOST;

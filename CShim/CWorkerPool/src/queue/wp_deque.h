@@ -42,7 +42,34 @@ extern "C" {
 #define WP_DEQUE_MAX_CELLS 8192
 #endif
 
+typedef struct wp_deque_cell {
+  wp_atomic_uptr code;
+  wp_atomic_uptr argument;
+} wp_deque_cell;
+
 typedef struct wp_ring wp_ring;
+
+/// The header's two words and then `capacity` cells, a power of two.
+struct wp_ring {
+  int64_t capacity;
+  wp_ring *outgrown;
+};
+
+static inline wp_deque_cell *wp_ring_cell(wp_ring *ring, int64_t position) {
+  return (wp_deque_cell *)(ring + 1) + (position & (ring->capacity - 1));
+}
+
+static inline void wp_deque_cell_write(wp_deque_cell *cell, wp_job job) {
+  wp_atomic_store(&cell->code, job.code, wp_relaxed);
+  wp_atomic_store(&cell->argument, (uintptr_t)job.argument, wp_relaxed);
+}
+
+static inline wp_job wp_deque_cell_read(wp_deque_cell *cell) {
+  wp_job job;
+  job.code = wp_atomic_load(&cell->code, wp_relaxed);
+  job.argument = (void *)wp_atomic_load(&cell->argument, wp_relaxed);
+  return job;
+}
 
 typedef struct wp_deque {
   /// Thieves, by CAS; the owner too, for the last job.
@@ -67,8 +94,35 @@ void wp_deque_destroy(wp_deque *deque);
 /// Pushes up to `count` jobs and returns how many fitted. Owner only. Amortised O(count).
 size_t wp_deque_push(wp_deque *deque, const wp_job *jobs, size_t count);
 
+/// Pushes one job. False when there is no room. Owner only. Amortised O(1). Inlined, as is take: a fork costs little else.
+static inline bool wp_deque_push_one(wp_deque *deque, wp_job job) {
+  int64_t bottom = wp_atomic_load(&deque->bottom, wp_relaxed);
+  // Acquire: a cell is written again only after the thief that emptied it has moved `top`.
+  int64_t top = wp_atomic_load(&deque->top, wp_acquire);
+  wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
+  if (bottom - top >= ring->capacity) return wp_deque_push(deque, &job, 1) == 1;
+  wp_deque_cell_write(wp_ring_cell(ring, bottom), job);
+  wp_atomic_store(&deque->bottom, bottom + 1, wp_seq_cst);  // edges PUBLISH and ANNOUNCE
+  return true;
+}
+
 /// Takes the job pushed last. False when there is none. Owner only. O(1).
-bool wp_deque_take(wp_deque *deque, wp_job *job);
+static inline bool wp_deque_take(wp_deque *deque, wp_job *job) {
+  int64_t bottom = wp_atomic_load(&deque->bottom, wp_relaxed);
+  // `top` only grows: an empty deque needs no dear store to be known as empty.
+  if (wp_atomic_load(&deque->top, wp_relaxed) >= bottom) return false;
+  bottom -= 1;
+  wp_atomic_store(&deque->bottom, bottom, wp_seq_cst);      // edge LAST
+  int64_t top = wp_atomic_load(&deque->top, wp_seq_cst);    // edge LAST
+  bool taken = top <= bottom;
+  if (taken) {
+    *job = wp_deque_cell_read(wp_ring_cell((wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed), bottom));
+    if (top < bottom) return true;
+    taken = wp_atomic_cas_strong(&deque->top, &top, top + 1, wp_seq_cst, wp_relaxed);
+  }
+  wp_atomic_store(&deque->bottom, bottom + 1, wp_release);  // the deque is empty: edge PUBLISH holds trivially
+  return taken;
+}
 
 /// Takes the job pushed first. `WP_STEAL_LOST` means that another thread was faster: try again. Any thread, O(1).
 wp_steal wp_deque_steal(wp_deque *deque, wp_job *job);

@@ -100,7 +100,7 @@ bool wp_stack_job_take_back(wp_worker *self, wp_stack_job *job) {
     // Work that the other half submitted and did not wait for: it is not ours to run on this stack. Without memory to
     // put it aside it stays on top of ours, and a thief, in need a spare, gets at both from the other end.
     if (wp_worker_set_aside(self, found)) continue;
-    wp_deque_push(&self->deque, &found, 1);  // into the cell that it came from
+    wp_deque_push_one(&self->deque, found);  // into the cell that it came from
     break;
   }
   wp_help_until_set(self, &job->latch, wp_find_piece, job);
@@ -111,7 +111,7 @@ bool wp_stack_job_fork(wp_worker *self, wp_stack_job *job) {
   wp_job cell = wp_stack_job_cell(job);
   wp_atomic_init(&job->thief, (uintptr_t)0);
   wp_latch_init(&job->latch);
-  if (wp_deque_push(&self->deque, &cell, 1) == 0) return false;
+  if (!wp_deque_push_one(&self->deque, cell)) return false;
   wp_event_count_notify_one(self->event_count);
   return true;
 }
@@ -267,7 +267,7 @@ void wp_group_spawn(wp_group *group) {
   wp_worker *self = wp_worker_current();
   // The own deque takes it also when the pool is closed: its owner empties it before it ends. Nowhere else would the
   // group's owner find it.
-  if (self != NULL && self->pool == state->pool && wp_deque_push(&self->deque, &job, 1) == 1) {
+  if (self != NULL && self->pool == state->pool && wp_deque_push_one(&self->deque, job)) {
     wp_event_count_notify_one(self->event_count);
   } else {
     run_call(state);

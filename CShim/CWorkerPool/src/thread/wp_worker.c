@@ -22,13 +22,12 @@
 #define GROWTH_PER_STEP 4
 #define LARGE_BACKLOG 128
 
-static WP_THREAD_LOCAL wp_worker *current_worker;
+WP_THREAD_LOCAL wp_worker *wp_worker_of_thread;
 
-wp_worker *wp_worker_current(void) { return current_worker; }
-
-void wp_worker_set_current(wp_worker *worker) { current_worker = worker; }
-
-const wp_thread_pool *wp_thread_pool_current(void) { return current_worker != NULL ? current_worker->pool : NULL; }
+const wp_thread_pool *wp_thread_pool_current(void) {
+  const wp_worker *self = wp_worker_current();
+  return self != NULL ? self->pool : NULL;
+}
 
 static bool is_closed(wp_thread_pool *pool) { return wp_atomic_load(&pool->closed, wp_seq_cst) != 0; }
 
@@ -51,7 +50,7 @@ void wp_worker_run(wp_worker *worker, wp_job job) {
 }
 
 void wp_thread_pool_freed(uintptr_t code, uintptr_t block) {
-  wp_worker *self = current_worker;
+  wp_worker *self = wp_worker_current();
   if (self != NULL) wp_block_trade_collect(&self->trade, &self->pool->nodes[self->node].freed, code, block);
 }
 

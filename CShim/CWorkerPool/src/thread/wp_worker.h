@@ -196,9 +196,10 @@ struct wp_thread_pool {
   WP_ALIGNED(WP_CACHE_LINE) wp_spares spares;
 };
 
+extern WP_THREAD_LOCAL wp_worker *wp_worker_of_thread;
 /// The calling thread's worker, NULL on other threads. A guest's is the one that it works as.
-wp_worker *wp_worker_current(void);
-void wp_worker_set_current(wp_worker *worker);
+static inline wp_worker *wp_worker_current(void) { return wp_worker_of_thread; }
+static inline void wp_worker_set_current(wp_worker *worker) { wp_worker_of_thread = worker; }
 
 /// Decides who may be a guest of a pool; before its first worker starts. In wp_guest.c, as are the next.
 void wp_guest_admit(wp_thread_pool *pool);
