@@ -41,13 +41,13 @@ extension ThreadPool {
   @usableFromInline
   @inline(never)
   func join(_ a: (Int, Int) -> Void, _ b: (Int, Int) -> Void) throws {
-    var room = wp_fork()
-    let status = withUnsafeMutablePointer(to: &room) { room -> wp_status in
-      switch fork(b, pool, room) {
+    let status = withUnsafeTemporaryAllocation(of: wp_fork.self, capacity: 1) { room -> wp_status in
+      let frame = room.baseAddress!
+      switch fork(b, pool, frame) {
       case WP_FORK_PUSHED:
         a(0, 0)
         // Most times nobody was faster.
-        if wp_fork_end(room) { b(0, 0) }
+        if wp_fork_end(frame) { b(0, 0) }
         return WP_OK
       case WP_FORK_REFUSED:
         a(0, 0)
@@ -57,7 +57,7 @@ extension ThreadPool {
         return WorkerPool.join(a, b, pool)
       }
     }
-    guard status == WP_OK else { throw WorkerPoolError(status: status) }
+    guard status == WP_OK else { throw refusal(status) }
   }
 
   /// Calls `body` on disjoint ranges that cover 0..<count, perhaps at once, and returns when all calls have.
@@ -65,7 +65,7 @@ extension ThreadPool {
   @inline(never)
   func perform(count: Int, grain: Int, _ body: (Int, Int) -> Void) throws {
     let status = WorkerPool.perform(body, pool, count, grain)
-    guard status == WP_OK else { throw WorkerPoolError(status: status) }
+    guard status == WP_OK else { throw refusal(status) }
   }
 
   /// The same, with an address that `body` is to be passed.
@@ -75,6 +75,10 @@ extension ThreadPool {
     count: Int, grain: Int, context: UnsafeRawPointer, _ body: (UnsafeRawPointer, Int, Int) -> Void
   ) throws {
     let status = WorkerPool.perform(body, pool, count, grain, context)
-    guard status == WP_OK else { throw WorkerPoolError(status: status) }
+    guard status == WP_OK else { throw refusal(status) }
   }
 }
+
+/// Out of line: what makes a message would take room in every frame of a recursion.
+@inline(never)
+private func refusal(_ status: wp_status) -> WorkerPoolError { WorkerPoolError(status: status) }

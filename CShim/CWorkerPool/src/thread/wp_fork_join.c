@@ -93,18 +93,34 @@ bool wp_find_piece(wp_worker *self, void *awaited, wp_job *found) {
   return !wp_worker_set_aside(self, *found);
 }
 
-bool wp_stack_job_take_back(wp_worker *self, wp_stack_job *job) {
-  wp_job found;
-  while (wp_deque_take(&self->deque, &found)) {
-    if (found.argument == job && found.code == wp_stack_job_cell(job).code) return true;
-    // Work that the other half submitted and did not wait for: it is not ours to run on this stack. Without memory to
-    // put it aside it stays on top of ours, and a thief, in need a spare, gets at both from the other end.
-    if (wp_worker_set_aside(self, found)) continue;
-    wp_deque_push_one(&self->deque, found);  // into the cell that it came from
-    break;
-  }
+static bool is_cell_of(wp_stack_job *job, wp_job found) {
+  wp_job cell = wp_stack_job_cell(job);
+  return found.argument == cell.argument && found.code == cell.code;
+}
+
+__attribute__((noinline)) static bool wait_for_thief(wp_worker *self, wp_stack_job *job) {
   wp_help_until_set(self, &job->latch, wp_find_piece, job);
   return false;
+}
+
+/// The rest of taking a job back, above which `found` stood, and perhaps more: work that the other half submitted and did
+/// not wait for. It is not ours to run on this stack.
+__attribute__((noinline)) static bool clear_the_way(wp_worker *self, wp_stack_job *job, wp_job found) {
+  do {
+    if (!wp_worker_set_aside(self, found)) {
+      // Without memory it stays on top of ours, and a thief, in need a spare, gets at both from the other end.
+      wp_deque_push_one(&self->deque, found);  // into the cell that it came from
+      return wait_for_thief(self, job);
+    }
+    if (!wp_deque_take(&self->deque, &found)) return wait_for_thief(self, job);
+  } while (!is_cell_of(job, found));
+  return true;
+}
+
+bool wp_stack_job_take_back(wp_worker *self, wp_stack_job *job) {
+  wp_job found;
+  if (!wp_deque_take(&self->deque, &found)) return wait_for_thief(self, job);
+  return is_cell_of(job, found) || clear_the_way(self, job, found);
 }
 
 bool wp_stack_job_fork(wp_worker *self, wp_stack_job *job) {
