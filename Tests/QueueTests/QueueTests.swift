@@ -75,6 +75,11 @@ private let million: UInt64 = 1_000_000
   }
 
   @Test func blocksComeBackInBatches() {
-    #expect(cs_block_trade_sequential(1000) == (cs_allocator_gives_back() ? 1000 : 0))
+    let batches = cs_block_trade_sequential(1000)
+    if cs_allocator_gives_back() {
+      #expect(batches == 1000)
+    } else {
+      #expect(batches < 50, "wrong guesses are to become rare")
+    }
   }
 }

@@ -42,7 +42,7 @@ cs_tally cs_block_ring_stress(uint32_t putters, uint32_t takers, uint64_t batche
 uint64_t cs_block_trade_stress(uint32_t submitters, uint32_t workers, uint64_t items, uint32_t keep_every);
 
 /// One thread allocates a batch of blocks, frees and trades them, and has them refunded, `rounds` times. Returns how many
-/// batches came back: all, or none with an allocator that does not give back.
+/// batches came back: all, or with an allocator that does not give back those of wrong guesses.
 uint64_t cs_block_trade_sequential(uint64_t rounds);
 
 /// Whether the allocator gives the block that was freed last (a sanitizer's does not): only then is there a trade.
