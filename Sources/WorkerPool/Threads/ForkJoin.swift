@@ -19,7 +19,8 @@ extension ThreadPoolExecutor {
   /// has to be woken for what it can begin itself; ``currentWorkerIndex`` is that worker's meanwhile, and no more closures
   /// run at once than the pool has workers. If none sleeps, if all that sleep ran last on the caller's CPU, or if the
   /// pool's workers differ from other threads (pinned, on one of several nodes, with more stack, with `onWorkerStart` or
-  /// `onWorkerStop`), workers do all of it and the calling thread sleeps. A worker that waits for a stolen half runs parts of it, and nothing else.
+  /// `onWorkerStop`), workers do all of it and the calling thread sleeps. A worker that waits for a stolen half runs parts
+  /// of it, and nothing else.
   ///
   /// - Throws: what `a` threw, else what `b` threw; both have ended by then. ``WorkerPoolError`` with
   ///   ``WorkerPoolError/Code/shutDown``, from outside the pool only; neither was run then.

@@ -54,8 +54,8 @@ static wp_pool_node *near_node(wp_thread_pool *pool) {
 
 /// Hands jobs over, to the own deque of a worker of `node`, else to that node's injector. NULL: to the nearest. Inlined,
 /// since most calls are about one job and the nearest node.
-__attribute__((always_inline)) static inline wp_status submit_to(wp_thread_pool *pool, wp_pool_node *node, const wp_job *jobs, size_t count,
-                           size_t *accepted) {
+__attribute__((always_inline)) static inline wp_status submit_to(wp_thread_pool *pool, wp_pool_node *node,
+                                                                 const wp_job *jobs, size_t count, size_t *accepted) {
   *accepted = 0;
   if (pool->fork_generation != wp_fork_generation()) return WP_FORKED;
   if (count == 0) return WP_OK;
