@@ -75,12 +75,12 @@ import WorkerPool
   @Test(arguments: [1, 2]) func leavesNothingBehind(workers: Int) throws {
     try withThreadPoolExecutor(maxWorkers: workers) { pool in
       for round in 0..<2000 {
-        let futures = Mutex<[Future<Int>]>([])
+        let futures = Log<Future<Int>>()
         try pool.concurrentPerform(iterations: 2) { index in
           let future = try pool.submit { index }
-          futures.withLock { $0.append(future) }
+          futures.append(future)
         }
-        let sum = try futures.withLock { $0 }.map { try $0.result() }.reduce(0, +)
+        let sum = try futures.entries.map { try $0.result() }.reduce(0, +)
         #expect(sum == 1, "round \(round)")
       }
     }
