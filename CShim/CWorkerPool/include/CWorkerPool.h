@@ -10,6 +10,7 @@
 #include "wp_wait.h"
 #include "wp_topology.h"
 #include "wp_thread_pool.h"
+#include "wp_blocking.h"
 #include "wp_fork_join.h"
 #include "wp_memory.h"
 #include "wp_process_settings.h"
