@@ -30,8 +30,9 @@ static void consume(run *r, uint32_t waiter) {
   bool searching = false;
   for (;;) {
     if (take_token(r)) {
-      if (searching && wp_event_count_end_search(&r->event_count) && atomic_load(&r->tokens) > 0) {
-        wp_event_count_notify_one(&r->event_count);
+      if (searching) {
+        wp_event_count_end_search(&r->event_count);
+        if (atomic_load(&r->tokens) > 0) wp_event_count_notify_one(&r->event_count);
       }
       searching = false;
       atomic_fetch_add(&r->consumed, 1);
@@ -123,7 +124,7 @@ uint32_t cs_event_count_throttle(uint32_t calls) {
   if (!wp_event_count_begin_search(event_count) || wp_event_count_begin_search(event_count)) woken = UINT32_MAX;
   for (uint32_t i = 0; i < calls; i++) woken += wp_event_count_notify_one(event_count) ? 1 : 0;
   // The search over, the next call wakes the waiter, and a further one finds it searching.
-  if (!wp_event_count_end_search(event_count)) woken = UINT32_MAX;
+  wp_event_count_end_search(event_count);
   if (!wp_event_count_notify_one(event_count) || wp_event_count_notify_one(event_count)) woken = UINT32_MAX;
   if (wp_event_count_wait(event_count, 0) != WP_WAKE_SEARCHING) woken = UINT32_MAX;
   free(waiters);

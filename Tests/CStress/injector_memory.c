@@ -33,6 +33,8 @@ static void counted_free(void *memory) {
 #define wp_injector_is_empty counted_injector_is_empty
 #define wp_injector_backlog counted_injector_backlog
 #define wp_injector_close counted_injector_close
+#define wp_injector_tell counted_injector_tell
+#define wp_injector_length counted_injector_length
 #define aligned_alloc counted_alloc
 #define free counted_free
 #include "../../CShim/CWorkerPool/src/queue/wp_injector.c"

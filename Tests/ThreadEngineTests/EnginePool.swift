@@ -13,6 +13,8 @@ final class Hooks: Sendable {
   let startedOne = Semaphore()
   /// Arguments of jobs that were given back.
   let discarded = Log<UInt>()
+  /// Arguments of jobs that ended their thread.
+  let abandoned = Log<UInt>()
   let destroyed = Counter()
   let wasDestroyed = Semaphore()
 
@@ -36,6 +38,8 @@ final class Hooks: Sendable {
         Hooks.from(context).discarded.append(UInt(bitPattern: job.argument))
         if job.code & foreignTag != 0 { _ = Closure.take(job.argument) }
       },
+      abandon: { context, job in Hooks.from(context).abandoned.append(UInt(bitPattern: job.argument)) },
+      is_stale: nil,
       destroy: { context in
         // The reference stays with the test, which looks for a second call.
         let hooks = Hooks.from(context)

@@ -42,6 +42,13 @@ typedef struct wp_thread_pool_hooks {
   /// Takes back a job that will never run, so that what it owns can be released. Called on the thread that
   /// cancels, or on a worker. Without it such jobs are dropped silently.
   void (*WP_NULLABLE WP_SENDABLE discard)(void *WP_NULLABLE context, wp_job job);
+  /// Tells of a job that has ended its thread (`pthread_exit`) in place of returning, so that whoever waits for it can be
+  /// told. Called on that thread, for the innermost such job first. What the job's frames owned is lost; the job itself must
+  /// not be run or released again. The pool goes on with as many workers.
+  void (*WP_NULLABLE WP_SENDABLE abandon)(void *WP_NULLABLE context, wp_job job);
+  /// Whether a job that waits would do nothing any more, since it was cancelled. Must not block or use the pool. Without it
+  /// cancelled jobs keep their places until a worker comes by.
+  bool (*WP_NULLABLE WP_SENDABLE is_stale)(void *WP_NULLABLE context, wp_job job);
   /// Called once when the pool is destroyed, on whichever thread lets go of it last.
   void (*WP_NULLABLE WP_SENDABLE destroy)(void *WP_NULLABLE context);
 } wp_thread_pool_hooks;
@@ -115,6 +122,10 @@ wp_status wp_thread_pool_submit_batch(wp_thread_pool *pool, const wp_job *jobs, 
 /// a node that the machine does not have. O(nodes).
 wp_status wp_thread_pool_submit_on(wp_thread_pool *pool, int node, wp_job job);
 
+/// Counts a job of the pool that was cancelled while it waited, so that `wp_thread_pool_hooks.is_stale` is asked about those
+/// that wait when many were. The pool need not exist any more. A hint. Any thread; O(1).
+void wp_thread_pool_note_cancelled(const wp_thread_pool *pool);
+
 /// Says that a job has just ended whose function, or what tells it from others, is `code`, and that `block`, which it owned,
 /// may have been freed with it on the calling thread. Small blocks (up to 120 bytes), of a size that depends on `code`
 /// alone, then go back to the threads that submit, and not by way of an arena's lock. A hint: nothing is read or written
@@ -151,16 +162,28 @@ typedef struct wp_worker_counters {
 bool wp_thread_pool_counters(wp_thread_pool *pool, uint32_t index, wp_worker_counters *counters,
                              uint64_t *WP_NULLABLE steals);
 
+/// A job that a worker runs in the middle of another: room on its stack.
+typedef struct wp_nested_job {
+  struct wp_nested_job *WP_NULLABLE outer;
+  wp_job job;
+} wp_nested_job;
+
+/// Says that the calling worker begins `job` in the middle of the job that it runs, since that waits for it; so that
+/// `wp_thread_pool_hooks.abandon` learns of both if the inner one ends the thread. `wp_nested_job_end` has to follow on the same
+/// thread, in reverse order. On other threads both do nothing. O(1), some nanoseconds.
+void wp_nested_job_begin(wp_nested_job *frame, wp_job job);
+void wp_nested_job_end(wp_nested_job *frame);
+
 /// Bytes of stack left below the caller, 0 when unknown.
 size_t wp_thread_remaining_stack(void);
 
-/// Says that the calling worker is about to block on something that a job of some pool may have to bring about, so
-/// that its pool keeps running as many jobs as it has workers: a spare worker takes its place, started if need be. Ends
-/// with `wp_thread_pool_block_end`. On other threads both do nothing.
+/// The same as `wp_blocking_begin` (wp_blocking.h) for a C program that cannot say what it waits for, and takes the worst: that
+/// it is work of the caller's pool. Ends with `wp_thread_pool_block_end`. Calls may be nested; the outermost counts. On
+/// threads that are no workers both do nothing.
 ///
-/// Errors, after which the caller should not block: `WP_WOULD_DEADLOCK` when every worker is blocked and no spare is
-/// left; `WP_SYSTEM_CALL_FAILED` when every worker is blocked and a spare's thread cannot be started. O(1); about as
-/// dear as waking a thread.
+/// Errors, after which the caller should not block: `WP_WOULD_DEADLOCK` when every other thread of the pool is blocked for
+/// work of the pool and no spare is left; `WP_SYSTEM_CALL_FAILED` when that is so because a spare's thread cannot be
+/// started. O(1); about as dear as waking a thread.
 wp_status wp_thread_pool_block_begin(void);
 /// Ends what a successful `wp_thread_pool_block_begin` began, on the same thread. Spares that are not needed any more
 /// stop taking jobs, and end after some seconds.

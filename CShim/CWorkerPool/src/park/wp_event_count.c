@@ -10,8 +10,7 @@
 #define TOP_MASK WP_EVENT_COUNT_TOP
 #define WAITING_ONE ((uint64_t)1 << 12)
 #define WAITING_MASK (TOP_MASK << 12)
-#define SEARCHING_ONE ((uint64_t)1 << 24)
-#define SEARCHING_MASK WP_EVENT_COUNT_SEARCHING
+#define SEARCHING WP_EVENT_COUNT_SEARCHING
 #define FAR WP_EVENT_COUNT_FAR
 #define TAG_ONE ((uint64_t)1 << 32)
 
@@ -51,33 +50,34 @@ void wp_event_count_connect(wp_event_count *event_count, wp_event_count *const *
 
 bool wp_event_count_begin_search(wp_event_count *event_count) {
   uint64_t word = wp_atomic_load(&event_count->word, wp_relaxed);
-  while ((word & SEARCHING_MASK) == 0) {
-    if (wp_atomic_cas_weak(&event_count->word, &word, word + SEARCHING_ONE, wp_seq_cst, wp_relaxed)) return true;
+  while ((word & SEARCHING) == 0) {
+    if (wp_atomic_cas_weak(&event_count->word, &word, word + SEARCHING, wp_seq_cst, wp_relaxed)) return true;
   }
   return false;
 }
 
-bool wp_event_count_end_search(wp_event_count *event_count) {
-  uint64_t before = wp_atomic_fetch_sub(&event_count->word, SEARCHING_ONE, wp_seq_cst);  // edge ANNOUNCE (I2)
-  WP_ASSERT((before & SEARCHING_MASK) != 0);
-  return (before & SEARCHING_MASK) == SEARCHING_ONE;
+void wp_event_count_end_search(wp_event_count *event_count) {
+  uint64_t before = wp_atomic_fetch_sub(&event_count->word, SEARCHING, wp_seq_cst);  // edge ANNOUNCE (I2)
+  WP_ASSERT((before & SEARCHING) != 0);
+  (void)before;
 }
 
-/// Puts a waiter on top, and takes `searches` off the number of those who search.
-static void push(wp_event_count *event_count, uint32_t index, uint64_t searches) {
+/// Puts a waiter on top, and takes `search` off the word: SEARCHING if the waiter was it, else 0.
+static void push(wp_event_count *event_count, uint32_t index, uint64_t search) {
   wp_waiter *waiter = &event_count->waiters[index];
   uint64_t word = wp_atomic_load(&event_count->word, wp_relaxed);
   uint64_t next;
   do {
     wp_atomic_store(&waiter->below, (uint32_t)(word & TOP_MASK), wp_relaxed);
-    next = with_top(word, (uint64_t)index + 1) + WAITING_ONE - searches;
+    WP_ASSERT((word & TOP_MASK) != (uint64_t)index + 1);  // I1
+    next = with_top(word, (uint64_t)index + 1) + WAITING_ONE - search;
     // edge ANNOUNCE; its release half publishes `below` to whoever pops.
   } while (!wp_atomic_cas_weak(&event_count->word, &word, next, wp_seq_cst, wp_relaxed));
 }
 
 void wp_event_count_prepare(wp_event_count *event_count, uint32_t index, bool searching) {
   WP_ASSERT(wp_atomic_load(&event_count->waiters[index].signal, wp_relaxed) == SIGNAL_IDLE);
-  push(event_count, index, searching ? SEARCHING_ONE : 0);
+  push(event_count, index, searching ? SEARCHING : 0);
 }
 
 bool wp_event_count_retract(wp_event_count *event_count, uint32_t index) {
@@ -89,17 +89,27 @@ bool wp_event_count_retract(wp_event_count *event_count, uint32_t index) {
   return false;
 }
 
-wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index) {
+wp_wake wp_event_count_wait_until(wp_event_count *event_count, uint32_t index, uint64_t deadline_ns) {
   wp_waiter *self = &event_count->waiters[index];
   uint32_t signal = SIGNAL_IDLE;
   if (wp_atomic_cas_strong(&self->signal, &signal, SIGNAL_SLEEPING, wp_acquire, wp_acquire)) {
+    bool in_time;
     do {
-      wp_futex_wait(&self->signal, SIGNAL_SLEEPING, UINT64_MAX, WP_FUTEX_PRIVATE);
+      in_time = wp_futex_wait(&self->signal, SIGNAL_SLEEPING, deadline_ns, WP_FUTEX_PRIVATE);
       signal = wp_atomic_load(&self->signal, wp_acquire);  // edge WAKE
-    } while (signal == SIGNAL_SLEEPING);
+    } while (signal == SIGNAL_SLEEPING && in_time);
+    // Failing says that somebody has popped the waiter after all.
+    if (signal == SIGNAL_SLEEPING &&
+        wp_atomic_cas_strong(&self->signal, &signal, SIGNAL_IDLE, wp_acquire, wp_acquire)) {  // edge WAKE
+      return WP_WAKE_TIMED_OUT;
+    }
   }
   wp_atomic_store(&self->signal, SIGNAL_IDLE, wp_relaxed);
   return signal == SIGNAL_WOKEN ? WP_WAKE_SEARCHING : WP_WAKE_BROADCAST;
+}
+
+wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index) {
+  return wp_event_count_wait_until(event_count, index, UINT64_MAX);
 }
 
 bool wp_event_count_borrow(wp_event_count *event_count, uint32_t limit, uint32_t *index) {
@@ -130,13 +140,13 @@ void wp_event_count_give_back(wp_event_count *event_count, uint32_t index) {
 }
 
 bool wp_event_count_is_attended(wp_event_count *event_count) {
-  return (wp_atomic_load(&event_count->word, wp_seq_cst) & (TOP_MASK | SEARCHING_MASK)) != 0;  // edge ANNOUNCE
+  return (wp_atomic_load(&event_count->word, wp_seq_cst) & (TOP_MASK | SEARCHING)) != 0;  // edge ANNOUNCE
 }
 
 /// Wakes the waiter on top of a word in which nobody searches. False when that has changed: `word` is then as it is now.
 static bool pop_and_wake(wp_event_count *event_count, uint64_t *word) {
   uint32_t index = top_index(*word);
-  uint64_t next = with_top(*word, below_top(event_count, *word)) - WAITING_ONE + SEARCHING_ONE;
+  uint64_t next = with_top(*word, below_top(event_count, *word)) - WAITING_ONE + SEARCHING;
   if (!wp_atomic_cas_weak(&event_count->word, word, next, wp_seq_cst, wp_seq_cst)) return false;
   signal_waiter(&event_count->waiters[index], SIGNAL_WOKEN);
   return true;
@@ -147,10 +157,10 @@ __attribute__((cold, noinline)) static bool notify_farther(wp_event_count *event
   for (uint32_t i = 0; i < event_count->farther_count; i++) {
     wp_event_count *other = event_count->farther[i];
     uint64_t word = wp_atomic_load(&other->word, wp_seq_cst);  // edge ANNOUNCE
-    while ((word & TOP_MASK) != 0 && (word & SEARCHING_MASK) == 0) {
+    while ((word & TOP_MASK) != 0 && (word & SEARCHING) == 0) {
       if (pop_and_wake(other, &word)) return true;
     }
-    if ((word & SEARCHING_MASK) != 0) return false;
+    if ((word & SEARCHING) != 0) return false;
   }
   return false;
 }
@@ -160,6 +170,19 @@ bool wp_event_count_notify_seen(wp_event_count *event_count, uint64_t word) {
     if ((word & TOP_MASK) == 0) return notify_farther(event_count);
     if (pop_and_wake(event_count, &word)) return true;
   } while (!wp_event_count_is_quiet(word));
+  return false;
+}
+
+bool wp_event_count_notify_expendable(wp_event_count *event_count) {
+  uint64_t word = wp_atomic_load(&event_count->word, wp_acquire);
+  while ((word & TOP_MASK) != 0) {
+    uint32_t top = top_index(word);
+    if (wp_atomic_load(&event_count->waiters[top].expendable, wp_relaxed) == 0) return false;
+    uint64_t next = with_top(word, below_top(event_count, word)) - WAITING_ONE;
+    if (!wp_atomic_cas_weak(&event_count->word, &word, next, wp_acq_rel, wp_acquire)) continue;
+    signal_waiter(&event_count->waiters[top], SIGNAL_BROADCAST);
+    return true;
+  }
   return false;
 }
 

@@ -6,16 +6,17 @@
 // finds work wakes the next.
 //
 // Structure. One 64-bit word holds a stack of waiters (so that the one that slept least, with the warmest caches,
-// is woken first) and the number of workers that search:
+// is woken first) and whether a worker searches:
 //
-//     63      32  31  30        24 23       12 11        0
-//     [   tag   ][ far ][ searching ][  waiting ][ top + 1  ]   tag: changes with every push and pop (ABA)
-//                                                              far: constant, there are event counts beside this one
+//     63      32  31  30..25     24       23       12 11        0
+//     [   tag   ][ far ][ 0 ][ searching ][  waiting ][ top + 1  ]   tag: changes with every push and pop (ABA)
+//                                                                  far: constant, there are event counts beside this one
 //
 // Each waiter has a futex word of its own:
 //
 //     IDLE ──wait──▶ SLEEPING ──notify──▶ WOKEN or BROADCAST ──(waiter reads it)──▶ IDLE
-//       └───────────notify───────────────▲
+//      ▲ └──────────notify───────────────▲
+//      └──deadline── SLEEPING                  the waiter still stands in the stack
 //
 // Protocol of a worker:                        Protocol of a submitter:
 //     look everywhere, find nothing                make the work visible (seq_cst)
@@ -25,6 +26,8 @@
 //              on failure notify_one, wait
 //       nothing: wait
 //
+// A thread that ends leaves the stack first: it retracts, or it wakes all who stand there, itself among them, and waits.
+//
 // Nodes. On a machine with several NUMA nodes each has an event count of its own, on which its workers sleep, and all
 // of them know each other, by distance. A submitter of work for a node asks that node's first, and the others only as
 // long as nobody waits or searches in those before: near workers are woken before far ones. A worker looks for work
@@ -33,10 +36,10 @@
 // or passes the wake on (I2). Else a worker that is awake would run off with what a near one is just being woken for.
 //
 // Invariants.
-//   I1  A waiter stands in the stack at most once, and whoever pops it writes its futex word exactly once.
-//       A waiter that was borrowed stands in no stack, so nobody writes its word until it is given back.
-//   I2  `searching` counts the workers between begin_search (or being woken) and end_search (or prepare). A
-//       submitter that sees one, in whichever event count, may stay silent: after its work became visible that worker
+//   I1  A waiter stands in the stack at most once, at any time of its pool's life, and whoever pops it writes its futex
+//       word exactly once. A waiter without a thread, or one that was borrowed, stands in no stack.
+//   I2  `searching` is set while one worker is between begin_search (or being woken by notify_one) and end_search (or
+//       prepare); there is never a second. A submitter that sees it, in whichever event count, may stay silent: after its work became visible that worker
 //       looks everywhere again, and when it takes one job of several, in its search or after it, or leaves some to
 //       another node's workers, it passes the wake on. Likewise a worker that leaves a queue alone since it sees one.
 //
@@ -65,10 +68,12 @@ extern "C" {
 #define WP_EVENT_COUNT_MAX_WAITERS 4094u
 
 /// One thread that may wait; it has a fixed index. `signal`: the waiter, and whoever popped it. `below`: the waiter,
-/// before it stands in the stack.
+/// before it stands in the stack. `expendable`: the owner of the waiters; a hint, so relaxed.
 typedef struct wp_waiter {
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 signal;
   wp_atomic_u32 below;
+  /// Whether its thread may be one too many (`wp_event_count_notify_expendable`).
+  wp_atomic_u32 expendable;
 } wp_waiter;
 
 typedef struct wp_event_count wp_event_count;
@@ -86,8 +91,10 @@ struct wp_event_count {
 typedef enum wp_wake {
   /// By `notify_one`: it counts as searching now.
   WP_WAKE_SEARCHING,
-  /// By `notify_all`: it does not.
+  /// By `notify_all` or `notify_expendable`: it does not.
   WP_WAKE_BROADCAST,
+  /// By nobody: the deadline has passed, and the waiter still stands in the stack.
+  WP_WAKE_TIMED_OUT,
 } wp_wake;
 
 /// `waiters` holds one entry for each thread that may wait, all zero, at most WP_EVENT_COUNT_MAX_WAITERS, and outlives the
@@ -98,9 +105,8 @@ void wp_event_count_connect(wp_event_count *event_count, wp_event_count *const *
 
 /// Becomes the one that searches. False when somebody does already.
 bool wp_event_count_begin_search(wp_event_count *event_count);
-/// Ends a search that found work. True when it was the last one: the caller then calls notify_one if more work is
-/// visible.
-bool wp_event_count_end_search(wp_event_count *event_count);
+/// Ends a search that found work. The caller then calls notify_one if more work is visible.
+void wp_event_count_end_search(wp_event_count *event_count);
 
 /// Puts waiter `index` in the stack and, when it was searching, ends its search, in one step. The caller then looks
 /// for work once more and calls retract or wait.
@@ -110,6 +116,8 @@ void wp_event_count_prepare(wp_event_count *event_count, uint32_t index, bool se
 bool wp_event_count_retract(wp_event_count *event_count, uint32_t index);
 /// Sleeps until popped. No spurious returns.
 wp_wake wp_event_count_wait(wp_event_count *event_count, uint32_t index);
+/// The same until a time on the monotonic clock (UINT64_MAX: for ever), after which the waiter waits again or retracts.
+wp_wake wp_event_count_wait_until(wp_event_count *event_count, uint32_t index, uint64_t deadline_ns);
 
 /// Takes the waiter on top out of the stack and lets it sleep on, so that the caller may do what it would do. False when
 /// nobody waits, or the one on top is not asleep yet or has an index of `limit` or more.
@@ -121,6 +129,9 @@ void wp_event_count_give_back(wp_event_count *event_count, uint32_t index);
 /// The waiter on top, at least WP_EVENT_COUNT_MAX_WAITERS if there is none. A hint: it may be another one already.
 uint32_t wp_event_count_peek(const wp_event_count *event_count);
 
+/// Wakes the waiter on top if that is expendable. Returns whether it woke one. O(1).
+bool wp_event_count_notify_expendable(wp_event_count *event_count);
+
 /// How many stand in the stack. A hint.
 uint32_t wp_event_count_waiting(const wp_event_count *event_count);
 
@@ -129,7 +140,7 @@ bool wp_event_count_is_attended(wp_event_count *event_count);
 
 /// Parts of the word: whom to wake, who searches, whether there are other event counts.
 #define WP_EVENT_COUNT_TOP (((uint64_t)1 << 12) - 1)
-#define WP_EVENT_COUNT_SEARCHING ((uint64_t)0x7f << 24)
+#define WP_EVENT_COUNT_SEARCHING ((uint64_t)1 << 24)
 #define WP_EVENT_COUNT_FAR ((uint64_t)1 << 31)
 
 /// Whether a submitter that sees this word wakes nobody: somebody searches, or nobody waits and there is nobody else to ask.

@@ -6,10 +6,14 @@
 
 #define LATCH_AWAITED 2u
 
-void wp_latch_set(wp_latch *latch) {
-  uint32_t before = wp_atomic_exchange(&latch->state, WP_LATCH_SET, wp_release);  // edge DONE
+static void end_wait(wp_latch *latch, uint32_t state) {
+  uint32_t before = wp_atomic_exchange(&latch->state, state, wp_release);  // edge DONE
   if (before == LATCH_AWAITED) wp_futex_wake(&latch->state, 1, WP_FUTEX_PRIVATE);
 }
+
+void wp_latch_set(wp_latch *latch) { end_wait(latch, WP_LATCH_SET); }
+
+void wp_latch_give_back(wp_latch *latch) { end_wait(latch, WP_LATCH_GIVEN_BACK); }
 
 bool wp_latch_wait_until(wp_latch *latch, uint64_t deadline_ns) {
   uint32_t state = WP_LATCH_OPEN;

@@ -50,7 +50,9 @@ bool wp_deque_reserve(wp_deque *deque) {
   return ring != &no_ring || grow(deque, ring, bottom, bottom, 1) != &no_ring;
 }
 
-size_t wp_deque_push(wp_deque *deque, const wp_job *jobs, size_t count) {
+/// Pushes as many of the first jobs as there is room for, turned round or not.
+__attribute__((always_inline)) static inline size_t push(wp_deque *deque, const wp_job *jobs, size_t count,
+                                                         bool reversed) {
   int64_t bottom = wp_atomic_load(&deque->bottom, wp_relaxed);
   // Acquire: a cell is written again only after the thief that emptied it has moved `top`.
   int64_t top = wp_atomic_load(&deque->top, wp_acquire);
@@ -59,9 +61,17 @@ size_t wp_deque_push(wp_deque *deque, const wp_job *jobs, size_t count) {
   if (needed > ring->capacity) ring = grow(deque, ring, top, bottom, needed);
   int64_t room = ring->capacity - (bottom - top);
   int64_t pushed = (int64_t)count < room ? (int64_t)count : room;
-  for (int64_t i = 0; i < pushed; i++) wp_deque_cell_write(wp_ring_cell(ring, bottom + i), jobs[i]);
+  for (int64_t i = 0; i < pushed; i++) {
+    wp_deque_cell_write(wp_ring_cell(ring, bottom + i), jobs[reversed ? pushed - 1 - i : i]);
+  }
   if (pushed > 0) wp_atomic_store(&deque->bottom, bottom + pushed, wp_seq_cst);  // edges PUBLISH and ANNOUNCE
   return (size_t)pushed;
+}
+
+size_t wp_deque_push(wp_deque *deque, const wp_job *jobs, size_t count) { return push(deque, jobs, count, false); }
+
+size_t wp_deque_push_reversed(wp_deque *deque, const wp_job *jobs, size_t count) {
+  return push(deque, jobs, count, true);
 }
 
 static bool passes(wp_job job, const wp_job_filter *filter) {
@@ -97,7 +107,28 @@ size_t wp_deque_count(wp_deque *deque) {
   return count > 0 ? (size_t)count : 0;
 }
 
-int64_t wp_deque_position(wp_deque *deque) { return wp_atomic_load(&deque->bottom, wp_relaxed); }
+size_t wp_deque_room(wp_deque *deque) {
+  int64_t used = wp_deque_position(deque) - wp_atomic_load(&deque->top, wp_acquire);
+  int64_t capacity = ((wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed))->capacity;
+  return capacity > used ? (size_t)(capacity - used) : 0;
+}
+
+bool wp_deque_has_pushed(wp_deque *deque, int64_t lowest, const wp_job_filter *filter) {
+  wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
+  int64_t end = wp_deque_position(deque);
+  if (lowest < end - ring->capacity) lowest = end - ring->capacity;
+  for (int64_t i = lowest; i < end; i++) {
+    if (passes(wp_deque_cell_read(wp_ring_cell(ring, i)), filter)) return true;
+  }
+  return false;
+}
+
+void wp_deque_forget_last(wp_deque *deque) {
+  static const wp_job nothing = {0, NULL};
+  wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
+  int64_t bottom = wp_deque_position(deque);
+  if (ring->capacity > 0 && bottom > 0 && wp_deque_count(deque) == 0) wp_deque_cell_write(wp_ring_cell(ring, bottom - 1), nothing);
+}
 
 bool wp_deque_is_empty(wp_deque *deque) {
   int64_t top = wp_atomic_load(&deque->top, wp_seq_cst);        // edge ANNOUNCE

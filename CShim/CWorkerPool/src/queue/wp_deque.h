@@ -94,6 +94,9 @@ void wp_deque_destroy(wp_deque *deque);
 /// Pushes up to `count` jobs and returns how many fitted. Owner only. Amortised O(count).
 size_t wp_deque_push(wp_deque *deque, const wp_job *jobs, size_t count);
 
+/// The same, turned round: `take` gives the first of those that fitted first.
+size_t wp_deque_push_reversed(wp_deque *deque, const wp_job *jobs, size_t count);
+
 /// Pushes one job. False when there is no room. Owner only. Amortised O(1). Inlined, as is take: a fork costs little else.
 static inline bool wp_deque_push_one(wp_deque *deque, wp_job job) {
   int64_t bottom = wp_atomic_load(&deque->bottom, wp_relaxed);
@@ -139,11 +142,21 @@ typedef struct wp_job_filter {
 bool wp_deque_take_if(wp_deque *deque, const wp_job_filter *filter, wp_job *job);
 wp_steal wp_deque_steal_if(wp_deque *deque, const wp_job_filter *filter, int64_t lowest, wp_job *job);
 
-/// How many jobs there are at most: thieves may take some meanwhile. Owner only.
+/// How many jobs there are at most: thieves may take some meanwhile. On other threads a hint.
 size_t wp_deque_count(wp_deque *deque);
 
+/// How many jobs a push surely has room for. Owner only.
+size_t wp_deque_room(wp_deque *deque);
+
 /// Position of the next push. Owner only.
-int64_t wp_deque_position(wp_deque *deque);
+static inline int64_t wp_deque_position(wp_deque *deque) { return wp_atomic_load(&deque->bottom, wp_relaxed); }
+
+/// Whether a push at or after position `lowest` that was not taken back since was of a job that passes, stolen or not. Owner
+/// only. O(pushes since).
+bool wp_deque_has_pushed(wp_deque *deque, int64_t lowest, const wp_job_filter *filter);
+/// Makes what stands in the cell of the last push pass no filter any more, if that job was stolen and the deque is empty. Owner
+/// only.
+void wp_deque_forget_last(wp_deque *deque);
 
 bool wp_deque_is_empty(wp_deque *deque);
 

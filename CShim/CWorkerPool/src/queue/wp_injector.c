@@ -32,6 +32,8 @@ struct wp_segment {
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_uptr next;
   // Owned by whoever retired the segment.
   wp_segment *retired_next;
+  /// Ticket of the first cell, counted over all segments. Constant while the segment is linked: edge LINK.
+  uint64_t base;
   WP_ALIGNED(WP_CACHE_LINE) wp_cell cells[WP_SEGMENT_CELLS];
 };
 
@@ -182,10 +184,17 @@ bool wp_injector_init(wp_injector *injector) {
   wp_atomic_init(&injector->retired, (uintptr_t)0);
   wp_atomic_init(&injector->hazards.next, (uintptr_t)0);
   for (uint32_t i = 0; i < WP_HAZARD_SLOTS; i++) wp_atomic_init(&injector->hazards.slots[i].segment, (uintptr_t)0);
+  wp_injector_tell(injector, NULL, NULL);
   wp_segment *first = segment_take(injector);
+  if (first != NULL) first->base = 0;
   wp_atomic_init(&injector->head, as_word(first));
   wp_atomic_init(&injector->tail, as_word(first));
   return first != NULL;
+}
+
+void wp_injector_tell(wp_injector *injector, wp_injector_grown grown, void *context) {
+  injector->grown = grown;
+  injector->context = context;
 }
 
 void wp_injector_destroy(wp_injector *injector) {
@@ -235,10 +244,12 @@ static wp_status append_segment(wp_injector *injector, wp_segment *last, const w
     wp_atomic_store(&fresh->cells[i].code, jobs[i].code, wp_relaxed);
   }
   wp_atomic_store(&fresh->enqueue, (uint64_t)fits, wp_relaxed);
+  fresh->base = last->base + WP_SEGMENT_CELLS;
   uintptr_t expected = NEXT_NONE;
   // edges LINK and ANNOUNCE
   if (wp_atomic_cas_strong(&last->next, &expected, as_word(fresh), wp_seq_cst, wp_relaxed)) {
     *filled = fits;
+    if (injector->grown != NULL) injector->grown(injector->context);
   } else {
     *filled = 0;  // somebody else linked or closed: the caller looks again
     segment_give_back(injector, fresh);
@@ -324,7 +335,7 @@ static bool advance_head(wp_injector *injector, wp_hazard *hazard, wp_segment **
   return true;
 }
 
-size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t share, size_t *left) {
+size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t share, wp_popped *popped) {
   wp_segment *segment;
   wp_hazard *hazard = hazard_begin(injector, &injector->head, &segment);
   if (hazard == NULL) return 0;
@@ -341,7 +352,10 @@ size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t s
     if (claim > max) claim = max;
     // The claim transfers nothing by itself (each cell has its own PUBLISH), so it needs no order.
     if (!wp_atomic_cas_weak(&segment->dequeue, &first, first + claim, wp_relaxed, wp_relaxed)) continue;
-    if (left != NULL) *left = (size_t)(tickets - first - claim);
+    if (popped != NULL) {
+      popped->ticket = segment->base + first;
+      popped->left = (size_t)(tickets - first - claim);
+    }
     for (uint64_t i = first; i < first + claim; i++) {
       if (take_cell(&segment->cells[i], &jobs[taken])) taken++;
     }
@@ -365,6 +379,23 @@ size_t wp_injector_backlog(wp_injector *injector) {
   }
   hazard_end(hazard);
   return backlog;
+}
+
+static uint64_t end_ticket(wp_injector *injector, wp_atomic_uptr *source, bool of_submitters) {
+  wp_segment *segment;
+  wp_hazard *hazard = hazard_begin(injector, source, &segment);
+  if (hazard == NULL) return 0;
+  uint64_t ticket = of_submitters ? ticket_count(wp_atomic_load(&segment->enqueue, wp_relaxed))
+                                  : wp_atomic_load(&segment->dequeue, wp_relaxed);
+  ticket += segment->base;
+  hazard_end(hazard);
+  return ticket;
+}
+
+size_t wp_injector_length(wp_injector *injector) {
+  uint64_t first = end_ticket(injector, &injector->head, false);
+  uint64_t end = end_ticket(injector, &injector->tail, true);
+  return end > first ? (size_t)(end - first) : 0;
 }
 
 bool wp_injector_is_empty(wp_injector *injector) { return wp_injector_backlog(injector) == 0; }

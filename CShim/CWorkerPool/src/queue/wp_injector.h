@@ -65,6 +65,17 @@ struct wp_hazard_block {
   wp_atomic_uptr next;
 };
 
+/// What a pop says beside the jobs.
+typedef struct wp_popped {
+  /// The place of the first job in the order of submission to this queue; the others follow it.
+  uint64_t ticket;
+  /// How many jobs it left, as far as it saw.
+  size_t left;
+} wp_popped;
+
+/// Called by a submitter whose jobs needed one more segment, during its push.
+typedef void (*wp_injector_grown)(void *context);
+
 typedef struct wp_injector {
   /// Submitters' end. Written by any thread, by CAS; only ever moves to a successor.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_uptr tail;
@@ -74,11 +85,17 @@ typedef struct wp_injector {
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_uptr retired;
   /// One segment kept for reuse, any thread by exchange.
   wp_atomic_uptr spare;
+  // Constant after init.
+  /// NULL: nobody wants to know.
+  wp_injector_grown grown;
+  void *context;
   wp_hazard_block hazards;
 } wp_injector;
 
 /// Prepares an empty, open queue. False when there is no memory.
 bool wp_injector_init(wp_injector *injector);
+/// Names whom to tell when the queue has grown by a segment. Before its use.
+void wp_injector_tell(wp_injector *injector, wp_injector_grown grown, void *context);
 
 /// Frees the queue. Nobody may use it any more; jobs that are still in it are lost.
 void wp_injector_destroy(wp_injector *injector);
@@ -89,14 +106,16 @@ void wp_injector_destroy(wp_injector *injector);
 wp_status wp_injector_push(wp_injector *injector, const wp_job *jobs, size_t count, size_t *accepted);
 
 /// Removes up to `max` jobs from the front, but no more than one part in `share` (rounded up) of what is there,
-/// so that one worker does not take what `share` workers could run. `left` is how many it then left. Returns how many;
-/// 0 means that the queue was empty at some moment during the call. Lock-free.
-size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t share, size_t *left);
+/// so that one worker does not take what `share` workers could run. Returns how many; 0 means that the queue was empty at
+/// some moment during the call. `popped`, if not NULL, is then left alone, else filled in. Lock-free.
+size_t wp_injector_pop(wp_injector *injector, wp_job *jobs, size_t max, size_t share, wp_popped *popped);
 
 /// About how many jobs the queue holds, and tickets that may become one; fewer if they stand in several segments, but 0 only if
 /// there are none.
 size_t wp_injector_backlog(wp_injector *injector);
-/// Whether that is 0.
+/// About how many jobs the queue holds, in all of its segments.
+size_t wp_injector_length(wp_injector *injector);
+/// Whether the backlog is 0.
 bool wp_injector_is_empty(wp_injector *injector);
 
 /// Refuses every push that has not yet taken its ticket. What was accepted can still be popped. Idempotent.

@@ -1,35 +1,185 @@
-#include "wp_blocking.h"
+#include "wp_blocked.h"
 
-#include "wp_thread_pool.h"
+#include "wp_node.h"
+#include "wp_spares.h"
+#include "wp_threads.h"
 
-#include "../base/wp_assert.h"
-#include "../base/wp_atomic.h"
 #include "../base/wp_error.h"
-#include "../park/wp_latch.h"
-
-typedef struct wp_blocking_state {
-  wp_latch latch;
-  bool counted;
-} wp_blocking_state;
+#include "../park/wp_wait_spin.h"
+#include "../platform/wp_clock.h"
+#include "../platform/wp_futex.h"
 
 WP_STATIC_ASSERT(sizeof(wp_blocking_state) <= sizeof(wp_blocking), "there is room for one");
 
 static wp_blocking_state *state_of(wp_blocking *blocking) { return (wp_blocking_state *)(void *)blocking; }
 
-wp_status wp_blocking_begin(wp_blocking *blocking, wp_blocked_for what, wp_error *error) {
-  wp_blocking_state *state = state_of(blocking);
-  wp_latch_init(&state->latch);
-  wp_status status = wp_thread_pool_block_begin();
-  state->counted = status == WP_OK;
-  return what == WP_BLOCKED_FOR_OTHERS ? WP_OK : status == WP_OK ? WP_OK : wp_fail(error, status, 0, NULL, NULL);
+// MARK: Counting, under the lock
+
+/// Says which wait of a thread is the innermost, and so what the thread waits for.
+static void set_innermost(wp_worker *worker, wp_blocking_state *blocking) {
+  bool is_for_pool = blocking != NULL && blocking->is_for_pool;
+  worker->pool->threads.blocked_for_pool += (is_for_pool ? 1u : 0u) - (worker->is_blocked_for_pool ? 1u : 0u);
+  worker->is_blocked_for_pool = is_for_pool;
+  worker->blocking = blocking;
 }
+
+static void count_blocked(wp_worker *worker, uint32_t delta) {
+  wp_atomic_u32 *counters[] = {&worker->pool->threads.counts.blocked, &wp_node_of(worker)->counts.blocked};
+  for (int i = 0; i < 2; i++) wp_atomic_store(counters[i], wp_atomic_load(counters[i], wp_relaxed) + delta, wp_relaxed);
+}
+
+static void enter(wp_worker *worker, wp_blocking_state *blocking) {
+  blocking->outer = worker->blocking;
+  if (blocking->outer == NULL) count_blocked(worker, 1);
+  set_innermost(worker, blocking);
+}
+
+static void leave(wp_worker *worker, wp_blocking_state *blocking) {
+  wp_threads_unlist(&worker->pool->threads, blocking);
+  set_innermost(worker, blocking->outer);
+  if (blocking->outer == NULL) count_blocked(worker, UINT32_MAX);
+}
+
+/// Has a spare take the place of a worker that was just counted as blocked, if one is wanted (S1 in wp_spares.h).
+static wp_status compensate(wp_worker *worker, wp_error *error) {
+  wp_thread_pool *pool = worker->pool;
+  if (!wp_thread_counts_are_short(&pool->threads.counts) && !wp_thread_counts_are_short(&wp_node_of(worker)->counts)) {
+    return WP_OK;
+  }
+  // In a draining pool jobs come from those that run, who look for themselves when they block.
+  if (wp_pool_is_draining(pool) && wp_pool_find_work(pool, worker->node) == WP_NO_NODE) return WP_OK;
+  return wp_spares_call_up(pool, worker->node, error);
+}
+
+/// Lists a wait among those that can be refused.
+static void list(wp_threads *threads, wp_blocking_state *blocking) {
+  blocking->is_listed = true;
+  blocking->newer = NULL;
+  blocking->older = threads->newest_refusable;
+  *(blocking->older != NULL ? &blocking->older->newer : &threads->oldest_refusable) = blocking;
+  threads->newest_refusable = blocking;
+}
+
+static void init(wp_blocking_state *blocking, wp_worker *self, bool is_for_pool) {
+  wp_atomic_init(&blocking->word, WP_BLOCKING_OPEN);
+  blocking->is_for_pool = is_for_pool;
+  blocking->is_listed = false;
+  blocking->worker = self;
+}
+
+/// What stands behind a status of `wp_spares_call_up` when it comes to a deadlock.
+static wp_status refuse(wp_status status, const wp_error *cause, wp_error *error) {
+  if (status != WP_SYSTEM_CALL_FAILED) return wp_fail(error, WP_WOULD_DEADLOCK, 0, NULL, NULL);
+  return wp_fail(error, status, cause->system_errno, cause->call, cause->rule);
+}
+
+/// Counts a wait for the pool. If that would be a deadlock, it is taken back. `can_be_refused`: also later, while it lasts.
+static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, bool can_be_refused, wp_error *error) {
+  wp_thread_pool *pool = self->pool;
+  wp_error cause;
+  init(blocking, self, true);
+  pthread_mutex_lock(&pool->threads.lock);
+  enter(self, blocking);
+  wp_status status = compensate(self, &cause);
+  if (wp_threads_are_deadlocked(pool)) {
+    leave(self, blocking);
+    status = refuse(status, &cause, error);
+  } else {
+    if (can_be_refused) list(&pool->threads, blocking);
+    status = WP_OK;
+  }
+  pthread_mutex_unlock(&pool->threads.lock);
+  return status;
+}
+
+void wp_blocked_begin_structured(wp_worker *self, wp_blocking_state *blocking) {
+  wp_thread_pool *pool = self->pool;
+  init(blocking, self, true);
+  pthread_mutex_lock(&pool->threads.lock);
+  enter(self, blocking);
+  compensate(self, NULL);
+  wp_threads_resolve_deadlock(pool);
+  pthread_mutex_unlock(&pool->threads.lock);
+}
+
+void wp_blocked_begin_for_others(wp_worker *self, wp_blocking_state *blocking) {
+  init(blocking, self, false);
+  if (self == NULL) return;
+  pthread_mutex_lock(&self->pool->threads.lock);
+  enter(self, blocking);
+  compensate(self, NULL);
+  pthread_mutex_unlock(&self->pool->threads.lock);
+}
+
+void wp_blocked_end(wp_blocking_state *blocking) {
+  wp_worker *self = blocking->worker;
+  if (self == NULL) return;
+  pthread_mutex_lock(&self->pool->threads.lock);
+  leave(self, blocking);
+  bool surplus = wp_threads_have_surplus(self);
+  pthread_mutex_unlock(&self->pool->threads.lock);
+  if (surplus) wp_threads_wake_surplus(self);
+}
+
+void wp_blocked_forget(wp_worker *worker) {
+  pthread_mutex_lock(&worker->pool->threads.lock);
+  // A wait that can be refused runs nobody's code: none is listed.
+  if (worker->blocking != NULL) count_blocked(worker, UINT32_MAX);
+  set_innermost(worker, NULL);
+  worker->plain_blockings = 0;
+  pthread_mutex_unlock(&worker->pool->threads.lock);
+}
+
+// MARK: For layers above
+
+wp_status wp_blocking_begin(wp_blocking *blocking, wp_blocked_for what, wp_error *error) {
+  wp_worker *self = wp_worker_current();
+  if (self != NULL && what == WP_BLOCKED_FOR_POOL) return begin_for_pool(self, state_of(blocking), true, error);
+  wp_blocked_begin_for_others(self, state_of(blocking));
+  return WP_OK;
+}
+
+void wp_blocking_end(wp_blocking *blocking) { wp_blocked_end(state_of(blocking)); }
 
 wp_blocking_outcome wp_blocking_wait(wp_blocking *blocking, uint64_t deadline_ns) {
-  return wp_latch_wait_until(&state_of(blocking)->latch, deadline_ns) ? WP_BLOCKING_WOKEN : WP_BLOCKING_TIMED_OUT;
+  wp_atomic_u32 *word = &state_of(blocking)->word;
+  uint64_t start = wp_clock_now();
+  uint32_t found = WP_BLOCKING_OPEN;
+  if (wp_atomic_cas_strong(word, &found, WP_BLOCKING_AWAITED, wp_acquire, wp_acquire)) found = WP_BLOCKING_AWAITED;
+  bool in_time = true;
+  while (found == WP_BLOCKING_AWAITED && in_time) {
+    in_time = wp_futex_wait(word, WP_BLOCKING_AWAITED, deadline_ns, WP_FUTEX_PRIVATE);
+    found = wp_atomic_load(word, wp_acquire);  // edge WAKE
+  }
+  wp_wait_slept(wp_clock_now() - start);
+  // Seen: a later wait is for the wake alone, if that has not come meanwhile.
+  if (found == WP_BLOCKING_IS_REFUSED &&
+      wp_atomic_cas_strong(word, &found, WP_BLOCKING_OPEN, wp_acquire, wp_acquire)) {  // edge WAKE
+    return WP_BLOCKING_REFUSED;
+  }
+  return found == WP_BLOCKING_IS_WOKEN ? WP_BLOCKING_WOKEN : WP_BLOCKING_TIMED_OUT;
 }
 
-void wp_blocking_wake(wp_blocking *blocking) { wp_latch_set(&state_of(blocking)->latch); }
+void wp_blocking_wake(wp_blocking *blocking) {
+  wp_atomic_u32 *word = &state_of(blocking)->word;
+  uint32_t before = wp_atomic_exchange(word, WP_BLOCKING_IS_WOKEN, wp_release);  // edge WAKE
+  if (before == WP_BLOCKING_AWAITED) wp_futex_wake(word, 1, WP_FUTEX_PRIVATE);
+}
 
-void wp_blocking_end(wp_blocking *blocking) {
-  if (state_of(blocking)->counted) wp_thread_pool_block_end();
+// MARK: Without saying what for
+
+wp_status wp_thread_pool_block_begin(void) {
+  wp_worker *self = wp_worker_current();
+  if (self == NULL) return WP_OK;
+  if (self->plain_blockings == 0) {
+    wp_status status = begin_for_pool(self, &self->plain_blocking, false, NULL);
+    if (status != WP_OK) return status;
+  }
+  self->plain_blockings++;
+  return WP_OK;
+}
+
+void wp_thread_pool_block_end(void) {
+  wp_worker *self = wp_worker_current();
+  if (self != NULL && --self->plain_blockings == 0) wp_blocked_end(&self->plain_blocking);
 }

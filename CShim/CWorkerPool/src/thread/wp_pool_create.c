@@ -4,6 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wp_guest.h"
+#include "wp_live.h"
+#include "wp_roster.h"
+#include "wp_spares.h"
+#include "wp_sweep.h"
+#include "wp_threads.h"
 #include "wp_worker.h"
 
 #include "../base/wp_error.h"
@@ -20,11 +26,13 @@ static void pool_free(wp_thread_pool *pool) {
   wp_roster_destroy(pool);
   for (uint32_t i = 0; i < pool->node_count; i++) {
     wp_injector_destroy(&pool->nodes[i].injector);
+    wp_putback_destroy(&pool->nodes[i].putback);
+    pthread_mutex_destroy(&pool->nodes[i].sweep_lock);
     wp_block_ring_destroy(&pool->nodes[i].freed);
   }
   if (pool->aside != NULL) wp_injector_destroy(pool->aside);
   free(pool->aside);
-  pthread_mutex_destroy(&pool->join_lock);
+  wp_threads_destroy(pool);
   free(pool->nearest_storage);
   free(pool->farther_storage);
   free(pool->nodes);
@@ -33,7 +41,7 @@ static void pool_free(wp_thread_pool *pool) {
   free(pool);
 }
 
-void wp_thread_pool_unreference(wp_thread_pool *pool) {
+void wp_pool_unreference(wp_thread_pool *pool) {
   // Release what this thread did with the pool, acquire what all others did.
   if (wp_atomic_fetch_sub(&pool->references, 1, wp_acq_rel) != 1) return;
   wp_thread_pool_hooks hooks = pool->hooks;
@@ -86,8 +94,13 @@ static bool fill(wp_thread_pool *pool, uint32_t node_count, uint32_t spare_limit
   if (pool->nodes == NULL || pool->nearest_storage == NULL || pool->farther_storage == NULL) return false;
   if (!wp_spares_init(pool, spare_limit) || !reserve(pool, node_count, pool->roster.capacity)) return false;
   for (; pool->node_count < node_count; pool->node_count++) {
-    if (!wp_injector_init(&pool->nodes[pool->node_count].injector)) return false;
-    wp_event_count_init(&pool->nodes[pool->node_count].event_count, pool->waiters);
+    wp_pool_node *node = &pool->nodes[pool->node_count];
+    if (!wp_injector_init(&node->injector)) return false;
+    wp_injector_tell(&node->injector, wp_sweep_when_grown, node);
+    wp_putback_init(&node->putback);
+    pthread_mutex_init(&node->sweep_lock, NULL);
+    wp_event_count_init(&node->event_count, pool->waiters);
+    node->pool = pool;
   }
   wp_injector *aside = (wp_injector *)allocate_lines(1, sizeof(wp_injector));
   if (aside == NULL || !wp_injector_init(aside)) {
@@ -103,7 +116,7 @@ static bool fill(wp_thread_pool *pool, uint32_t node_count, uint32_t spare_limit
 static wp_thread_pool *pool_allocate(const wp_thread_pool_config *config, wp_topology *topology, uint32_t spares) {
   wp_thread_pool *pool = (wp_thread_pool *)allocate_lines(1, sizeof(wp_thread_pool));
   if (pool == NULL) return NULL;
-  pthread_mutex_init(&pool->join_lock, NULL);
+  wp_threads_init(pool);
   pool->topology = topology;
   pool->fork_generation = wp_fork_generation();
   pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns == WP_SPIN_NEVER ? 0 : config->spin_ns;
@@ -123,15 +136,14 @@ static wp_status start(wp_thread_pool *pool, const wp_thread_pool_config *config
                        const wp_placement *placements, wp_error *error) {
   wp_atomic_init(&pool->references, 1u);
   pool->hooks = config->hooks;
+  pool->worker_main = wp_worker_main;
   wp_guest_admit(pool);
-  pthread_mutex_lock(&pool->roster.lock);
   wp_status status = wp_roster_fill(pool, count, placements, error);
-  pthread_mutex_unlock(&pool->roster.lock);
   if (status == WP_OK) return WP_OK;
   wp_thread_pool_close(pool);
   wp_thread_pool_join(pool);
   pool->hooks.destroy = NULL;
-  wp_thread_pool_unreference(pool);
+  wp_pool_unreference(pool);
   return status;
 }
 

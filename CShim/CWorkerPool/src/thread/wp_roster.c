@@ -1,27 +1,11 @@
-// The roster: which workers a pool has, and how their number changes.
-//
-//   a worker:  ABSENT ──start──▶ STAYS ──resize, too many──▶ LEAVES ──between two jobs──▶ LEFT ──its thread ends──▶ ABSENT
-//                                  ▲                            │
-//                                  └───────resize, wanted───────┘
-//
-// A worker belongs to its node for ever: thieves go through the list of its node's workers without a lock, so entries
-// are added to it and never taken away. Who is ABSENT has a deque all the same, with nothing in it or with jobs that the
-// others have not stolen yet. A worker that is wanted again is one that is ABSENT on the node where it is to run, if there
-// is any; so there are never more on a node than ever were there at a time.
-//
-// All of it stands under one mutex, and none of it is on the way of a job: a worker reads `may_leave` between two jobs,
-// a word of its own.
-//
-// Edge SLOT: a worker is initialised, then its node's `worker_count` is released; thieves acquire it before they look at
-// the list. Sequentially consistent, since who looks for work before it sleeps must not miss a new worker's deque either.
-//
-// Rejected: an array of workers that is replaced as a whole when it grows (thieves would need a way to know when the old
-// one may go); ending surplus workers at once, by a job for each (a busy pool would do it late, and on whichever worker).
+#include "wp_roster.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "wp_node.h"
+#include "wp_threads.h"
 #include "wp_worker.h"
 
 #include "../base/wp_error.h"
@@ -33,8 +17,6 @@
 
 wp_status wp_roster_init(wp_thread_pool *pool, const wp_thread_pool_config *config, uint32_t capacity) {
   wp_roster *roster = &pool->roster;
-  pthread_mutex_init(&roster->lock, NULL);
-  pthread_cond_init(&roster->left, NULL);
   roster->capacity = capacity;
   roster->tolerates_environment = config->tolerates_environment;
   roster->affinity = config->affinity;
@@ -66,8 +48,6 @@ void wp_roster_destroy(wp_thread_pool *pool) {
     for (uint32_t i = 0; i < count; i++) free_worker(pool, node->workers[i]);
   }
   free((void *)(uintptr_t)roster->affinity.cpus);
-  pthread_cond_destroy(&roster->left);
-  pthread_mutex_destroy(&roster->lock);
 }
 
 /// On its node, on a machine that has several: a page of its own, since pages are what can be placed.
@@ -101,27 +81,6 @@ static wp_worker *absent_worker(wp_thread_pool *pool, uint32_t n) {
   return worker;
 }
 
-static void add(wp_atomic_u32 *counter, int delta) {
-  wp_atomic_store(counter, wp_atomic_load(counter, wp_relaxed) + (uint32_t)delta, wp_relaxed);
-}
-
-static void set_life(wp_worker *worker, wp_worker_life life) {
-  wp_atomic_u32 *staff = &worker->pool->nodes[worker->node].staff;
-  if (worker->life == WP_WORKER_STAYS) add(staff, -1);
-  if (life == WP_WORKER_STAYS) add(staff, 1);
-  worker->life = (uint8_t)life;
-  wp_atomic_store(&worker->may_leave, life == WP_WORKER_LEAVES ? 1u : 0u, wp_seq_cst);
-}
-
-static wp_status start_thread(wp_worker *worker, wp_error *error) {
-  wp_thread_pool *pool = worker->pool;
-  wp_thread_attributes attributes = {pool->stack_size, worker->cpu};
-  wp_atomic_fetch_add(&pool->references, 1, wp_relaxed);
-  wp_status status = wp_thread_start(&worker->thread, &attributes, wp_worker_main, worker, error);
-  if (status != WP_OK) wp_atomic_fetch_sub(&pool->references, 1, wp_relaxed);
-  return status;
-}
-
 /// Lets a worker begin as number `index`. What it counts it counts anew.
 static wp_status start_worker(wp_worker *worker, uint32_t index, int cpu, wp_error *error) {
   worker->cpu = cpu;
@@ -131,37 +90,34 @@ static wp_status start_worker(wp_worker *worker, uint32_t index, int cpu, wp_err
   for (uint32_t i = 0; i < worker->pool->node_count; i++) {
     wp_atomic_store(&worker->steals[i], (uint64_t)0, wp_relaxed);
   }
-  // Before the thread, which may look at it.
-  set_life(worker, WP_WORKER_STAYS);
   wp_error problem;
-  wp_status status = start_thread(worker, &problem);
+  wp_status status = wp_threads_start(worker, WP_WORKER_STAYS, &problem);
   if (status != WP_OK && cpu >= 0 && (problem.system_errno == EINVAL || problem.system_errno == EPERM)) {
     // The CPU was there when the machine was read.
     wp_notice_once(problem.system_errno == EINVAL ? WP_NOTICE_CPU_GONE : WP_NOTICE_AFFINITY_NOT_SET,
                    problem.system_errno, "a worker floats, since it cannot be pinned to CPU %d", cpu);
     worker->cpu = -1;
-    status = start_thread(worker, &problem);
+    status = wp_threads_start(worker, WP_WORKER_STAYS, &problem);
   }
-  if (status == WP_OK) return WP_OK;
-  set_life(worker, WP_WORKER_ABSENT);
-  return wp_fail(error, status, problem.system_errno, problem.call, problem.rule);
+  return status == WP_OK ? WP_OK : wp_fail(error, status, problem.system_errno, problem.call, problem.rule);
 }
 
 /// Whether a worker that was told to leave can as well stay.
 static bool call_back(wp_worker *worker, const wp_placement *placement) {
   if (worker == NULL || worker->life != WP_WORKER_LEAVES) return false;
   if (worker->node != placement->node || worker->cpu != placement->cpu) return false;
-  set_life(worker, WP_WORKER_STAYS);
+  wp_threads_set_life(worker, WP_WORKER_STAYS);
   return true;
 }
 
-wp_status wp_roster_fill(wp_thread_pool *pool, uint32_t count, const wp_placement *placements, wp_error *error) {
+/// Requires: lock.
+static wp_status fill(wp_thread_pool *pool, uint32_t count, const wp_placement *placements, wp_error *error) {
   wp_roster *roster = &pool->roster;
   uint32_t present = wp_atomic_load(&pool->worker_count, wp_relaxed);
   wp_status status = WP_OK;
   // Before there are new threads, which share the work out by it. It is never 0 while there is one.
   wp_atomic_store(&pool->worker_count, count, wp_relaxed);
-  for (uint32_t i = count; i < present; i++) set_life(roster->by_index[i], WP_WORKER_LEAVES);
+  for (uint32_t i = count; i < present; i++) wp_threads_set_life(roster->by_index[i], WP_WORKER_LEAVES);
   if (present > count) present = count;
   while (present < count && status == WP_OK) {
     const wp_placement *placement = &placements[present];
@@ -174,6 +130,15 @@ wp_status wp_roster_fill(wp_thread_pool *pool, uint32_t count, const wp_placemen
     if (status == WP_OK) present++;
   }
   if (status != WP_OK) wp_atomic_store(&pool->worker_count, present, wp_relaxed);
+  return status;
+}
+
+wp_status wp_roster_fill(wp_thread_pool *pool, uint32_t count, const wp_placement *placements, wp_error *error) {
+  pthread_mutex_lock(&pool->threads.lock);
+  // Under the lock: a pool that is closed after this waits for the threads that are started here.
+  wp_status status = wp_pool_is_draining(pool) ? wp_fail(error, WP_SHUT_DOWN, 0, NULL, NULL)
+                                               : fill(pool, count, placements, error);
+  pthread_mutex_unlock(&pool->threads.lock);
   return status;
 }
 
@@ -213,12 +178,9 @@ static wp_status resize_placed(wp_thread_pool *pool, const wp_topology *topology
   wp_status status = wp_topology_place(topology, &roster->affinity, count, placements, NULL, error);
   if (status == WP_OK) {
     translate(pool, topology, placements, count);
-    pthread_mutex_lock(&roster->lock);
-    status = wp_atomic_load(&pool->closed, wp_seq_cst) != 0 ? wp_fail(error, WP_SHUT_DOWN, 0, NULL, NULL)
-                                                            : wp_roster_fill(pool, count, placements, error);
-    pthread_mutex_unlock(&roster->lock);
+    status = wp_roster_fill(pool, count, placements, error);
     // Those that sleep do not look whether they are to leave.
-    wp_thread_pool_wake_all(pool);
+    wp_pool_wake_all(pool);
   }
   free(placements);
   return status;
@@ -227,7 +189,7 @@ static wp_status resize_placed(wp_thread_pool *pool, const wp_topology *topology
 wp_status wp_thread_pool_resize(wp_thread_pool *pool, uint32_t worker_count, wp_error *error) {
   wp_roster *roster = &pool->roster;
   if (pool->fork_generation != wp_fork_generation()) return wp_fail(error, WP_FORKED, 0, NULL, NULL);
-  if (wp_atomic_load(&pool->closed, wp_relaxed) != 0) return wp_fail(error, WP_SHUT_DOWN, 0, NULL, NULL);
+  if (wp_pool_is_draining(pool)) return wp_fail(error, WP_SHUT_DOWN, 0, NULL, NULL);
   if (worker_count > roster->capacity) {
     return wp_fail(error, WP_INVALID_ARGUMENT, 0, "worker_count",
                    "with the limit of spares it is at most WP_THREAD_POOL_MAX_WORKERS (4094)");
@@ -243,71 +205,12 @@ wp_status wp_thread_pool_resize(wp_thread_pool *pool, uint32_t worker_count, wp_
   return status;
 }
 
-// MARK: The worker's side
-
-bool wp_roster_leave(wp_worker *worker) {
-  wp_thread_pool *pool = worker->pool;
-  wp_roster *roster = &pool->roster;
-  pthread_mutex_lock(&roster->lock);
-  // In a closed pool it goes on like any worker, until nothing is left: nobody else might be there for its deque.
-  bool leaves = worker->life == WP_WORKER_LEAVES && wp_atomic_load(&pool->closed, wp_seq_cst) == 0;
-  if (leaves) {
-    set_life(worker, WP_WORKER_LEFT);
-    roster->leaving++;
-    pthread_detach(worker->thread);
-  }
-  pthread_mutex_unlock(&roster->lock);
-  // What is left in its deque belongs to the others, who may all be asleep.
-  if (leaves && !wp_deque_is_empty(&worker->deque)) wp_event_count_notify_one(worker->event_count);
-  return leaves;
-}
-
-void wp_roster_end(wp_worker *worker) {
-  wp_roster *roster = &worker->pool->roster;
-  pthread_mutex_lock(&roster->lock);
-  if (worker->life == WP_WORKER_LEFT) {
-    set_life(worker, WP_WORKER_ABSENT);
-    if (--roster->leaving == 0) pthread_cond_broadcast(&roster->left);
-  }
-  pthread_mutex_unlock(&roster->lock);
-}
-
-// MARK: The end
-
-typedef int (*wp_end_thread)(pthread_t thread);
-
-static int join_thread(pthread_t thread) { return pthread_join(thread, NULL); }
-
-/// Joins or detaches the threads that have not detached themselves: in a closed pool that does not change any more.
-static void end_threads(wp_thread_pool *pool, wp_end_thread end) {
-  for (uint32_t n = 0; n < pool->node_count; n++) {
-    const wp_pool_node *node = &pool->nodes[n];
-    uint32_t count = wp_atomic_load(&node->worker_count, wp_acquire);  // edge SLOT
-    for (uint32_t i = 0; i < count; i++) {
-      pthread_mutex_lock(&pool->roster.lock);
-      uint8_t life = node->workers[i]->life;
-      pthread_mutex_unlock(&pool->roster.lock);
-      if (life == WP_WORKER_STAYS || life == WP_WORKER_LEAVES) end(node->workers[i]->thread);
-    }
-  }
-}
-
-void wp_roster_join(wp_thread_pool *pool) {
-  wp_roster *roster = &pool->roster;
-  end_threads(pool, join_thread);
-  pthread_mutex_lock(&roster->lock);
-  while (roster->leaving > 0) pthread_cond_wait(&roster->left, &roster->lock);
-  pthread_mutex_unlock(&roster->lock);
-}
-
-void wp_roster_detach(wp_thread_pool *pool) { end_threads(pool, pthread_detach); }
-
 // MARK: Counters
 
 bool wp_thread_pool_counters(wp_thread_pool *pool, uint32_t index, wp_worker_counters *counters, uint64_t *steals) {
   wp_roster *roster = &pool->roster;
   if (pool->fork_generation != wp_fork_generation()) return false;
-  pthread_mutex_lock(&roster->lock);
+  pthread_mutex_lock(&pool->threads.lock);
   bool exists = index < wp_atomic_load(&pool->worker_count, wp_relaxed);
   if (exists) {
     wp_worker *worker = roster->by_index[index];
@@ -321,6 +224,6 @@ bool wp_thread_pool_counters(wp_thread_pool *pool, uint32_t index, wp_worker_cou
       steals[i] = wp_atomic_load(&worker->steals[i], wp_relaxed);
     }
   }
-  pthread_mutex_unlock(&roster->lock);
+  pthread_mutex_unlock(&pool->threads.lock);
   return exists;
 }

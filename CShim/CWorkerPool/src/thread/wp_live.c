@@ -1,0 +1,92 @@
+#include "wp_live.h"
+
+#include <alloca.h>
+
+#include "wp_blocked.h"
+#include "wp_look.h"
+#include "wp_sleep.h"
+#include "wp_spares.h"
+#include "wp_threads.h"
+#include "wp_worker.h"
+
+#include "../platform/wp_name.h"
+#include "../platform/wp_thread.h"
+
+// Bytes of stack that `end_of_thread` may use before it has read what the frames below say.
+#define ROOM_APART 4096
+
+/// Whether a worker that may have to leave leaves now. The look without the lock is right soon enough.
+static bool leaves(wp_worker *worker) {
+  if (!wp_threads_have_surplus(worker)) return false;
+  return worker->is_spare ? wp_spares_step_down(worker) : wp_threads_leave(worker);
+}
+
+/// Runs jobs until the thread is to end.
+static void run_jobs(wp_worker *worker) {
+  wp_job job;
+  for (;;) {
+    if (wp_atomic_load(&worker->may_leave, wp_relaxed) != 0 && leaves(worker)) return;
+    if (!wp_look_next(worker, &job)) {
+      wp_sleep_end end = wp_sleep_for_job(worker, &job);
+      if (end == WP_SLEEP_DRAINED) return;
+      if (end == WP_SLEEP_LOOK_AGAIN) continue;
+    }
+    wp_count(&worker->taken);
+    worker->running = job;
+    worker->running_position = wp_deque_position(&worker->deque);
+    wp_worker_run(worker, job);
+    worker->running.code = 0;
+  }
+}
+
+/// The same, with room between the caller's frame and those of the jobs.
+__attribute__((noinline)) static void run_jobs_apart(wp_worker *worker) {
+  char *room = (char *)alloca(ROOM_APART);
+  __asm__ volatile("" : : "r"(room) : "memory");
+  run_jobs(worker);
+  __asm__ volatile("" : : "r"(room) : "memory");
+}
+
+static void live_on(wp_worker *worker);
+
+static void call_stop_hook(wp_worker *worker) {
+  wp_thread_pool_hooks *hooks = &worker->pool->hooks;
+  if (hooks->worker_stop != NULL) hooks->worker_stop(hooks->context, worker->index);
+}
+
+/// A job has ended its thread. Who waits for it is told, and another thread takes the worker over. If none can be started,
+/// this one goes on: its frames are gone, and nothing else has been undone yet.
+static void end_of_thread(void *argument) {
+  wp_worker *worker = (wp_worker *)argument;
+  wp_worker_abandon(worker);
+  wp_blocked_forget(worker);
+  call_stop_hook(worker);
+  wp_worker_set_current(NULL);
+  if (wp_threads_hand_over(worker)) return;
+  wp_worker_set_current(worker);
+  live_on(worker);
+  wp_threads_end(worker);
+}
+
+/// From the first job to the last.
+static void live_on(wp_worker *worker) {
+  wp_thread_pool_hooks *hooks = &worker->pool->hooks;
+  if (hooks->worker_start != NULL) hooks->worker_start(hooks->context, worker->index);
+  pthread_cleanup_push(end_of_thread, worker);
+  run_jobs_apart(worker);
+  pthread_cleanup_pop(0);
+  call_stop_hook(worker);
+  wp_worker_set_current(NULL);
+}
+
+void *wp_worker_main(void *argument) {
+  wp_worker *worker = (wp_worker *)argument;
+  wp_worker_set_current(worker);
+  if (worker->pool->node_count > 1) wp_thread_settle_stack();
+  wp_name_self(worker->name);
+  // Here, so that it lies near the worker.
+  worker->has_ring = wp_deque_reserve(&worker->deque);
+  live_on(worker);
+  wp_threads_end(worker);
+  return NULL;
+}

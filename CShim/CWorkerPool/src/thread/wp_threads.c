@@ -1,0 +1,240 @@
+#include "wp_threads.h"
+
+#include "wp_node.h"
+
+#include "../platform/wp_futex.h"
+#include "../platform/wp_thread.h"
+
+void wp_threads_init(wp_thread_pool *pool) {
+  pthread_mutex_init(&pool->threads.lock, NULL);
+  pthread_cond_init(&pool->threads.ended, NULL);
+}
+
+void wp_threads_destroy(wp_thread_pool *pool) {
+  pthread_cond_destroy(&pool->threads.ended);
+  pthread_mutex_destroy(&pool->threads.lock);
+}
+
+// MARK: Counting
+
+// For fields that are written under the lock alone.
+static void add(wp_atomic_u32 *counter, uint32_t delta) {
+  wp_atomic_store(counter, wp_atomic_load(counter, wp_relaxed) + delta, wp_relaxed);
+}
+
+static bool is_present(uint8_t life) { return life == WP_WORKER_STAYS || life == WP_WORKER_LEAVES; }
+
+static void count_life(wp_thread_counts *counts, uint8_t life, uint32_t delta) {
+  if (is_present(life)) add(&counts->threads, delta);
+  if (life == WP_WORKER_STAYS) add(&counts->wanted, delta);
+}
+
+void wp_threads_set_life(wp_worker *worker, wp_worker_life life) {
+  wp_thread_pool *pool = worker->pool;
+  wp_thread_counts *of_node = &wp_node_of(worker)->counts;
+  count_life(&pool->threads.counts, worker->life, UINT32_MAX);
+  count_life(of_node, worker->life, UINT32_MAX);
+  worker->life = (uint8_t)life;
+  count_life(&pool->threads.counts, worker->life, 1);
+  count_life(of_node, worker->life, 1);
+  uint32_t may_leave = life == WP_WORKER_LEAVES ? 1 : 0;
+  wp_atomic_store(&worker->may_leave, may_leave, wp_seq_cst);
+  wp_atomic_store(&pool->waiters[worker->waiter].expendable, may_leave, wp_relaxed);
+}
+
+bool wp_threads_have_surplus(const wp_worker *worker) {
+  return wp_thread_counts_have_surplus(&worker->pool->threads.counts) &&
+         wp_thread_counts_have_surplus(&wp_node_of(worker)->counts);
+}
+
+// MARK: Starting
+
+wp_status wp_threads_start(wp_worker *worker, wp_worker_life life, wp_error *error) {
+  wp_thread_pool *pool = worker->pool;
+  wp_thread_attributes attributes = {pool->stack_size, worker->cpu};
+  // Before the thread, which may look at it.
+  wp_threads_set_life(worker, life);
+  wp_atomic_fetch_add(&pool->references, 1, wp_relaxed);
+  pool->threads.live++;
+  pthread_t thread;
+  wp_status status = wp_thread_start(&thread, &attributes, pool->worker_main, worker, error);
+  if (status == WP_OK) return WP_OK;
+  pool->threads.live--;
+  wp_atomic_fetch_sub(&pool->references, 1, wp_relaxed);
+  wp_threads_set_life(worker, WP_WORKER_ABSENT);
+  return status;
+}
+
+// MARK: Leaving
+
+static bool is_open(wp_thread_pool *pool) { return (wp_pool_life(pool) & WP_POOL_DRAINING) == 0; }
+
+bool wp_threads_leave(wp_worker *worker) {
+  wp_thread_pool *pool = worker->pool;
+  pthread_mutex_lock(&pool->threads.lock);
+  // In a draining pool it goes on like any worker, until nothing is left: nobody else might be there for its deque.
+  bool leaves = worker->life == WP_WORKER_LEAVES && wp_threads_have_surplus(worker) && is_open(pool);
+  if (leaves) wp_threads_set_life(worker, WP_WORKER_ENDING);
+  pthread_mutex_unlock(&pool->threads.lock);
+  // What is left in its deque belongs to the others, who may all be asleep.
+  if (leaves && !wp_deque_is_empty(&worker->deque)) wp_event_count_notify_one(worker->event_count);
+  return leaves;
+}
+
+bool wp_threads_linger(wp_worker *worker) {
+  wp_thread_pool *pool = worker->pool;
+  pthread_mutex_lock(&pool->threads.lock);
+  // Whoever closes the pool wakes all.
+  bool lingers = worker->life != WP_WORKER_LEAVES || !wp_threads_have_surplus(worker) || !is_open(pool);
+  if (lingers) pool->threads.lingering++;
+  pthread_mutex_unlock(&pool->threads.lock);
+  return lingers;
+}
+
+void wp_threads_end_lingering(wp_worker *worker) {
+  pthread_mutex_lock(&worker->pool->threads.lock);
+  worker->pool->threads.lingering--;
+  pthread_mutex_unlock(&worker->pool->threads.lock);
+}
+
+void wp_threads_wake_surplus(wp_worker *self) {
+  wp_thread_pool *pool = self->pool;
+  if (wp_event_count_notify_expendable(self->event_count)) return;
+  // One that may leave stands below others, or on another node. It sleeps so for seconds already: this comes seldom.
+  pthread_mutex_lock(&pool->threads.lock);
+  bool any = pool->threads.lingering > 0;
+  pthread_mutex_unlock(&pool->threads.lock);
+  if (any) wp_pool_wake_all(pool);
+}
+
+// MARK: Deadlock
+
+bool wp_threads_are_deadlocked(const wp_thread_pool *pool) {
+  uint32_t present = wp_atomic_load(&pool->threads.counts.threads, wp_relaxed);
+  return present != 0 && pool->threads.blocked_for_pool == present;
+}
+
+void wp_threads_unlist(wp_threads *threads, wp_blocking_state *blocking) {
+  if (!blocking->is_listed) return;
+  blocking->is_listed = false;
+  *(blocking->older != NULL ? &blocking->older->newer : &threads->oldest_refusable) = blocking->newer;
+  *(blocking->newer != NULL ? &blocking->newer->older : &threads->newest_refusable) = blocking->older;
+}
+
+void wp_threads_resolve_deadlock(wp_thread_pool *pool) {
+  wp_threads *threads = &pool->threads;
+  wp_blocking_state *blocking = threads->oldest_refusable;
+  if (blocking == NULL || !wp_threads_are_deadlocked(pool)) return;
+  // From here on it does not wait for the pool any more. Its memory lives until it has taken the lock.
+  wp_threads_unlist(threads, blocking);
+  blocking->is_for_pool = false;
+  blocking->worker->is_blocked_for_pool = false;
+  threads->blocked_for_pool--;
+  uint32_t word = WP_BLOCKING_OPEN;
+  if (wp_atomic_cas_strong(&blocking->word, &word, WP_BLOCKING_IS_REFUSED, wp_release, wp_relaxed)) return;  // edge WAKE
+  if (word != WP_BLOCKING_AWAITED) return;
+  if (wp_atomic_cas_strong(&blocking->word, &word, WP_BLOCKING_IS_REFUSED, wp_release, wp_relaxed)) {  // edge WAKE
+    wp_futex_wake(&blocking->word, 1, WP_FUTEX_PRIVATE);
+  }
+}
+
+// MARK: Ending
+
+/// Requires: lock. Counts the calling thread out, which is to join `*before` if this returns true.
+static bool count_out(wp_threads *threads, wp_thread_pool *pool, pthread_t *before) {
+  bool has_before = threads->has_last;
+  *before = threads->last;
+  threads->live--;
+  bool is_last_of_all = threads->live == 0 && !is_open(pool);
+  threads->has_last = !(is_last_of_all && threads->abandoned);
+  threads->last = pthread_self();
+  if (!threads->has_last) pthread_detach(pthread_self());
+  if (is_last_of_all) {
+    wp_atomic_fetch_or(&pool->life, WP_POOL_ENDED, wp_seq_cst);
+    pthread_cond_broadcast(&threads->ended);
+  }
+  return has_before;
+}
+
+void wp_threads_end(wp_worker *worker) {
+  wp_thread_pool *pool = worker->pool;
+  pthread_t before;
+  pthread_mutex_lock(&pool->threads.lock);
+  wp_threads_set_life(worker, WP_WORKER_ABSENT);
+  if (worker->is_spare) {
+    worker->next_idle = wp_node_of(worker)->absent;
+    wp_node_of(worker)->absent = worker;
+  }
+  wp_threads_resolve_deadlock(pool);
+  bool joins = count_out(&pool->threads, pool, &before);
+  pthread_mutex_unlock(&pool->threads.lock);
+  wp_pool_unreference(pool);
+  if (joins) pthread_join(before, NULL);
+}
+
+bool wp_threads_hand_over(wp_worker *worker) {
+  wp_thread_pool *pool = worker->pool;
+  pthread_t before = pthread_self();
+  bool joins = false;
+  pthread_mutex_lock(&pool->threads.lock);
+  wp_worker_life life = (wp_worker_life)worker->life;
+  wp_threads_set_life(worker, WP_WORKER_ABSENT);
+  bool started = wp_threads_start(worker, life, NULL) == WP_OK;
+  if (started) {
+    joins = count_out(&pool->threads, pool, &before);
+  } else {
+    wp_threads_set_life(worker, life);
+  }
+  pthread_mutex_unlock(&pool->threads.lock);
+  if (!started) return false;
+  wp_pool_unreference(pool);
+  if (joins) pthread_join(before, NULL);
+  return true;
+}
+
+// MARK: The pool's end
+
+bool wp_threads_close(wp_thread_pool *pool) {
+  pthread_mutex_lock(&pool->threads.lock);
+  bool closes = is_open(pool);
+  uint32_t life = WP_POOL_DRAINING | (pool->threads.live == 0 ? WP_POOL_ENDED : 0);
+  if (closes) wp_atomic_fetch_or(&pool->life, life, wp_seq_cst);  // edge ANNOUNCE: before the stacks are looked at
+  pthread_mutex_unlock(&pool->threads.lock);
+  return closes;
+}
+
+void wp_threads_join(wp_thread_pool *pool) {
+  wp_threads *threads = &pool->threads;
+  pthread_mutex_lock(&threads->lock);
+  while ((wp_pool_life(pool) & WP_POOL_ENDED) == 0 || threads->joining) {
+    pthread_cond_wait(&threads->ended, &threads->lock);
+  }
+  if (threads->has_last) {
+    pthread_t last = threads->last;
+    threads->has_last = false;
+    threads->joining = true;
+    pthread_mutex_unlock(&threads->lock);
+    pthread_join(last, NULL);
+    pthread_mutex_lock(&threads->lock);
+    threads->joining = false;
+    pthread_cond_broadcast(&threads->ended);
+  }
+  pthread_mutex_unlock(&threads->lock);
+}
+
+void wp_threads_abandon(wp_thread_pool *pool) {
+  wp_threads *threads = &pool->threads;
+  pthread_mutex_lock(&threads->lock);
+  threads->abandoned = true;
+  bool has_last = threads->has_last && threads->live == 0;
+  pthread_t last = threads->last;
+  if (has_last) threads->has_last = false;
+  pthread_mutex_unlock(&threads->lock);
+  if (!has_last) return;
+  // A destructor of that very thread may release the pool.
+  if (pthread_equal(last, pthread_self())) {
+    pthread_detach(last);
+  } else {
+    pthread_join(last, NULL);
+  }
+}
