@@ -43,13 +43,8 @@ static wp_status enter_by_queue(wp_thread_pool *pool, void (*body)(wp_worker *se
   return wp_latch_is_given_back(&entrance.latch) ? WP_SHUT_DOWN : WP_OK;
 }
 
-wp_status wp_enter(wp_thread_pool *pool, void (*body)(wp_worker *self, void *context), void *context) {
-  wp_worker *self = wp_worker_current();
-  if (self != NULL && self->pool == pool) {
-    body(self, context);
-    return WP_OK;
-  }
-  wp_worker *sleeper = self == NULL ? wp_guest_begin(pool) : NULL;
+wp_status wp_enter_from_outside(wp_thread_pool *pool, void (*body)(wp_worker *self, void *context), void *context) {
+  wp_worker *sleeper = wp_worker_current() == NULL ? wp_guest_begin(pool) : NULL;
   if (sleeper == NULL) return enter_by_queue(pool, body, context);
   body(sleeper, context);
   wp_guest_end(sleeper);

@@ -19,8 +19,9 @@
 //   work on a deque)
 //   a stack job (a fork)                  its owner, who waits for it  as the deque in which it stands
 //
-// The interval is 61 jobs (the Go scheduler's number), and 7 where tasks are long and a look costs nothing beside them.
-// With tasks of 2 µs a place has its turn every half of a millisecond.
+// The interval is 61 jobs (the Go scheduler's number), and 7 where tasks are long and a look costs nothing beside them; there
+// a turn takes one job from a deque, so that no place gets more than its share. With tasks of 2 µs a place has its turn every
+// half of a millisecond.
 //
 // A job that was handed to a thread stands nowhere: a worker that sleeps holds no job, and one that is about to end leaves
 // its deque to the others.

@@ -23,19 +23,18 @@ static bool leaves(wp_worker *worker) {
 
 /// Runs jobs until the thread is to end.
 static void run_jobs(wp_worker *worker) {
-  wp_job job;
+  // Where `end_of_thread` finds it.
+  wp_job *job = &worker->running;
   for (;;) {
     if (wp_atomic_load(&worker->may_leave, wp_relaxed) != 0 && leaves(worker)) return;
-    if (!wp_look_next(worker, &job)) {
-      wp_sleep_end end = wp_sleep_for_job(worker, &job);
+    if (!wp_look_next(worker, job)) {
+      wp_sleep_end end = wp_sleep_for_job(worker, job);
       if (end == WP_SLEEP_DRAINED) return;
       if (end == WP_SLEEP_LOOK_AGAIN) continue;
     }
     wp_count(&worker->taken);
-    worker->running = job;
     worker->running_position = wp_deque_position(&worker->deque);
-    wp_worker_run(worker, job);
-    worker->running.code = 0;
+    wp_worker_run(worker, *job);
   }
 }
 

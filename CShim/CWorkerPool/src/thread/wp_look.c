@@ -202,10 +202,6 @@ bool wp_look_around(wp_worker *worker, wp_job *job) {
   return wp_victims_look(wp_node_of(worker)->nearest, pool->node_count, look_at_node, &hunt) || look_aside(pool, job);
 }
 
-bool wp_look_in_order(wp_worker *worker, wp_job *job) {
-  return wp_deque_take(&worker->deque, job) || wp_look_around(worker, job);
-}
-
 bool wp_look_sees_work(wp_worker *worker) {
   wp_thread_pool *pool = worker->pool;
   const uint32_t *nearest = wp_node_of(worker)->nearest;
@@ -251,7 +247,7 @@ static wp_worker *owner_at(wp_thread_pool *pool, uint32_t place) {
 /// Takes some of the oldest jobs of a deque whose owner may be long in coming.
 static bool take_some(wp_worker *worker, wp_worker *victim, wp_job *job) {
   wp_job some[WP_FAIR_TAKE];
-  size_t max = wp_pool_is_draining(worker->pool) ? 1 : WP_FAIR_TAKE;
+  size_t max = wp_pace_is_long(&worker->pace) || wp_pool_is_draining(worker->pool) ? 1 : WP_FAIR_TAKE;
   size_t room = 1 + wp_deque_room(&worker->deque);
   size_t half = (wp_deque_count(&victim->deque) + 1) / 2;
   if (max > room) max = room;
@@ -281,7 +277,7 @@ static bool turn_to_deques(wp_worker *worker, wp_job *job) {
   return false;
 }
 
-static bool take_turn(wp_worker *worker, wp_job *job) {
+bool wp_look_in_turn(wp_worker *worker, wp_job *job) {
   wp_fairness *fairness = &worker->fairness;
   fairness->countdown = (wp_pace_is_long(&worker->pace) ? WP_FAIR_INTERVAL_LONG : WP_FAIR_INTERVAL) - 1;
   for (uint32_t i = 0; i < WP_TURNS; i++) {
@@ -296,10 +292,4 @@ static bool take_turn(wp_worker *worker, wp_job *job) {
     if (found) return true;
   }
   return false;
-}
-
-bool wp_look_next(wp_worker *worker, wp_job *job) {
-  if (worker->batch_is_fresh) wp_look_after_first(worker);
-  if (wp_fairness_is_due(&worker->fairness) && take_turn(worker, job)) return true;
-  return wp_look_in_order(worker, job);
 }

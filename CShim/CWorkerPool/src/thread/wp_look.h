@@ -11,20 +11,31 @@ extern "C" {
 /// A worker moves at most so many jobs from an injector to its own deque at once.
 #define WP_REFILL_MAX 64u
 
-/// Finds the next job, by the order and the turns of wp_fairness.h.
-bool wp_look_next(wp_worker *worker, wp_job *job);
-/// The same in the order alone, without a turn.
-bool wp_look_in_order(wp_worker *worker, wp_job *job);
 /// Looks everywhere but in the own deque, nearest node first.
 bool wp_look_around(wp_worker *worker, wp_job *job);
+/// Takes the worker's next turn, or the next but one and so on, as far as their places are empty.
+bool wp_look_in_turn(wp_worker *worker, wp_job *job);
+/// After the first job of a batch: puts the rest back where it came from, if that job was long.
+void wp_look_after_first(wp_worker *worker);
+
+/// Finds the next job by the order alone, without a turn.
+static inline bool wp_look_in_order(wp_worker *worker, wp_job *job) {
+  return wp_deque_take(&worker->deque, job) || wp_look_around(worker, job);
+}
+
+/// Finds the next job, by the order and the turns of wp_fairness.h. Inlined, as is what it consists of: tiny jobs cost little
+/// else.
+static inline bool wp_look_next(wp_worker *worker, wp_job *job) {
+  if (worker->batch_is_fresh) wp_look_after_first(worker);
+  if (wp_fairness_is_due(&worker->fairness) && wp_look_in_turn(worker, job)) return true;
+  return wp_look_in_order(worker, job);
+}
+
 /// Whether `wp_look_around` would find something now, with the orders that edge ANNOUNCE asks for.
 bool wp_look_sees_work(wp_worker *worker);
 
 /// Leaves a job to others, whatever state the pool is in. False without memory.
 bool wp_look_set_aside(wp_worker *worker, wp_job job);
-
-/// After the first job of a batch: puts the rest back where it came from, if that job was long.
-void wp_look_after_first(wp_worker *worker);
 
 #ifdef __cplusplus
 }

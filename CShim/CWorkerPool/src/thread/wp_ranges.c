@@ -95,8 +95,9 @@ static size_t boundary(const wp_perform *range, size_t before, size_t workers) {
 
 /// Leaves a part to a node, without waking anybody. If it cannot be left there it counts as given back at once.
 static void leave_part(wp_thread_pool *pool, uint32_t node, wp_stack_job *job) {
-  wp_job cell = wp_stack_job_offer(job);
+  wp_job cell = wp_stack_job_cell(job);
   size_t accepted;
+  wp_stack_job_prepare(job);
   if (wp_injector_push(&pool->nodes[node].injector, &cell, 1, &accepted) != WP_OK) wp_latch_give_back(&job->latch);
 }
 

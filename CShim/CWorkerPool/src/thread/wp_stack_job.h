@@ -52,14 +52,49 @@ typedef struct wp_stack_job {
 
 WP_STATIC_ASSERT(sizeof(wp_stack_job) <= sizeof(wp_fork), "there is room for one");
 
-/// Prepares a job that is to be run by others, and says what stands in a queue for it.
-wp_job wp_stack_job_offer(wp_stack_job *job);
-/// Pushes a job to the own deque. False when that is full.
-bool wp_stack_job_fork(wp_worker *self, wp_stack_job *job);
+void wp_stack_job_run(wp_worker *self, wp_stack_job *job);
+
+// What a cell calls, and what gives a job back.
+void wp_stack_job_run_stolen(void *job);
+void wp_stack_job_give_back(void *job);
+
+/// What stands in a queue for a job.
+static inline wp_job wp_stack_job_cell(wp_stack_job *job) {
+  wp_job cell;
+  cell.code = (uintptr_t)wp_stack_job_run_stolen | WP_JOB_FORK;
+  cell.argument = job;
+  return cell;
+}
+
+static inline bool wp_stack_job_is_in(wp_job cell, wp_stack_job *job) {
+  return cell.argument == (void *)job && cell.code == ((uintptr_t)wp_stack_job_run_stolen | WP_JOB_FORK);
+}
+
+/// Prepares a job that is to be run by others.
+static inline void wp_stack_job_prepare(wp_stack_job *job) {
+  job->head.refuse = wp_stack_job_give_back;
+  wp_atomic_init(&job->thief, (uintptr_t)0);
+  wp_latch_init(&job->latch);
+}
+
+/// Pushes a job to the own deque. False when that is full. Inlined, as is taking it back: a join costs little else.
+static inline bool wp_stack_job_fork(wp_worker *self, wp_stack_job *job) {
+  wp_stack_job_prepare(job);
+  if (!wp_deque_push_one(&self->deque, wp_stack_job_cell(job))) return false;
+  wp_event_count_notify_one(self->event_count);
+  return true;
+}
+
+/// The rest of `wp_stack_job_take_back`, which took another job, or none if `found` is NULL.
+bool wp_stack_job_get_back(wp_worker *self, wp_stack_job *job, const wp_job *found);
+
 /// Gets a forked job back from the own deque, or from a thread that gave it back: true, and the caller runs it. Or waits until
 /// its thief has run it.
-bool wp_stack_job_take_back(wp_worker *self, wp_stack_job *job);
-void wp_stack_job_run(wp_worker *self, wp_stack_job *job);
+static inline bool wp_stack_job_take_back(wp_worker *self, wp_stack_job *job) {
+  wp_job found;
+  if (!wp_deque_take(&self->deque, &found)) return wp_stack_job_get_back(self, job, NULL);
+  return wp_stack_job_is_in(found, job) || wp_stack_job_get_back(self, job, &found);
+}
 
 #ifdef __cplusplus
 }

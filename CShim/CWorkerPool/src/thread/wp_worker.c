@@ -52,19 +52,6 @@ void wp_pool_discard(wp_thread_pool *pool, wp_job job) {
   if (pool->hooks.discard != NULL) pool->hooks.discard(pool->hooks.context, job);
 }
 
-void wp_worker_run(wp_worker *worker, wp_job job) {
-  wp_thread_pool *pool = worker->pool;
-  if (wp_job_is_engine(job)) {
-    ((wp_job_function)(job.code & ~WP_JOB_TAGS))(job.argument);
-  } else if ((wp_atomic_load(&pool->life, wp_relaxed) & WP_POOL_DISCARDING) != 0) {
-    wp_pool_discard(pool, job);
-  } else if ((job.code & WP_JOB_FOREIGN) != 0) {
-    pool->hooks.run_foreign(pool->hooks.context, job);
-  } else {
-    ((wp_job_function)job.code)(job.argument);
-  }
-}
-
 void wp_thread_pool_freed(uintptr_t code, uintptr_t block) {
   wp_worker *self = wp_worker_current();
   if (self != NULL) wp_block_trade_collect(&self->trade, &wp_node_of(self)->freed, code, block);
@@ -92,9 +79,9 @@ static void abandon(const wp_thread_pool *pool, wp_job job) {
 
 /// The jobs that the worker ran, the innermost first, copied from frames that are about to be overwritten.
 static wp_job *copy_jobs(const wp_worker *worker, size_t *count) {
-  *count = worker->running.code != 0 ? 1 : 0;
+  *count = 1;
   for (const wp_nested_job *frame = worker->frames; frame != NULL; frame = frame->outer) ++*count;
-  wp_job *jobs = (wp_job *)malloc((*count + 1) * sizeof(wp_job));
+  wp_job *jobs = (wp_job *)malloc(*count * sizeof(wp_job));
   if (jobs == NULL) wp_fatal("no memory to tell who waits for a task that has ended its thread");
   wp_job *next = jobs;
   for (const wp_nested_job *frame = worker->frames; frame != NULL; frame = frame->outer) *next++ = frame->job;
@@ -111,7 +98,6 @@ void wp_worker_abandon(wp_worker *worker) {
   size_t count;
   wp_job *jobs = copy_jobs(worker, &count);
   worker->frames = NULL;
-  worker->running.code = 0;
   for (size_t i = 0; i < count; i++) abandon(worker->pool, jobs[i]);
   free(jobs);
 }
