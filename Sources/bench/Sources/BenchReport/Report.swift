@@ -24,7 +24,7 @@ public func resultsTable(_ comparisons: [Comparison]) -> String {
   }
   if comparisons.contains(where: \.isAboutLatency) {
     notes +=
-      "\nIn latency-…, ours/it: p99 over p99. p50, p99 and max: from a submission to the end of its task, medians of the rounds."
+      "\nIn latency-…, ours/it: p99 over p99. p50, p99, max: from submission to end, medians over the rounds."
   }
   return table.text + notes
 }

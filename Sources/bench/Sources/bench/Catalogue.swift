@@ -1,7 +1,8 @@
 import ArgumentParser
 
-/// What is asked of the subjects in this program, among others; of latency, see ``LatencyBenchName``, and of pools of processes, ``ProcessBenchName``. The names are those of the protocol that all subjects
-/// speak, whatever they are written in.
+/// What is asked of the subjects in this program, among others; of latency, see ``LatencyBenchName``, and of pools of
+/// processes, ``ProcessBenchName``. The names are those of the protocol that all subjects speak, whatever they are written
+/// in.
 enum BenchName: String, CaseIterable, ExpressibleByArgument {
   case fanout, contend, wide, pingpong, primes, pending, idle
   case fanoutFuture = "fanout-future"
