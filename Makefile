@@ -151,7 +151,7 @@ chaos: setup ## Kill random processes of a pool under load, a minute with each s
 fuzz: setup ## Read topologies of machines that nobody has built, ten minutes (FUZZ_SECONDS=60).
 	@Tests/TopologyFuzz/run.sh $(FUZZ_SECONDS)
 
-bench: bench-binary bench-engine ## Compare with other pools of Swift, 7 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
+bench: bench-binary bench-engine ## Compare with other pools of Swift, 9 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
 	@$(BENCH) $(BENCH_OPTIONS)
 
 bench-peers: bench-binary bench-engine ## The same with oneTBB, rayon, ForkJoinPool, Go, Python and a loop in C, too.

@@ -26,6 +26,9 @@ let package = Package(
     // What is made of the measurements: statistics, tables, floors, charts. Measures nothing itself.
     .target(name: "BenchReport"),
     .testTarget(name: "BenchReportTests", dependencies: ["BenchReport"]),
+    // When requests arrive.
+    .target(name: "OfferedLoad"),
+    .testTarget(name: "OfferedLoadTests", dependencies: ["OfferedLoad"]),
     .executableTarget(
       name: "bench",
       dependencies: [
@@ -33,6 +36,7 @@ let package = Package(
         "CLinux",
         "CPrimeKernel",
         "BenchedPrimes",
+        "OfferedLoad",
         .product(name: "WorkerPool", package: "swift-worker-pool"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "NIOPosix", package: "swift-nio"),

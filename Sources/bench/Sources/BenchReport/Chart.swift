@@ -11,17 +11,23 @@ public struct Chart: Sendable {
   /// What a chart shows of a row: what its bench is about.
   enum Headline: String {
     case time = "time per operation"
+    case latency = "p99 of the latency"
     case bytes = "bytes per task"
     case idleCPU = "CPU time while idle"
 
     init(_ rows: [Row]) {
-      self =
-        rows.contains { $0.bytes != nil } ? .bytes : rows.contains { $0.switches != nil } ? .idleCPU : .time
+      if rows.contains(where: { $0.bytes != nil }) {
+        self = .bytes
+      } else if rows.contains(where: { $0.switches != nil }) {
+        self = .idleCPU
+      } else {
+        self = rows.contains { $0.maxNs != nil } ? .latency : .time
+      }
     }
 
     func value(_ row: Row) -> Double? {
       switch self {
-      case .time: row.medianNs
+      case .time, .latency: row.comparedNs
       case .bytes: row.bytes
       case .idleCPU: row.cpuNs
       }

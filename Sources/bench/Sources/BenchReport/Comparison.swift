@@ -7,7 +7,7 @@ public struct Series: Sendable {
   /// Wall time and CPU time per operation.
   public var wall: [Double] = []
   public var cpu: [Double] = []
-  /// What else the subject told (`p50_ns`, `p99_ns`, `bytes`, `switches`).
+  /// What else the subject told (`p50_ns`, `p99_ns`, `max_ns`, `bytes`, `switches`).
   public var extras: [String: [Double]] = [:]
 
   public init(subject: String, workers: Int, n: Int) {
@@ -15,6 +15,10 @@ public struct Series: Sendable {
     self.workers = workers
     self.n = n
   }
+
+  /// What subjects are compared by: the time of an operation. A subject that reports its longest latency belongs to a bench
+  /// about latency. There all subjects take the same time, and the 99th percentile compares them.
+  public var compared: [Double] { extras["max_ns"] == nil ? wall : extras["p99_ns"] ?? [] }
 
   /// Enters one round, given with the totals that the subject reported.
   public mutating func append(_ reading: [String: Double]) {
@@ -49,6 +53,8 @@ public struct Comparison: Sendable {
     series.first { $0.subject == subject && (workers == nil || $0.workers == workers) }
   }
 
+  public var isAboutLatency: Bool { series.contains { $0.extras["max_ns"] != nil } }
+
   /// Whether ours runs at several widths here, and is compared with itself.
   public var isAboutWidth: Bool { series.count(where: { $0.subject == Self.ours }) > 1 }
 
@@ -63,7 +69,7 @@ public struct Comparison: Sendable {
     }
     // Idling takes all subjects the same time.
     guard series.subject != Self.ours, series.extras["switches"] == nil, let ours = find(Self.ours) else { return nil }
-    return pairedRatio(ours.wall, over: series.wall)
+    return pairedRatio(ours.compared, over: series.compared)
   }
 
   /// The peer that ours stands worst against, and ours over it. Relatives of ours (`ours-simd`) are no peers.
@@ -83,6 +89,7 @@ public struct Comparison: Sendable {
         medianNs: median(series.wall) ?? 0, minNs: series.wall.min() ?? 0, cpuNs: median(series.cpu) ?? 0,
         rounds: series.wall.count, busy: median(busy) ?? 0,
         p50Ns: series.extras["p50_ns"].flatMap(median), p99Ns: series.extras["p99_ns"].flatMap(median),
+        maxNs: series.extras["max_ns"].flatMap(median),
         bytes: series.extras["bytes"].flatMap(median), switches: series.extras["switches"]?.max(),
         ratio: ratio(series))
     }
@@ -102,12 +109,17 @@ public struct Row: Codable, Equatable, Sendable {
   public var busy: Double
   public var p50Ns: Double?
   public var p99Ns: Double?
+  /// The longest latency of a round. Only benches of latency have one.
+  public var maxNs: Double?
   /// Resident memory per pending task.
   public var bytes: Double?
   /// Context switches of an idle pool, in the worst round.
   public var switches: Double?
   /// See ``Comparison/ratio(_:)``.
   public var ratio: Double?
+
+  /// See ``Series/compared``.
+  var comparedNs: Double { maxNs == nil ? medianNs : p99Ns ?? medianNs }
 
   private enum CodingKeys: String, CodingKey {
     case bench, subject, workers, n
@@ -117,6 +129,7 @@ public struct Row: Codable, Equatable, Sendable {
     case rounds, busy
     case p50Ns = "p50_ns"
     case p99Ns = "p99_ns"
+    case maxNs = "max_ns"
     case bytes, switches, ratio
   }
 }

@@ -5,6 +5,8 @@ public struct Floor: Sendable {
     case over(String)
     /// Ours over the peer it stands worst against.
     case overBestPeer
+    /// The 99th percentile of ours over that of this subject.
+    case p99Over(String)
     /// One subject over another, both named.
     case between(String, String)
     /// Ours at this width over ours at the reference width.
@@ -46,6 +48,7 @@ public let floors: [Floor] = [
   Floor("prime-kernel", .over("c-O3"), atMost: 1.1),
   Floor("prime-kernel", .between("ours-simd", "ours"), atMost: 0.4),
   Floor("idle", .extra("switches"), atMost: 0),
+  Floor("latency-closed", .p99Over("fifo"), atMost: 1.1),
   Floor("process-pingpong", .extra("p50_ns"), atMost: 3000),
   Floor("process-pingpong-parked", .over("c-loop"), atMost: 1.3),
   Floor("process-fanout", .over("python-process"), atMost: 0.01),
@@ -83,6 +86,9 @@ extension Floor {
     case .time: return ours.flatMap { median($0.wall) }
     case .extra("switches"): return ours?.extras["switches"]?.max()
     case .extra(let key): return ours?.extras[key].flatMap(median)
+    case .p99Over(let peer):
+      guard let ours = ours?.extras["p99_ns"], let theirs = comparison.find(peer)?.extras["p99_ns"] else { return nil }
+      return pairedRatio(ours, over: theirs)
     case .between(let subject, let other):
       guard let subject = comparison.find(subject), let other = comparison.find(other) else { return nil }
       return pairedRatio(subject.wall, over: other.wall)
@@ -94,6 +100,7 @@ extension Floor {
     switch value {
     case .over(let peer): "ours over \(peer)"
     case .overBestPeer: "ours over the best peer"
+    case .p99Over(let peer): "p99 of ours over \(peer)"
     case .between(let subject, let other): "\(subject) over \(other)"
     case .width(let workers): "\(workers) workers over \(Comparison.referenceWidth)"
     case .time: "time of an operation"

@@ -22,6 +22,10 @@ public func resultsTable(_ comparisons: [Comparison]) -> String {
   if comparisons.contains(where: \.isAboutWidth) {
     notes += "\nWhere ours stands alone, ours/it: this width over 2 workers."
   }
+  if comparisons.contains(where: \.isAboutLatency) {
+    notes +=
+      "\nIn latency-…, ours/it: p99 over p99. p50, p99, max: from submission to end, medians over the rounds."
+  }
   return table.text + notes
 }
 
@@ -32,6 +36,7 @@ private func remarks(_ row: Row, in comparison: Comparison) -> String {
   }
   if let p50 = row.p50Ns { remarks.append("p50 \(readableTime(p50))") }
   if let p99 = row.p99Ns { remarks.append("p99 \(readableTime(p99))") }
+  if let max = row.maxNs { remarks.append("max \(readableTime(max))") }
   if let bytes = row.bytes { remarks.append("\(readableCount(bytes.rounded())) bytes") }
   if let switches = row.switches { remarks.append("\(readableCount(switches)) switches") }
   return remarks.joined(separator: ", ")
@@ -61,8 +66,9 @@ public func baseTable(now: [Row], base: [Row]) -> String {
     // Not every bench is proportional to n.
     let old = base.first { ($0.bench, $0.subject, $0.workers, $0.n) == (row.bench, row.subject, row.workers, row.n) }
     table.append([
-      row.bench, String(row.workers), old.map { readableTime($0.medianNs) } ?? "not run", readableTime(row.medianNs),
-      old.map { readableRatio(row.medianNs / $0.medianNs) } ?? "",
+      row.bench, String(row.workers), old.map { readableTime($0.comparedNs) } ?? "not run",
+      readableTime(row.comparedNs),
+      old.map { readableRatio(row.comparedNs / $0.comparedNs) } ?? "",
     ])
   }
   return table.text + "\n\nRuns of different days are not interleaved: a ratio near 1 says little."

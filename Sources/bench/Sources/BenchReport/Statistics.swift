@@ -14,6 +14,14 @@ public func percentile(_ share: Double, of values: [Double]) -> Double? {
   return values.sorted()[max(0, rank - 1)]
 }
 
+/// The latencies of one round as a subject reports them.
+public func latencyReading(_ latencies: [Double]) -> [String: Double] {
+  [
+    "p50_ns": percentile(0.5, of: latencies) ?? 0, "p99_ns": percentile(0.99, of: latencies) ?? 0,
+    "max_ns": latencies.max() ?? 0,
+  ]
+}
+
 /// The median of the quotients of values that were measured in the same round.
 ///
 /// The machine's speed changes from second to second, and within a round both sides meet the same machine; the quotient

@@ -57,6 +57,9 @@ private func workload(of subject: SubjectName, _ name: String, _ workers: Int, _
     default: return nil
     }
   }
+  if let bench = LatencyBenchName(rawValue: name) {
+    return try latency(bench, of: subject, workers: workers, n: n)
+  }
   guard let bench = BenchName(rawValue: name) else { return nil }
   return switch subject {
   case .ours: try ours(bench, workers: workers, n: n)
@@ -67,6 +70,6 @@ private func workload(of subject: SubjectName, _ name: String, _ workers: Int, _
   case .cO3: bench == .primeKernel ? primeKernel(n, countInC) : nil
   case .oursSIMD: bench == .primeKernel ? primeKernel(n) { countPrimes(in: 0..<$0, kernel: .widest) } : nil
   case .oursSIMD128: bench == .primeKernel ? primeKernel(n) { countPrimes(in: 0..<$0, kernel: .simd128) } : nil
-  case .oursNoCopy, .sequential: nil
+  case .oursNoCopy, .sequential, .fifo: nil
   }
 }

@@ -1,7 +1,8 @@
 import ArgumentParser
 
-/// What is asked of the subjects in this program, among others; of pools of processes, see ``ProcessBenchName``. The names are those of the protocol that all subjects
-/// speak, whatever they are written in.
+/// What is asked of the subjects in this program, among others; of latency, see ``LatencyBenchName``, and of pools of
+/// processes, ``ProcessBenchName``. The names are those of the protocol that all subjects speak, whatever they are written
+/// in.
 enum BenchName: String, CaseIterable, ExpressibleByArgument {
   case fanout, contend, wide, pingpong, primes, pending, idle
   case fanoutFuture = "fanout-future"
@@ -18,7 +19,7 @@ enum BenchName: String, CaseIterable, ExpressibleByArgument {
 /// Who is asked, among those that this program contains. What a Swift program would otherwise use, each with as many
 /// workers as ours where it lets itself be told.
 enum SubjectName: String, CaseIterable, ExpressibleByArgument {
-  case ours, dispatch, nio, opqueue, sequential
+  case ours, dispatch, nio, opqueue, fifo, sequential
   case swiftConcurrency = "swift-concurrency"
   case cO3 = "c-O3"
   case oursNoCopy = "ours-no-copy"
@@ -38,6 +39,8 @@ struct Bench {
   enum Programs { case none, peers, engine }
 
   var name: String
+  /// A name that chooses several benches together.
+  var family: String?
   var n: Int
   var contestants: [Contestant]
   /// Who can answer it besides the contestants.
@@ -66,8 +69,10 @@ struct Bench {
     return name == BenchName.mapUniform.rawValue
       ? ["GLIBC_TUNABLES=glibc.malloc.mmap_threshold=\(huge):glibc.malloc.trim_threshold=\(huge)"] : []
   }
+  func isCalled(_ name: String) -> Bool { name == self.name || name == family }
   /// Of `--smoke`, where nothing is judged but answers.
-  var smokeN: Int { name == BenchName.idle.rawValue ? 1 : max(2, n / 100) }
+  var smokeN: Int { name == BenchName.idle.rawValue ? 1 : max(2, n / smokeDivisor) }
+  var smokeDivisor = 100
 }
 
 extension Bench {
@@ -94,7 +99,7 @@ extension Bench {
   }
 
   /// All of them, in the order in which they run.
-  static let all = threads + processes + engine
+  static let all = threads + latencies + processes + engine
 
   private static let threads: [Bench] = [
     Bench(

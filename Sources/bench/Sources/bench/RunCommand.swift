@@ -62,14 +62,14 @@ struct RunCommand: ParsableCommand {
     let offered = Bench.all.filter { $0.programs != .engine || engine != nil }
     guard let only, !only.isEmpty else { return offered }
     let names = only.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }
-    for name in names where !offered.contains(where: { $0.name == name }) {
-      guard !Bench.all.contains(where: { $0.name == name }) else {
+    for name in names where !offered.contains(where: { $0.isCalled(name) }) {
+      guard !Bench.all.contains(where: { $0.isCalled(name) }) else {
         throw ValidationError("there is no benchmark '\(name)' without --engine, which names its subjects")
       }
       let known = offered.map(\.name).joined(separator: ", ")
       throw ValidationError("there is no benchmark '\(name)'; there are: \(known)")
     }
-    return offered.filter { names.contains($0.name) }
+    return offered.filter { bench in names.contains(where: bench.isCalled) }
   }
 
   private func readPeers(_ path: String, _ option: String) throws -> [Peer] {

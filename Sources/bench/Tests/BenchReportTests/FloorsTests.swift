@@ -37,6 +37,17 @@ import Testing
     #expect(floor.subject == "median time of an operation")
   }
 
+  @Test func judgesTheTailOfLatencies() throws {
+    let floor = try #require(floors.first { $0.bench == "latency-closed" })
+    let good = try #require(floor.judge([latencies(ours: [110, 300, 88], fifo: [100, 200, 80])]))
+    #expect(good.value == 1.1 && good.holds)
+    #expect(floor.judge([latencies(ours: [111, 300, 112], fifo: [100, 200, 80])])?.holds == false)
+    #expect(floor.subject == "p99 of ours over fifo")
+    #expect(floor.readable(good.value) == "1.10")
+    let alone = Comparison(bench: "latency-closed", series: [series("ours", [1], ["p99_ns": 1])], busy: [0])
+    #expect(floor.judge([alone]) == nil)
+  }
+
   /// One floor of the process pool each, held and missed.
   @Test(arguments: [
     ("process-fanout", "python-process", 0.099, 0.101), ("process-map", "python-process", 0.099, 0.101),

@@ -37,6 +37,18 @@ import Testing
     #expect(lines[3].hasSuffix("0.30"))
   }
 
+  @Test func latenciesAreRemarkedAndExplained() throws {
+    let comparison = latencies(ours: [110], fifo: [100])
+    let lines = resultsTable([comparison]).split(separator: "\n")
+    #expect(lines[2].hasSuffix("1.10 of the best peer, fifo, p50 50.0 ns, p99 110 ns, max 220 ns"))
+    #expect(lines[3].hasSuffix("1.10  p50 50.0 ns, p99 100 ns, max 200 ns"))
+    #expect(lines.last?.contains("p99 over p99") == true)
+    #expect(!resultsTable([fanout]).contains("p99"))
+    let data = try JSONEncoder().encode(comparison.rows)
+    #expect(try JSONDecoder().decode([Row].self, from: data) == comparison.rows)
+    #expect(baseTable(now: comparison.rows, base: latencies(ours: [220], fifo: [100]).rows).contains("0.50"))
+  }
+
   @Test func rowsSurviveJSON() throws {
     let data = try JSONEncoder().encode(fanout.rows)
     #expect(try JSONDecoder().decode([Row].self, from: data) == fanout.rows)
@@ -88,6 +100,11 @@ import Testing
     // The axis, then 1000 and 10,000 ns; the scale begins at 100.
     #expect(Chart(title: "fanout", rows: rows([150, 20_000])).svg.split(separator: "<line").count == 1 + 3)
     #expect(Chart(title: "fanout", rows: rows([150, 1000])).svg.split(separator: "<line").count == 1 + 1)
+  }
+
+  @Test func latencyIsDrawnByItsTail() {
+    let svg = Chart(title: "latency-closed", rows: latencies(ours: [110], fifo: [100]).rows).svg
+    #expect(svg.contains("p99 of the latency") && svg.contains("110 ns") && svg.contains("100 ns"))
   }
 
   @Test func everyBarIsDrawnAndLabelled() {

@@ -17,6 +17,11 @@ import Testing
     #expect(percentile(0.5, of: []) == nil)
   }
 
+  @Test func latenciesHaveAMiddleATailAndAnEnd() {
+    let values = (1...200).map(Double.init).shuffled()
+    #expect(latencyReading(values) == ["p50_ns": 100, "p99_ns": 198, "max_ns": 200])
+  }
+
   /// A machine that is slow in one round is slow for both sides.
   @Test func ratiosArePairedWithinARound() {
     #expect(pairedRatio([1, 10, 2], over: [2, 20, 1]) == 0.5)
@@ -34,6 +39,18 @@ func series(_ subject: String, workers: Int = 2, n: Int = 10, _ times: [Double],
     series.append(reading.merging(extras) { _, extra in extra })
   }
   return series
+}
+
+/// Rounds with these 99th percentiles, medians of 50 and maxima of twice the percentile, in equal times.
+func latencies(ours: [Double], fifo: [Double]) -> Comparison {
+  let both = [("ours", ours), ("fifo", fifo)].map { subject, tails in
+    var rounds = series(subject, [])
+    for tail in tails {
+      rounds.append(["wall_ns": 50, "cpu_ns": 1, "p50_ns": 50, "p99_ns": tail, "max_ns": 2 * tail])
+    }
+    return rounds
+  }
+  return Comparison(bench: "latency-closed", series: both, busy: ours.map { _ in 0 })
 }
 
 @Suite struct ComparisonTests {
@@ -64,6 +81,17 @@ func series(_ subject: String, workers: Int = 2, n: Int = 10, _ times: [Double],
     let comparison = Comparison(
       bench: "prime-kernel", series: [series("ours", [10]), series("ours-simd", [2]), series("c-O3", [10])], busy: [0])
     #expect(comparison.bestPeer?.name == "c-O3")
+  }
+
+  /// All subjects of a bench about latency take the same time: their tails are compared, round by round.
+  @Test func latenciesAreComparedByTheirTails() throws {
+    let comparison = latencies(ours: [110, 330, 150], fifo: [100, 200, 150])
+    #expect(comparison.isAboutLatency)
+    #expect(comparison.rows.map(\.ratio) == [nil, 1.1])
+    #expect(comparison.rows.map(\.p99Ns) == [150, 150])
+    #expect(comparison.rows.map(\.maxNs) == [300, 300])
+    #expect(try #require(comparison.bestPeer).ratio == 1.1)
+    #expect(!Comparison(bench: "pingpong", series: [series("ours", [1], ["p99_ns": 9])], busy: [0]).isAboutLatency)
   }
 
   @Test func extrasAreMedians() throws {
