@@ -53,7 +53,7 @@ CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
 .PHONY: help run test test-consumer test-c test-cgroups test-numa test-sandbox tsan asan docs model soak chaos fuzz simulate bench bench-peers bench-headline bench-instructions \
-  bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c format setup clean
+  bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c lint-layers format setup clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -198,7 +198,7 @@ docs: setup ## Build the documentation into .build/docs.
 	@docc convert Sources/WorkerPool/WorkerPool.docc --additional-symbol-graph-dir .build/symbols --warnings-as-errors \
 	  --fallback-display-name WorkerPool --fallback-bundle-identifier WorkerPool --output-path .build/docs
 
-lint: setup lint-swift lint-c ## Check format and warnings of Swift, C, and C as C++.
+lint: setup lint-swift lint-c lint-layers ## Check format and warnings of Swift, C, and C as C++, and the layers of the engine.
 
 lint-swift:
 	swift format lint --strict --parallel --recursive Sources Tests Package.swift
@@ -219,6 +219,10 @@ lint-c:
 	@# A header has inline functions that it does not use.
 	for file in $(CXX_FILES); do for compiler in g++ clang++; do \
 	  $$compiler -x c++ $(CXX_FLAGS) -Wall -Wextra -Wno-unused-function -Werror -fsyntax-only $$file; done; done
+
+# Which file of the engine may use which.
+lint-layers: setup
+	@.ci/layers
 
 format: ## Rewrite Swift files the way `lint` wants them.
 	swift format --in-place --parallel --recursive Sources Tests Package.swift

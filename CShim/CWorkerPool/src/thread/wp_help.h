@@ -20,8 +20,6 @@ extern "C" {
 typedef bool (*wp_find_help)(wp_worker *self, void *awaited, wp_job *job);
 /// Runs parts of what it waits for until `latch` is set; without any, spins for the pool's budget and then sleeps.
 void wp_help_until_set(wp_worker *self, wp_latch *latch, wp_find_help find, void *awaited);
-/// Steals a piece of a stolen `wp_stack_job` back from its thief.
-bool wp_help_find_piece(wp_worker *self, void *stack_job, wp_job *found);
 
 /// Many waits are for the end of a last piece. A spare that is called up sooner costs more than it brings.
 #define WP_HELP_SPARE_AFTER_NS 200000u

@@ -41,9 +41,8 @@ static void pool_free(wp_thread_pool *pool) {
   free(pool);
 }
 
-void wp_pool_unreference(wp_thread_pool *pool) {
-  // Release what this thread did with the pool, acquire what all others did.
-  if (wp_atomic_fetch_sub(&pool->references, 1, wp_acq_rel) != 1) return;
+/// For the last who lets go of a pool.
+static void destroy(wp_thread_pool *pool) {
   wp_thread_pool_hooks hooks = pool->hooks;
   pool_free(pool);
   if (hooks.destroy != NULL) hooks.destroy(hooks.context);
@@ -137,13 +136,14 @@ static wp_status start(wp_thread_pool *pool, const wp_thread_pool_config *config
   wp_atomic_init(&pool->references, 1u);
   pool->hooks = config->hooks;
   pool->worker_main = wp_worker_main;
+  pool->free = destroy;
   wp_guest_admit(pool);
   wp_status status = wp_roster_fill(pool, count, placements, error);
   if (status == WP_OK) return WP_OK;
   wp_thread_pool_close(pool);
   wp_thread_pool_join(pool);
   pool->hooks.destroy = NULL;
-  wp_pool_unreference(pool);
+  wp_threads_unreference(pool);
   return status;
 }
 

@@ -122,7 +122,7 @@ static bool find_piece_of_any(wp_worker *self, void *awaited, wp_job *found) {
   wp_shares *shares = (wp_shares *)awaited;
   for (size_t i = shares->own; i < shares->count; i++) {
     wp_stack_job *job = &shares->jobs[i];
-    if (!wp_latch_is_set(&job->latch) && wp_help_find_piece(self, job, found)) return true;
+    if (!wp_latch_is_set(&job->latch) && wp_stack_job_find_piece(self, job, found)) return true;
   }
   return false;
 }

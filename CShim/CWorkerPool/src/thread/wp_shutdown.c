@@ -82,5 +82,5 @@ void wp_thread_pool_release(wp_thread_pool *pool) {
   if (pool == NULL || pool->fork_generation != wp_fork_generation()) return;
   wp_thread_pool_close(pool);
   wp_threads_abandon(pool);
-  wp_pool_unreference(pool);
+  wp_threads_unreference(pool);
 }

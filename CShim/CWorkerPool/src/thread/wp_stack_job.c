@@ -22,9 +22,26 @@ void wp_stack_job_run_stolen(void *argument) {
 
 void wp_stack_job_give_back(void *argument) { wp_latch_give_back(&((wp_stack_job *)argument)->latch); }
 
+bool wp_stack_job_find_piece(wp_worker *self, void *awaited, wp_job *found) {
+  static const wp_job_filter forks = {WP_JOB_FOREIGN | WP_JOB_FORK, WP_JOB_FORK, NULL};
+  wp_stack_job *job = (wp_stack_job *)awaited;
+  wp_worker *thief = (wp_worker *)wp_atomic_load(&job->thief, wp_acquire);  // edge THIEF
+  if (thief == NULL) return false;
+  wp_steal steal;
+  do {
+    steal = wp_deque_steal_if(&thief->deque, &forks, job->thief_position, found);
+  } while (steal == WP_STEAL_LOST);
+  if (steal != WP_STEAL_TAKEN) return false;
+  wp_count(&self->steals[thief->node]);
+  // While the thief runs the job all that it forks are pieces of it. If it has just ended, this may be none.
+  if (!wp_latch_is_set(&job->latch)) return true;
+  ((wp_engine_job *)found->argument)->refuse(found->argument);
+  return false;
+}
+
 /// Returns whether the job was given back.
 static bool wait_for_thief(wp_worker *self, wp_stack_job *job) {
-  wp_help_until_set(self, &job->latch, wp_help_find_piece, job);
+  wp_help_until_set(self, &job->latch, wp_stack_job_find_piece, job);
   // The cell is still there, for whoever asks what this thread has forked (wp_worker_abandon).
   wp_deque_forget_last(&self->deque);
   return wp_latch_is_given_back(&job->latch);

@@ -310,8 +310,9 @@ struct wp_thread_pool {
   /// Bytes of stack that a guest must have; SIZE_MAX where there are no guests.
   size_t guest_stack;
   char name[16];
-  /// The body of a worker's thread: who starts threads stands below what these do.
+  /// The body of a worker's thread, and what frees the pool: who starts and ends threads stands below what these do.
   void *(*worker_main)(void *worker);
+  void (*free)(wp_thread_pool *pool);
   WP_ALIGNED(WP_CACHE_LINE) wp_threads threads;
   wp_roster roster;
   wp_spares spares;

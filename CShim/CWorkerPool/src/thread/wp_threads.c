@@ -15,6 +15,11 @@ void wp_threads_destroy(wp_thread_pool *pool) {
   pthread_mutex_destroy(&pool->threads.lock);
 }
 
+void wp_threads_unreference(wp_thread_pool *pool) {
+  // Release what this thread did with the pool, acquire what all others did.
+  if (wp_atomic_fetch_sub(&pool->references, 1, wp_acq_rel) == 1) pool->free(pool);
+}
+
 // MARK: Counting
 
 // For fields that are written under the lock alone.
@@ -168,7 +173,7 @@ void wp_threads_end(wp_worker *worker) {
   wp_threads_resolve_deadlock(pool);
   bool joins = count_out(&pool->threads, pool, &before);
   pthread_mutex_unlock(&pool->threads.lock);
-  wp_pool_unreference(pool);
+  wp_threads_unreference(pool);
   if (joins) pthread_join(before, NULL);
 }
 
@@ -187,7 +192,7 @@ bool wp_threads_hand_over(wp_worker *worker) {
   }
   pthread_mutex_unlock(&pool->threads.lock);
   if (!started) return false;
-  wp_pool_unreference(pool);
+  wp_threads_unreference(pool);
   if (joins) pthread_join(before, NULL);
   return true;
 }

@@ -62,8 +62,8 @@ void wp_threads_join(wp_thread_pool *pool);
 /// Says that nobody will join: the handle is released.
 void wp_threads_abandon(wp_thread_pool *pool);
 
-/// Lets go of the pool; the last one to do so frees it. In wp_pool_create.c.
-void wp_pool_unreference(wp_thread_pool *pool);
+/// Lets go of the pool; the last one to do so frees it.
+void wp_threads_unreference(wp_thread_pool *pool);
 
 #ifdef __cplusplus
 }
