@@ -239,6 +239,7 @@ static const struct {
     {"host-killed", host_killed},
     {"host-leaves", host_leaves},
     {"interrupted", interrupted},
+    {"interrupts", interrupts},
     {"bystanders", bystanders},
     {"waits-for-any", waits_for_any},
     {"maker-ends", maker_ends},

@@ -175,7 +175,7 @@ scenario round_trips, payload_sizes, reply_limits, names_and_identity, cancels, 
 scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive, stress;
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
 scenario host_leaves, interrupted, bystanders, waits_for_any, maker_ends;
-scenario confined, not_startable, replaced;
+scenario confined, not_startable, replaced, interrupts;
 scenario bad_arguments, sigchld_ignored, waiting_threads;
 scenario places, places_refused, floats, cpu_taken, cpuset_shrinks;
 scenario grows, shrinks, wanted_again, shrinks_and_ends, shrinks_deaf, resize_limits, resize_small_file, resize_places;

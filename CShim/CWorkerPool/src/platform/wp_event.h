@@ -63,14 +63,12 @@ static inline void wp_event_clear(int hear) {
 }
 
 /// Waits until a bell that blocks rings or `deadline_ns` on CLOCK_MONOTONIC has passed (UINT64_MAX: for ever), and clears
-/// it. May return early.
+/// it. May return early, as after a signal.
 static inline void wp_event_wait(int hear, uint64_t deadline_ns) {
   if (deadline_ns != UINT64_MAX) {
-    uint64_t now = wp_clock_now();
-    uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
-    struct timespec timeout = {(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
+    struct timespec left;
     struct pollfd event = {hear, POLLIN, 0};
-    if (ppoll(&event, 1, &timeout, NULL) <= 0) return;
+    if (ppoll(&event, 1, wp_clock_left(deadline_ns, &left), NULL) <= 0) return;
   }
   wp_event_clear(hear);
 }

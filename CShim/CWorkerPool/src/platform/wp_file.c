@@ -20,7 +20,9 @@ static long wp_file_read_all(int descriptor, char *buffer, size_t capacity) {
 }
 
 long wp_file_read(const char *path, char *buffer, size_t capacity) {
-  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  int descriptor;
+  do descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  while (descriptor < 0 && errno == EINTR);  // containers have these files from FUSE
   if (descriptor < 0) return -errno;
   long result = wp_file_read_all(descriptor, buffer, capacity);
   close(descriptor);

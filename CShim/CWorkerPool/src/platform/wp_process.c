@@ -81,9 +81,13 @@ bool wp_pidfd_wait(int pidfd, int timeout_ms) {
   struct pollfd ended;
   ended.fd = pidfd;
   ended.events = POLLIN;
+  uint64_t end = timeout_ms < 0 ? UINT64_MAX : wp_clock_now() + (uint64_t)timeout_ms * 1000000u;
   int ready;
-  do ready = poll(&ended, 1, timeout_ms);
-  while (ready < 0 && errno == EINTR);
+  // A program may be sent signals for ever: each wait is for what is left of the time, not for all of it.
+  do {
+    struct timespec left;
+    ready = ppoll(&ended, 1, wp_clock_left(end, &left), NULL);
+  } while (ready < 0 && errno == EINTR);
   return ready != 0;
 }
 

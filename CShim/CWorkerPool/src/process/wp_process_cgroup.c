@@ -39,14 +39,24 @@ static bool read_file(wp_text *text, char *buffer, size_t capacity, const char *
   return wp_text_read(text, buffer, capacity, "%s/%s", group, file);
 }
 
+static int open_file(const char *path) {
+  int descriptor;
+  do descriptor = open(path, O_WRONLY | O_CLOEXEC);
+  while (descriptor < 0 && errno == EINTR);
+  return descriptor;
+}
+
 /// 0, or an error number.
 static int write_file(const char *group, const char *file, const char *value) {
   char path[PATH_MAX];
   int length = snprintf(path, sizeof path, "%s/%s", group, file);
   if (length < 0 || (size_t)length >= sizeof path) return ENAMETOOLONG;
-  int descriptor = open(path, O_WRONLY | O_CLOEXEC);
+  int descriptor = open_file(path);
   if (descriptor < 0) return errno;
-  int error = write(descriptor, value, strlen(value)) < 0 ? errno : 0;
+  ssize_t written;
+  do written = write(descriptor, value, strlen(value));
+  while (written < 0 && errno == EINTR);  // a limit of v1 is not even tried while a signal is pending
+  int error = written < 0 ? errno : 0;
   close(descriptor);
   return error;
 }
@@ -267,7 +277,7 @@ int wp_memory_cgroup_door(wp_memory_cgroups *self, uint32_t index) {
   char path[PATH_MAX];
   wp_error error;
   if (!put_path(path, self, index, "/cgroup.procs")) return -1;
-  int door = open(path, O_WRONLY | O_CLOEXEC);
+  int door = open_file(path);
   if (door >= 0 || errno != ENOENT) return door;
   if (make(self, index, &error) != WP_OK) {
     errno = error.system_errno;
@@ -275,7 +285,7 @@ int wp_memory_cgroup_door(wp_memory_cgroups *self, uint32_t index) {
   }
   self->kills[index] = 0;
   if (index >= self->count) self->count = index + 1;
-  return open(path, O_WRONLY | O_CLOEXEC);
+  return open_file(path);
 }
 
 bool wp_memory_cgroup_join(int door) { return write(door, "0", 1) == 1; }

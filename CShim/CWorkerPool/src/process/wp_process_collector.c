@@ -38,16 +38,6 @@ static bool spin(wp_process_pool *pool) {
   return false;
 }
 
-/// How long to sleep until `deadline`; NULL for ever.
-static const struct timespec *time_until(uint64_t deadline, struct timespec *time) {
-  if (deadline == UINT64_MAX) return NULL;
-  uint64_t now = wp_clock_now();
-  uint64_t left = deadline <= now ? 0 : deadline - now;
-  time->tv_sec = (time_t)(left / 1000000000u);
-  time->tv_nsec = (long)(left % 1000000000u);
-  return time;
-}
-
 /// When there is something to do that no descriptor tells of.
 static uint64_t next_deadline(const wp_process_pool *pool) {
   uint64_t lifecycle = wp_lifecycle_deadline(pool);
@@ -62,7 +52,7 @@ static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
   wp_role_give_up(pool);
   for (;;) {
     struct timespec time;
-    int ready = ppoll(events, 3, time_until(deadline, &time), NULL);
+    int ready = ppoll(events, 3, wp_clock_left(deadline, &time), NULL);
     if (ready == 0) break;  // something is due
     if (ready < 0) continue;
     if (events[0].revents != 0) wp_event_clear(pool->doorbell.hear);
