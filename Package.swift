@@ -56,7 +56,8 @@ let package = Package(
     .testTarget(name: "AsyncTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
     // Run by the tests in processes of their own, where a pool can be forked.
     .executableTarget(
-      name: "ProcessScenarios", dependencies: ["WorkerPool", "WorkerPoolFoundation"], path: "Tests/ProcessScenarios"),
+      name: "ProcessScenarios", dependencies: ["WorkerPool", "WorkerPoolFoundation", "ThreadTestSupport"],
+      path: "Tests/ProcessScenarios"),
     // Kills the processes of a pool under load; for a minute with each start method by `make chaos`.
     .executableTarget(
       name: "ProcessChaos", dependencies: ["WorkerPool", "ThreadTestSupport"], path: "Tests/ProcessChaos"),

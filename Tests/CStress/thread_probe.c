@@ -1,8 +1,11 @@
 #include "CStress.h"
 
+#include <dirent.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -29,6 +32,16 @@ size_t cs_stack_size(void) {
   pthread_attr_getstacksize(&attribute, &size);
   pthread_attr_destroy(&attribute);
   return size;
+}
+
+void cs_signal_threads(int number) {
+  DIR *folder = opendir("/proc/self/task");
+  if (folder == NULL) return;
+  for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+    int thread = atoi(entry->d_name);
+    if (thread > 0) tgkill(getpid(), thread, number);  // fails for one that has ended meanwhile
+  }
+  closedir(folder);
 }
 
 void cs_trim_memory(void) { malloc_trim(0); }

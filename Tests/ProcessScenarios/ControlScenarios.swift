@@ -211,7 +211,7 @@ extension Future {
   fileprivate var isDoneNow: Bool { state == .finished || state == .cancelled }
 }
 
-private func parent(of process: Int32) throws -> Int32 {
+func parent(of process: Int32) throws -> Int32 {
   // The name may hold anything but ends with the last parenthesis; state and parent follow.
   let line = try String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
   let fields = line[(line.lastIndex(of: ")") ?? line.startIndex)...].split(separator: " ")

@@ -14,6 +14,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   case sharedArrays, sharedArrayEnds, sharedResults, largeData, outOfDescriptors
   case resize, resizeUnderLoad, placement
   case mixture, waitInCallback
+  case signalMasks, signalStorm
   case sandbox
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
@@ -60,13 +61,18 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .placement: try runPlacement(method)
     case .mixture: try runMixture(method)
     case .waitInCallback: try runWaitInCallback(method)
+    case .signalMasks: try runSignalMasks(method)
+    case .signalStorm: try runSignalStorm(method)
     case .sandbox: try runSandbox(method)
     }
   }
 
-  /// Whether other pools and files of the same process would disturb it.
+  /// Whether other pools and files of the same process would disturb it, or it would disturb them.
   package var needsOwnProcess: Bool {
-    [.leftovers, .thousandPools, .sharedArrayEnds, .sharedResults, .outOfDescriptors].contains(self)
+    let alone: [Scenario] = [
+      .leftovers, .thousandPools, .sharedArrayEnds, .sharedResults, .outOfDescriptors, .signalMasks, .signalStorm,
+    ]
+    return alone.contains(self)
   }
 }
 

@@ -63,11 +63,13 @@ struct EnginePool: Sendable {
     var errno: Int32
     var call: String?
     var rule: String?
+    var refused: Int32
   }
 
   init(
     workers: UInt32, name: String? = nil, stackSize: Int = 0, affinity: wp_affinity = WP_AFFINITY_NONE,
-    cpus: [Int32] = [], spin: UInt64 = 0, spares: UInt32 = 0, hooks: Hooks? = nil, machine: MachineFiles? = nil
+    cpus: [Int32] = [], spin: UInt64 = 0, spares: UInt32 = 0, blockedSignals: [Int32] = [], hooks: Hooks? = nil,
+    machine: MachineFiles? = nil
   ) throws {
     let hooks = hooks ?? self.hooks
     var config = wp_thread_pool_config()
@@ -81,11 +83,15 @@ struct EnginePool: Sendable {
     var error = wp_error()
     let create = { (name: UnsafePointer<CChar>?) in
       cpus.withUnsafeBufferPointer { list in
-        config.name = name
-        config.affinity.cpus = list.baseAddress
-        config.affinity.cpu_count = list.count
-        config.machine = machine.map { UnsafePointer($0.source) }
-        return wp_thread_pool_create(&config, &created, &error)
+        blockedSignals.withUnsafeBufferPointer { signals in
+          config.name = name
+          config.affinity.cpus = list.baseAddress
+          config.affinity.cpu_count = list.count
+          config.blocked_signals = signals.baseAddress
+          config.blocked_signal_count = signals.count
+          config.machine = machine.map { UnsafePointer($0.source) }
+          return wp_thread_pool_create(&config, &created, &error)
+        }
       }
     }
     let status = if let name { name.withCString { create($0) } } else { create(nil) }
@@ -93,7 +99,8 @@ struct EnginePool: Sendable {
       hooks.end()
       throw Refusal(
         status: status == error.status ? status : WP_OK, errno: error.system_errno,
-        call: error.call.map { String(cString: $0) }, rule: error.rule.map { String(cString: $0) })
+        call: error.call.map { String(cString: $0) }, rule: error.rule.map { String(cString: $0) },
+        refused: error.refused)
     }
     pool = created
   }

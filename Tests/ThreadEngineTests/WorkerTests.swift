@@ -86,26 +86,6 @@ import ThreadTestSupport
     pool.end()
   }
 
-  // MARK: Signals
-
-  @Test func asynchronousSignalsAreBlocked() throws {
-    let before = try #require(ThreadStatus(id: currentThreadID())).blockedSignals
-    let pool = try EnginePool(workers: 2)
-    let after = try #require(ThreadStatus(id: currentThreadID())).blockedSignals
-    #expect(before == after)
-    pool.hooks.startedOne.wait(2)
-    let raisedByInstructions: Set = [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT]
-    let outOfReach: Set<Int32> = [SIGKILL, SIGSTOP, 32, 33]  // the last two are glibc's own
-    for event in pool.hooks.started.entries {
-      let blocked = try #require(ThreadStatus(id: event.thread)).blockedSignals
-      for signal: Int32 in 1...64 where !outOfReach.contains(signal) {
-        let isBlocked = blocked & 1 << UInt64(signal - 1) != 0
-        #expect(isBlocked == !raisedByInstructions.contains(signal), "signal \(signal)")
-      }
-    }
-    pool.end()
-  }
-
   // MARK: Affinity
 
   @Test func workersRunWhereTheyAreToldTo() throws {

@@ -9,8 +9,7 @@ public struct ThreadStatus: Sendable {
   public var state: Character
   /// Voluntary and involuntary context switches since it started.
   public var switches: Int
-  /// Bit n - 1 is set when signal n is blocked.
-  public var blockedSignals: UInt64
+  public var blockedSignals: Set<Int32>
 
   /// Nil when the thread is gone.
   public init?(id: Int) {
@@ -30,7 +29,7 @@ public struct ThreadStatus: Sendable {
     self.name = String(name.dropLast())  // the newline
     self.state = state
     switches = voluntary + involuntary
-    blockedSignals = mask
+    blockedSignals = Set((1...64).filter { mask & 1 << UInt64($0 - 1) != 0 })
   }
 }
 

@@ -36,6 +36,24 @@ public struct RunningThread: Sendable {
 /// The kernel's number of the calling thread.
 public func currentThreadID() -> Int { Int(cs_thread_id()) }
 
+/// Sends a signal to each thread of this process by itself.
+public func signalThreads(_ number: Int32) { cs_signal_threads(number) }
+
+/// Makes the calling thread, which has to be the test's own, block these signals and no others.
+public func blockOnly(_ signals: Set<Int32>) {
+  var mask = sigset_t()
+  sigemptyset(&mask)
+  for signal in signals { sigaddset(&mask, signal) }
+  pthread_sigmask(SIG_SETMASK, &mask, nil)
+}
+
+/// What the calling thread blocks.
+public func blockedSignals() -> Set<Int32> {
+  var mask = sigset_t()
+  pthread_sigmask(SIG_SETMASK, nil, &mask)
+  return Set((1...64).filter { sigismember(&mask, $0) == 1 })
+}
+
 /// Counts threads down.
 private final class Last: Sendable {
   private let left: Atomic<Int>

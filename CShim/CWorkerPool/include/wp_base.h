@@ -67,7 +67,7 @@ typedef struct wp_error {
   const char *WP_NULLABLE call;
   /// The rule that was broken, or NULL.
   const char *WP_NULLABLE rule;
-  /// The CPU or node that was refused; 0 when `call` is neither "cpus" nor "node".
+  /// The CPU, node or signal that was refused; 0 when `call` is none of "cpus", "node" and "blocked_signals".
   int refused;
 } wp_error;
 
@@ -75,6 +75,9 @@ typedef struct wp_error {
 /// The default is about what it costs to wake an idle core, so that spinning at worst doubles the cost of a wait.
 #define WP_SPIN_NEVER UINT64_MAX
 #define WP_SPIN_DEFAULT_NS 20000u
+
+/// Body of a thread that a pool starts for its owner; what it returns nobody sees.
+typedef void *WP_NULLABLE (*WP_SENDABLE wp_thread_body)(void *WP_NULLABLE argument);
 
 /// The English name of a status, for messages. Never NULL. Thread-safe.
 const char *wp_status_name(wp_status status);

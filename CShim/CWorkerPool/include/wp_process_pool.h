@@ -348,6 +348,10 @@ wp_status wp_process_pool_join_until(wp_process_pool *pool, uint64_t deadline_ns
 /// Waits until all tasks of a closed pool have ended and all its processes are gone. `WP_WOULD_DEADLOCK` on the
 /// collector's thread (inside `completed`), `WP_INVALID_ARGUMENT` when the pool was not closed.
 wp_status wp_process_pool_join(wp_process_pool *pool);
+/// Runs `body` on a detached thread, for a call that blocks, where the caller must not block. Like the collector's thread it
+/// blocks the signals that the thread that made the pool blocked then. `WP_SYSTEM_CALL_FAILED` when no thread can be had;
+/// `body` does not run then. Any thread.
+wp_status wp_process_pool_start_helper(wp_process_pool *pool, wp_thread_body body, void *WP_NULLABLE argument);
 /// Closes the pool and gives up the handle; processes and memory go when the last task has ended. Does not wait.
 void wp_process_pool_release(wp_process_pool *WP_NULLABLE pool);
 

@@ -76,6 +76,10 @@ typedef struct wp_thread_pool_config {
   /// How long a worker without work spins before it sleeps, in nanoseconds; 0 for the default,
   /// `WP_SPIN_NEVER` for not at all. At most one worker spins at a time.
   uint64_t spin_ns;
+  /// Signals that the pool's threads block, those of spares too; they also block what the thread that makes the pool blocks
+  /// then. `SIGKILL`, `SIGSTOP`, and signals that a thread raises by its own instructions are refused.
+  const int *WP_NULLABLE blocked_signals;
+  size_t blocked_signal_count;
   wp_thread_pool_hooks hooks;
 } wp_thread_pool_config;
 
@@ -87,7 +91,8 @@ typedef struct wp_thread_pool_config {
 
 /// Starts a pool. On failure nothing is left behind: threads that had begun are joined.
 ///
-/// Errors: `WP_INVALID_ARGUMENT` (worker count, a CPU that is not allowed: `error->call` names the member),
+/// Errors: `WP_INVALID_ARGUMENT` (worker count, a CPU that is not allowed, a signal that is not to be blocked:
+/// `error->call` names the member),
 /// `WP_SYSTEM_CALL_FAILED` ("pthread_create", "mmap", …).
 wp_status wp_thread_pool_create(const wp_thread_pool_config *WP_NULLABLE config,
                                 wp_thread_pool *WP_NULLABLE *WP_NONNULL pool, wp_error *WP_NULLABLE error);
@@ -201,6 +206,11 @@ size_t wp_thread_pool_discard_pending(wp_thread_pool *pool);
 /// Waits until every worker of a closed pool has ended. From a worker of this pool: `WP_WOULD_DEADLOCK`, at
 /// once. Several threads may wait. A pool that was not closed: `WP_INVALID_ARGUMENT`.
 wp_status wp_thread_pool_join(wp_thread_pool *pool);
+
+/// Runs `body` on a detached thread, which is no worker but blocks the same signals: for a call that blocks, such as
+/// `wp_thread_pool_join`, where the caller must not block. `WP_SYSTEM_CALL_FAILED` when no thread can be had; `body` does
+/// not run then. Any thread.
+wp_status wp_thread_pool_start_helper(wp_thread_pool *pool, wp_thread_body body, void *WP_NULLABLE argument);
 
 /// Closes the pool and gives up the handle. Does not wait, and may be called from one of its own workers;
 /// memory and threads go when the last worker ends.

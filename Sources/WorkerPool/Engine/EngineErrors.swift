@@ -11,9 +11,11 @@ extension WorkerPoolError {
         """)
   }
 
-  /// What the engine says of a failed call; `affinity` is the one that was asked for, to be named if it was refused, and
-  /// `environmentCPUs` what stood in for `WORKER_POOL_CPUS`.
-  init(_ error: wp_error, _ affinity: Affinity = .none, environmentCPUs: String? = nil) {
+  /// What the engine says of a failed call; `affinity` and `blockedSignals` are what was asked for, to be named if it was
+  /// refused, and `environmentCPUs` what stood in for `WORKER_POOL_CPUS`.
+  init(
+    _ error: wp_error, _ affinity: Affinity = .none, environmentCPUs: String? = nil, blockedSignals: [Int32] = []
+  ) {
     switch error.status {
     case WP_SYSTEM_CALL_FAILED:
       let name = error.call.map { String(cString: $0) } ?? "a system call"
@@ -25,6 +27,7 @@ extension WorkerPoolError {
       let value = argument.flatMap {
         refusalOfEnvironment(in: $0, value: environmentCPUs).map { $0 + " " }
           ?? affinity.refusal(of: error.refused, in: $0).map { $0 + "; " }
+          ?? ($0 == "blocked_signals" ? "blockedSignals is \(blockedSignals), with \(error.refused); " : nil)
       }
       let subject = value ?? argument.map { $0 + " " } ?? ""
       let rule = error.rule ?? wp_status_name(error.status)

@@ -84,6 +84,11 @@ final class ProcessPool: @unchecked Sendable {
 
   deinit { wp_process_pool_release(handle) }
 
+  /// Runs `body` on a thread of its own that blocks what the collector's thread blocks.
+  func runOnDetachedThread(_ body: @escaping @Sendable () -> Void) {
+    WorkerPool.runOnDetachedThread(body) { wp_process_pool_start_helper(handle, $0, $1) }
+  }
+
   var workerCount: Int { Int(wp_process_pool_worker_count(handle)) }
   var wasForked: Bool { wp_process_pool_start_method(handle) == WP_START_FORK }
 

@@ -26,6 +26,7 @@ final class ThreadPool: @unchecked Sendable {
     /// Whether a bound in the environment that means nothing is no error.
     var toleratesEnvironment = false
     var spinDuration: Duration?
+    var blockedSignals: [Int32] = []
     var onWorkerStart: (@Sendable (Int) -> Void)?
     var onWorkerStop: (@Sendable (Int) -> Void)?
   }
@@ -44,14 +45,18 @@ final class ThreadPool: @unchecked Sendable {
     var error = wp_error()
     let status = settings.name.withCString { name in
       settings.affinity.withEngineValue { affinity in
-        config.name = name
-        config.affinity = affinity
-        return wp_thread_pool_create(&config, &created, &error)
+        settings.blockedSignals.withUnsafeBufferPointer { signals in
+          config.name = name
+          config.affinity = affinity
+          config.blocked_signals = signals.baseAddress
+          config.blocked_signal_count = signals.count
+          return wp_thread_pool_create(&config, &created, &error)
+        }
       }
     }
     guard status == WP_OK, let created else {
       context.release()
-      throw WorkerPoolError(error, settings.affinity)
+      throw WorkerPoolError(error, settings.affinity, blockedSignals: settings.blockedSignals)
     }
     pool = created
   }
@@ -151,6 +156,11 @@ final class ThreadPool: @unchecked Sendable {
   func close() { wp_thread_pool_close(pool) }
 
   func discardPending() { wp_thread_pool_discard_pending(pool) }
+
+  /// Runs `body` on a thread of its own that blocks what the workers block.
+  func runOnDetachedThread(_ body: @escaping @Sendable () -> Void) {
+    WorkerPool.runOnDetachedThread(body) { wp_thread_pool_start_helper(pool, $0, $1) }
+  }
 
   /// Waits for all workers to end. On one of them it returns at once.
   func join() { _ = wp_thread_pool_join(pool) }

@@ -48,7 +48,7 @@ extension ProcessPoolExecutor {
   public func shutdown(deadline: Duration, gracePeriod: Duration = .milliseconds(100)) async -> ShutdownReport {
     let end = MonotonicInstant.after(deadline)
     return await withUnsafeContinuation { continuation in
-      runOnDetachedThread { [pool] in continuation.resume(returning: pool.shutDown(by: end, gracePeriod)) }
+      pool.runOnDetachedThread { [pool] in continuation.resume(returning: pool.shutDown(by: end, gracePeriod)) }
     }
   }
 

@@ -161,7 +161,7 @@ public final class ProcessPoolExecutor: JobExecutor {
     pool.close()
     if cancelPending { pool.cancelPending() }
     await withUnsafeContinuation { continuation in
-      runOnDetachedThread { [pool] in
+      pool.runOnDetachedThread { [pool] in
         pool.join()
         continuation.resume()
       }

@@ -24,7 +24,8 @@ public final class ThreadPoolExecutor: JobExecutor {
   private let isShared: Bool
 
   /// The pool for everybody who needs no pool of their own, made on first use with the default settings: so that ten
-  /// libraries in one program do not start ten pools. It is never shut down; asking it to has no effect.
+  /// libraries in one program do not start ten pools. It is never shut down; asking it to has no effect. Its threads block
+  /// the signals of the thread that uses it first (<doc:Threads>).
   public static let shared: ThreadPoolExecutor = {
     do {
       return try ThreadPoolExecutor(settings: .init(name: "shared", toleratesEnvironment: true), isShared: true)
@@ -43,6 +44,9 @@ public final class ThreadPoolExecutor: JobExecutor {
   ///   - affinity: Which CPUs the threads may use.
   ///   - spinDuration: How long a worker without work looks for some before it sleeps; nil for the default of 20 µs,
   ///     zero for not at all. Only one worker spins at a time.
+  ///   - blockedSignals: Signals that the pool's threads block, besides those that the calling thread blocks now. Their
+  ///     handlers do not run there, and a program that a task starts begins with them blocked (<doc:Threads>). It throws
+  ///     for `SIGKILL` and `SIGSTOP`, and for a signal that a thread raises by its own instructions, such as `SIGSEGV`.
   ///   - onWorkerStart: Called with the worker's index on each thread before its first task. With one of these, or with
   ///     more stack than callers have, no caller takes a worker's place (``join(_:_:)``).
   ///   - onWorkerStop: Likewise after its last.
@@ -51,13 +55,13 @@ public final class ThreadPoolExecutor: JobExecutor {
   /// - Complexity: O(workers); about 50 µs each.
   public convenience init(
     maxWorkers: Int? = nil, name: String = "worker", stackSize: Int? = nil, affinity: Affinity = .none,
-    spinDuration: Duration? = nil, onWorkerStart: (@Sendable (Int) -> Void)? = nil,
+    spinDuration: Duration? = nil, blockedSignals: [Int32] = [], onWorkerStart: (@Sendable (Int) -> Void)? = nil,
     onWorkerStop: (@Sendable (Int) -> Void)? = nil
   ) throws {
     try self.init(
       settings: .init(
         maxWorkers: maxWorkers, name: name, stackSize: stackSize, affinity: affinity, spinDuration: spinDuration,
-        onWorkerStart: onWorkerStart, onWorkerStop: onWorkerStop))
+        blockedSignals: blockedSignals, onWorkerStart: onWorkerStart, onWorkerStop: onWorkerStop))
   }
 
   private init(settings: ThreadPool.Settings, isShared: Bool = false) throws {
@@ -135,7 +139,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   public func shutdown(cancelPending: Bool = false) async {
     guard beginShutdown(cancelPending: cancelPending), engine.currentWorker == nil else { return }
     await withUnsafeContinuation { continuation in
-      runOnDetachedThread { [engine] in
+      engine.runOnDetachedThread { [engine] in
         engine.join()
         continuation.resume()
       }

@@ -68,6 +68,9 @@ size_t cs_allowed_cpus(int32_t *cpus, size_t capacity);
 /// Bytes of the calling thread's stack.
 size_t cs_stack_size(void);
 
+/// Sends a signal to each thread of this process by itself.
+void cs_signal_threads(int number);
+
 /// Gives the kernel back every page on which the C allocator holds nothing; the Swift module of glibc lacks the call.
 void cs_trim_memory(void);
 

@@ -3,6 +3,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "../base/wp_assert.h"
+#include "../base/wp_error.h"
 #include "wp_process.h"
 
 void wp_signals_block(sigset_t *previous) {
@@ -11,16 +13,43 @@ void wp_signals_block(sigset_t *previous) {
   pthread_sigmask(SIG_SETMASK, &all, previous);
 }
 
-void wp_signals_block_asynchronous(sigset_t *previous) {
-  static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
-  sigset_t mask;
-  sigfillset(&mask);
-  for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++) sigdelset(&mask, synchronous[i]);
-  // The whole mask, not an addition to the caller's, which may block more (Dispatch's threads block SIGABRT).
-  pthread_sigmask(SIG_SETMASK, &mask, previous);
+void wp_signals_restore(const sigset_t *mask) { pthread_sigmask(SIG_SETMASK, mask, NULL); }
+
+// MARK: Masks of threads
+
+WP_STATIC_ASSERT(NSIG == 65, "the text below says how many signals there are");
+
+/// The rule that a signal breaks which is to be blocked, or NULL.
+static const char *refusal(int number) {
+  static const int faults[] = {SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
+  if (number < 1 || number >= NSIG) return "a signal is a number from 1 to 64";
+  if (number == SIGKILL || number == SIGSTOP) return "SIGKILL and SIGSTOP cannot be blocked";
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+    if (number != faults[i]) continue;
+    return "a signal that a thread raises by its own instructions (SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, "
+           "SIGSYS) would end the program without its handler, and is not to be blocked";
+  }
+  if (number > SIGSYS && number < SIGRTMIN) return "the signals between SIGSYS and SIGRTMIN belong to the C library";
+  return NULL;
 }
 
-void wp_signals_restore(const sigset_t *mask) { pthread_sigmask(SIG_SETMASK, mask, NULL); }
+wp_status wp_signals_check(const int *signals, size_t count, const char *call, wp_error *error) {
+  for (size_t i = 0; i < count; i++) {
+    const char *rule = refusal(signals[i]);
+    if (rule == NULL) continue;
+    wp_fail(error, WP_INVALID_ARGUMENT, 0, call, rule);
+    if (error != NULL) error->refused = signals[i];
+    return WP_INVALID_ARGUMENT;
+  }
+  return WP_OK;
+}
+
+void wp_signals_mask(const int *signals, size_t count, sigset_t *mask) {
+  pthread_sigmask(SIG_SETMASK, NULL, mask);
+  for (size_t i = 0; i < count; i++) sigaddset(mask, signals[i]);
+}
+
+// MARK: Templates and workers
 
 int wp_sigchld_open(void) {
   signal(SIGCHLD, SIG_DFL);  // ignored, it would throw statuses away

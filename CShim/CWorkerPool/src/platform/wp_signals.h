@@ -3,6 +3,9 @@
 #define WP_SIGNALS_H
 
 #include <signal.h>
+#include <stddef.h>
+
+#include "wp_base.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -10,9 +13,11 @@ extern "C" {
 
 /// Blocks every signal in the calling thread; `*previous` receives the old mask.
 void wp_signals_block(sigset_t *previous);
-/// Blocks every signal but those that a thread's own instructions raise; likewise.
-void wp_signals_block_asynchronous(sigset_t *previous);
 void wp_signals_restore(const sigset_t *mask);
+/// Checks that a thread may block all of these. `WP_INVALID_ARGUMENT` names `call` and the signal that it may not.
+wp_status wp_signals_check(const int *signals, size_t count, const char *call, wp_error *error);
+/// The calling thread's mask, with these checked signals added.
+void wp_signals_mask(const int *signals, size_t count, sigset_t *mask);
 /// Descriptor that becomes readable on SIGCHLD, which must be blocked. -1 with `errno` set ("signalfd"). [fork]
 int wp_sigchld_open(void);
 void wp_sigchld_clear(int descriptor);

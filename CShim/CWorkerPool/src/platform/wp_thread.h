@@ -3,6 +3,7 @@
 #define WP_THREAD_H
 
 #include <pthread.h>
+#include <signal.h>
 
 #include "wp_base.h"
 #include "../base/wp_atomic.h"
@@ -17,11 +18,12 @@ typedef struct wp_thread_attributes {
   size_t stack_size;
   /// CPU to pin to, -1 to float.
   int cpu;
+  /// The signals that the thread blocks from its first instruction on; NULL for those that the caller blocks.
+  const sigset_t *signal_mask;
 } wp_thread_attributes;
 
-/// Starts a thread that blocks every asynchronous signal, so that handlers run on the program's own threads. On
-/// failure nothing was started and `error` names the call.
-wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attributes, void *(*body)(void *),
+/// Starts a thread. On failure nothing was started and `error` names the call.
+wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attributes, wp_thread_body body,
                           void *argument, wp_error *error);
 
 /// Moves what there is of the calling thread's stack to the node that it runs on, and lets the rest come there: the top was

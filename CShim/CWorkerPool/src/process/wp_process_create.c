@@ -6,6 +6,7 @@
 #include "../platform/wp_event.h"
 #include "../platform/wp_process.h"
 #include "../platform/wp_shared_memory.h"
+#include "../platform/wp_signals.h"
 #include "../platform/wp_thread.h"
 #include "wp_process_death.h"
 #include "wp_process_place.h"
@@ -152,18 +153,24 @@ static wp_status make_cgroups(wp_process_pool *pool, const wp_process_pool_confi
   return required ? status : WP_OK;
 }
 
+static wp_status start_detached(const wp_process_pool *pool, wp_thread_body body, void *argument, wp_error *error) {
+  pthread_t thread;
+  wp_thread_attributes attributes = {0, -1, &pool->signal_mask};
+  wp_status status = wp_thread_start(&thread, &attributes, body, argument, error);
+  if (status == WP_OK) pthread_detach(thread);
+  return status;
+}
+
 /// Starts the collector's thread: detached, because a pool may be released on it.
 static wp_status start_collector(wp_process_pool *pool, wp_error *error) {
-  pthread_t thread;
-  wp_thread_attributes attributes = {0, -1};
   pool->references++;
-  wp_status status = wp_thread_start(&thread, &attributes, wp_collector_main, pool, error);
-  if (status == WP_OK) {
-    pthread_detach(thread);
-  } else {
-    pool->references--;
-  }
+  wp_status status = start_detached(pool, wp_collector_main, pool, error);
+  if (status != WP_OK) pool->references--;
   return status;
+}
+
+wp_status wp_process_pool_start_helper(wp_process_pool *pool, wp_thread_body body, void *argument) {
+  return start_detached(pool, body, argument, NULL);
 }
 
 /// Waits until the collector has started all workers, or has given up and cleared everything away.
@@ -232,6 +239,7 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->handler_context = config->handler_context;
   pool->hooks = config->hooks;
   pool->fork_generation = wp_fork_generation();
+  wp_signals_mask(NULL, 0, &pool->signal_mask);
   pool->references = 1;
   wp_atomic_init(&pool->role, WP_ROLE_HELD);  // ours until the collector runs, then its own
   pool->memory = pool->control = pool->template_pidfd = -1;

@@ -27,6 +27,7 @@
 #include "wp_process_tasks.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -191,7 +192,8 @@ struct wp_process_pool {
   wp_process_pool_hooks hooks;
   uint32_t fork_generation;
   wp_affinity_choice affinity;  // owns its list of CPUs
-  uint64_t *allowed;  // the mask of the thread that made the pool; NULL when workers float
+  uint64_t *allowed;  // the affinity mask of the thread that made the pool; NULL when workers float
+  sigset_t signal_mask;  // of the same thread; the pool's threads have it
 
   pthread_mutex_t lock;
   pthread_cond_t changed;

@@ -14,6 +14,7 @@
 
 #include "../base/wp_error.h"
 #include "../platform/wp_pages.h"
+#include "../platform/wp_signals.h"
 #include "../platform/wp_thread.h"
 
 WP_STATIC_ASSERT(WP_THREAD_POOL_MAX_WORKERS <= WP_EVENT_COUNT_MAX_WAITERS, "every worker may wait");
@@ -120,6 +121,7 @@ static wp_thread_pool *pool_allocate(const wp_thread_pool_config *config, wp_top
   pool->fork_generation = wp_fork_generation();
   pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns == WP_SPIN_NEVER ? 0 : config->spin_ns;
   pool->stack_size = config->stack_size;
+  wp_signals_mask(config->blocked_signals, config->blocked_signal_count, &pool->signal_mask);
   snprintf(pool->name, sizeof pool->name, "%s", config->name != NULL ? config->name : "worker");
   bool complete = wp_roster_init(pool, config, WP_THREAD_POOL_MAX_WORKERS - spares) == WP_OK;
   if (complete && fill(pool, (uint32_t)wp_topology_node_count(topology), spares)) return pool;
@@ -172,7 +174,9 @@ wp_status wp_thread_pool_create(const wp_thread_pool_config *config, wp_thread_p
     return wp_fail(error, WP_INVALID_ARGUMENT, 0, "worker_count", "is at most WP_THREAD_POOL_MAX_WORKERS (4094)");
   }
   wp_topology *topology = NULL;
-  wp_status status = wp_topology_create(config->machine, &topology, error);
+  wp_status status =
+      wp_signals_check(config->blocked_signals, config->blocked_signal_count, "blocked_signals", error);
+  if (status == WP_OK) status = wp_topology_create(config->machine, &topology, error);
   if (status != WP_OK) return status;
   uint32_t count = config->worker_count;
   status = wp_roster_count(topology, config->tolerates_environment, WP_THREAD_POOL_MAX_WORKERS, &count, error);

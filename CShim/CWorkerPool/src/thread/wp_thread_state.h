@@ -310,6 +310,8 @@ struct wp_thread_pool {
   /// Bytes of stack that a guest must have; SIZE_MAX where there are no guests.
   size_t guest_stack;
   char name[16];
+  /// What its threads block: what the maker of the pool blocked, and what the settings add.
+  sigset_t signal_mask;
   /// The body of a worker's thread, and what frees the pool: who starts and ends threads stands below what these do.
   void *(*worker_main)(void *worker);
   void (*free)(wp_thread_pool *pool);

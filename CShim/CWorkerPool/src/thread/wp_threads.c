@@ -56,7 +56,7 @@ bool wp_threads_have_surplus(const wp_worker *worker) {
 
 wp_status wp_threads_start(wp_worker *worker, wp_worker_life life, wp_error *error) {
   wp_thread_pool *pool = worker->pool;
-  wp_thread_attributes attributes = {pool->stack_size, worker->cpu};
+  wp_thread_attributes attributes = {pool->stack_size, worker->cpu, &pool->signal_mask};
   // Before the thread, which may look at it.
   wp_threads_set_life(worker, life);
   wp_atomic_fetch_add(&pool->references, 1, wp_relaxed);
