@@ -69,23 +69,27 @@ static void keep_rest(wp_worker *worker, const wp_job *rest, size_t count, uint6
   wp_event_count_notify_one(worker->event_count);
 }
 
+/// Ends the batch at hand, if its time is taken. Returns the time, 0 if it was not asked for.
+static uint64_t end_batch(wp_worker *worker) {
+  if (worker->pace.began == 0) return 0;
+  uint64_t now = wp_clock_now();
+  wp_pace_end_batch(&worker->pace, now, wp_atomic_load(&worker->taken, wp_relaxed), WP_REFILL_MAX);
+  return now;
+}
+
 /// Takes a share of the own node's queue: the first job for now, the rest into the own deque.
 static bool refill(wp_worker *worker, wp_pool_node *node, wp_job *job) {
   wp_job batch[WP_REFILL_MAX];
-  uint64_t now = 0;
-  if (worker->pace.began != 0) {
-    now = wp_clock_now();
-    wp_pace_end_batch(&worker->pace, now, wp_atomic_load(&worker->taken, wp_relaxed), WP_REFILL_MAX);
-  }
+  uint64_t now = end_batch(worker);
   size_t max = batch_limit(worker);
+  if (worker->close_behind) now = 0;  // what it waits now is no job's time
   if (max > 1 && !let_build(worker, node)) return false;
   wp_popped popped;
   size_t taken = wp_node_pop(node, batch, max, max > 1 ? count_takers(worker) : 1, &popped);
   if (taken == 0) return false;
   worker->close_behind = max > 1 && taken + popped.left <= SMALL_BACKLOG;
   worker->trade.serves_others = true;
-  // One job of a short kind that comes alone has no order to lose: then the clock is left alone, too. Else what went by since
-  // the last reading is the look, of no account beside a job that is long.
+  // One job of a short kind that comes alone has no order to lose: then the clock is left alone, too.
   if (taken > 1 || max < WP_REFILL_MAX) {
     wp_pace_begin_batch(&worker->pace, now != 0 ? now : wp_clock_now(), wp_atomic_load(&worker->taken, wp_relaxed));
   }
