@@ -182,13 +182,13 @@ void wp_nested_job_end(wp_nested_job *frame);
 /// Bytes of stack left below the caller, 0 when unknown.
 size_t wp_thread_remaining_stack(void);
 
-/// The same as `wp_blocking_begin` (wp_blocking.h) for a C program that cannot say what it waits for, and takes the worst: that
-/// it is work of the caller's pool. Ends with `wp_thread_pool_block_end`. Calls may be nested; the outermost counts. On
-/// threads that are no workers both do nothing.
+/// The same as `wp_blocking_begin` (wp_blocking.h) for a C program that cannot say what it waits for: it is told when nothing
+/// would run any more. Ends with `wp_thread_pool_block_end`. Calls may be nested; the outermost counts. On threads that are no
+/// workers both do nothing.
 ///
-/// Errors, after which the caller should not block: `WP_WOULD_DEADLOCK` when every other thread of the pool is blocked for
-/// work of the pool and no spare is left; `WP_SYSTEM_CALL_FAILED` when that is so because a spare's thread cannot be
-/// started. O(1); about as dear as waking a thread.
+/// Errors, after which the caller should not block: `WP_WOULD_DEADLOCK` when every other thread of the pool is blocked, for
+/// whatever, and no spare is left; `WP_SYSTEM_CALL_FAILED` when that is so because a spare's thread cannot be started. O(1);
+/// about as dear as waking a thread.
 wp_status wp_thread_pool_block_begin(void);
 /// Ends what a successful `wp_thread_pool_block_begin` began, on the same thread. Spares that are not needed any more
 /// stop taking jobs, and end after some seconds.

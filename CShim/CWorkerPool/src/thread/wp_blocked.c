@@ -73,8 +73,14 @@ static wp_status refuse(wp_status status, const wp_error *cause, wp_error *error
   return wp_fail(error, status, cause->system_errno, cause->call, cause->rule);
 }
 
-/// Counts a wait for the pool. If that would be a deadlock, it is taken back. `can_be_refused`: also later, while it lasts.
-static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, bool can_be_refused, wp_error *error) {
+/// Whether every thread that is present is blocked, for whatever.
+static bool are_all_blocked(const wp_thread_pool *pool) {
+  const wp_thread_counts *counts = &pool->threads.counts;
+  return wp_atomic_load(&counts->blocked, wp_relaxed) == wp_atomic_load(&counts->threads, wp_relaxed);
+}
+
+/// Counts a wait for the pool, which can be refused also while it lasts. If it would be a deadlock, it is taken back.
+static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, wp_error *error) {
   wp_thread_pool *pool = self->pool;
   wp_error cause;
   init(blocking, self, true);
@@ -85,7 +91,23 @@ static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, bo
     leave(self, blocking);
     status = refuse(status, &cause, error);
   } else {
-    if (can_be_refused) list(&pool->threads, blocking);
+    list(&pool->threads, blocking);
+    status = WP_OK;
+  }
+  pthread_mutex_unlock(&pool->threads.lock);
+  return status;
+}
+
+/// Counts a wait for what nobody has said. If no thread is left that is not blocked, it is taken back.
+static wp_status begin_plain(wp_worker *self, wp_blocking_state *blocking) {
+  wp_thread_pool *pool = self->pool;
+  init(blocking, self, false);
+  pthread_mutex_lock(&pool->threads.lock);
+  enter(self, blocking);
+  wp_status status = compensate(self, NULL);
+  if (status != WP_OK && are_all_blocked(pool)) {
+    leave(self, blocking);
+  } else {
     status = WP_OK;
   }
   pthread_mutex_unlock(&pool->threads.lock);
@@ -134,7 +156,7 @@ void wp_blocked_forget(wp_worker *worker) {
 
 wp_status wp_blocking_begin(wp_blocking *blocking, wp_blocked_for what, wp_error *error) {
   wp_worker *self = wp_worker_current();
-  if (self != NULL && what == WP_BLOCKED_FOR_POOL) return begin_for_pool(self, state_of(blocking), true, error);
+  if (self != NULL && what == WP_BLOCKED_FOR_POOL) return begin_for_pool(self, state_of(blocking), error);
   wp_blocked_begin_for_others(self, state_of(blocking));
   return WP_OK;
 }
@@ -172,7 +194,7 @@ wp_status wp_thread_pool_block_begin(void) {
   wp_worker *self = wp_worker_current();
   if (self == NULL) return WP_OK;
   if (self->plain_blockings == 0) {
-    wp_status status = begin_for_pool(self, &self->plain_blocking, false, NULL);
+    wp_status status = begin_plain(self, &self->plain_blocking);
     if (status != WP_OK) return status;
   }
   self->plain_blockings++;
