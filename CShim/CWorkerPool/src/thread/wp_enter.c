@@ -4,6 +4,7 @@
 #include "wp_guest.h"
 #include "wp_wait.h"
 
+#include "../base/wp_fatal.h"
 #include "../park/wp_latch.h"
 #include "../park/wp_wait_spin.h"
 
@@ -43,10 +44,17 @@ static wp_status enter_by_queue(wp_thread_pool *pool, void (*body)(wp_worker *se
   return wp_latch_is_given_back(&entrance.latch) ? WP_SHUT_DOWN : WP_OK;
 }
 
+static void end_of_guest(void *unused) {
+  (void)unused;
+  wp_fatal("fork-join work ended its thread (pthread_exit), whose frames others use");
+}
+
 wp_status wp_enter_from_outside(wp_thread_pool *pool, void (*body)(wp_worker *self, void *context), void *context) {
   wp_worker *sleeper = wp_worker_current() == NULL ? wp_guest_begin(pool) : NULL;
   if (sleeper == NULL) return enter_by_queue(pool, body, context);
+  pthread_cleanup_push(end_of_guest, NULL);
   body(sleeper, context);
+  pthread_cleanup_pop(0);
   wp_guest_end(sleeper);
   return WP_OK;
 }

@@ -146,12 +146,14 @@ void wp_threads_resolve_deadlock(wp_thread_pool *pool) {
 // MARK: Ending
 
 /// Requires: lock. Counts the calling thread out, which is to join `*before` if this returns true.
-static bool count_out(wp_threads *threads, wp_thread_pool *pool, pthread_t *before) {
+static bool count_out(wp_thread_pool *pool, pthread_t *before) {
+  wp_threads *threads = &pool->threads;
   bool has_before = threads->has_last;
   *before = threads->last;
   threads->live--;
   bool is_last_of_all = threads->live == 0 && !is_open(pool);
-  threads->has_last = !(is_last_of_all && threads->abandoned);
+  // Nobody waits for the end of a thread of an open pool.
+  threads->has_last = !is_open(pool) && !(is_last_of_all && threads->abandoned);
   threads->last = pthread_self();
   if (!threads->has_last) pthread_detach(pthread_self());
   if (is_last_of_all) {
@@ -171,7 +173,7 @@ void wp_threads_end(wp_worker *worker) {
     wp_node_of(worker)->absent = worker;
   }
   wp_threads_resolve_deadlock(pool);
-  bool joins = count_out(&pool->threads, pool, &before);
+  bool joins = count_out(pool, &before);
   pthread_mutex_unlock(&pool->threads.lock);
   wp_threads_unreference(pool);
   if (joins) pthread_join(before, NULL);
@@ -186,7 +188,7 @@ bool wp_threads_hand_over(wp_worker *worker) {
   wp_threads_set_life(worker, WP_WORKER_ABSENT);
   bool started = wp_threads_start(worker, life, NULL) == WP_OK;
   if (started) {
-    joins = count_out(&pool->threads, pool, &before);
+    joins = count_out(pool, &before);
   } else {
     wp_threads_set_life(worker, life);
   }

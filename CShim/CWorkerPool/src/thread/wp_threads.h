@@ -5,12 +5,13 @@
 // Ending. A thread that ends stands in no stack of sleepers (wp_sleep.h), and its deque is empty or stays with its worker,
 // where the others find what is in it. Then it says so here, once: from there on its worker may start another thread.
 //
-// Joining. Each thread joins the one that came to its end before it, and shutdown joins the last: so every thread is joined
-// by exactly one, when it is about to be gone anyway, and when shutdown returns all are gone, with their stacks and what
-// their thread-local destructors did. Where the handle was released without a join, the last thread detaches itself.
+// Joining. In a draining pool each thread joins the one that came to its end before it, and shutdown joins the last: so every
+// thread is joined by exactly one, when it is about to be gone anyway, and when shutdown returns all are gone, with their
+// stacks and what their thread-local destructors did. Where the handle was released without a join, the last thread detaches
+// itself. So does a thread that ends in an open pool, for which nobody waits.
 //
-// Rejected: detached threads and a count (shutdown would return before their destructors have run); joining through a list
-// of all threads (a pool that starts and ends spares for a year would have to reap it).
+// Rejected: detached threads and a count (shutdown would return before their destructors have run); leaving a thread of an
+// open pool for the next to join (one stack would be kept, and a pool that is never shut down would leak a thread).
 #ifndef WP_THREADS_H
 #define WP_THREADS_H
 

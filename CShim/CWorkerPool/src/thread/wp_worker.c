@@ -1,12 +1,17 @@
 #include "wp_worker.h"
 
+#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../base/wp_fatal.h"
 #include "../platform/wp_name.h"
 
 WP_THREAD_LOCAL wp_worker *wp_worker_of_thread;
+
+// A child of a task's fork has one thread, and that works for no pool: the pool's locks may be held for ever.
+static void forget_worker(void) { wp_worker_set_current(NULL); }
+
+__attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, forget_worker); }
 
 const wp_thread_pool *wp_thread_pool_current(void) {
   const wp_worker *self = wp_worker_current();
