@@ -28,6 +28,22 @@ static void count_blocked(wp_worker *worker, uint32_t delta) {
   for (int i = 0; i < 2; i++) wp_atomic_store(counters[i], wp_atomic_load(counters[i], wp_relaxed) + delta, wp_relaxed);
 }
 
+/// Lists a wait of which it can be seen whether it goes on.
+static void list(wp_threads *threads, wp_blocking_state *blocking) {
+  blocking->is_listed = true;
+  blocking->newer = NULL;
+  blocking->older = threads->newest_wait;
+  *(blocking->older != NULL ? &blocking->older->newer : &threads->oldest_wait) = blocking;
+  threads->newest_wait = blocking;
+}
+
+static void unlist(wp_threads *threads, wp_blocking_state *blocking) {
+  if (!blocking->is_listed) return;
+  blocking->is_listed = false;
+  *(blocking->older != NULL ? &blocking->older->newer : &threads->oldest_wait) = blocking->newer;
+  *(blocking->newer != NULL ? &blocking->newer->older : &threads->newest_wait) = blocking->older;
+}
+
 static void enter(wp_worker *worker, wp_blocking_state *blocking) {
   blocking->outer = worker->blocking;
   if (blocking->outer == NULL) count_blocked(worker, 1);
@@ -35,7 +51,7 @@ static void enter(wp_worker *worker, wp_blocking_state *blocking) {
 }
 
 static void leave(wp_worker *worker, wp_blocking_state *blocking) {
-  wp_threads_unlist(&worker->pool->threads, blocking);
+  unlist(&worker->pool->threads, blocking);
   set_innermost(worker, blocking->outer);
   if (blocking->outer == NULL) count_blocked(worker, UINT32_MAX);
 }
@@ -51,20 +67,23 @@ static wp_status compensate(wp_worker *worker, wp_error *error) {
   return wp_spares_call_up(pool, worker->node, error);
 }
 
-/// Lists a wait among those that can be refused.
-static void list(wp_threads *threads, wp_blocking_state *blocking) {
-  blocking->is_listed = true;
-  blocking->newer = NULL;
-  blocking->older = threads->newest_refusable;
-  *(blocking->older != NULL ? &blocking->older->newer : &threads->oldest_refusable) = blocking;
-  threads->newest_refusable = blocking;
-}
-
 static void init(wp_blocking_state *blocking, wp_worker *self, bool is_for_pool) {
   wp_atomic_init(&blocking->word, WP_BLOCKING_OPEN);
   blocking->is_for_pool = is_for_pool;
+  blocking->can_be_refused = false;
   blocking->is_listed = false;
   blocking->worker = self;
+  blocking->goes_on = NULL;
+}
+
+/// Of a wait for the pool, which has no other way to sleep than `wp_blocking_wait`.
+static bool is_not_asleep(void *blocking) {
+  return wp_atomic_load(&((wp_blocking_state *)blocking)->word, wp_seq_cst) != WP_BLOCKING_AWAITED;  // edge ASLEEP
+}
+
+/// Of any other wait, which may sleep on something else.
+static bool is_woken(void *blocking) {
+  return wp_atomic_load(&((wp_blocking_state *)blocking)->word, wp_seq_cst) == WP_BLOCKING_IS_WOKEN;
 }
 
 /// What stands behind a status of `wp_spares_call_up` when it comes to a deadlock.
@@ -73,10 +92,11 @@ static wp_status refuse(wp_status status, const wp_error *cause, wp_error *error
   return wp_fail(error, status, cause->system_errno, cause->call, cause->rule);
 }
 
-/// Whether every thread that is present is blocked, for whatever.
+/// Whether every thread that is present is blocked, for whatever, and stays so as far as that can be seen.
 static bool are_all_blocked(const wp_thread_pool *pool) {
   const wp_thread_counts *counts = &pool->threads.counts;
-  return wp_atomic_load(&counts->blocked, wp_relaxed) == wp_atomic_load(&counts->threads, wp_relaxed);
+  return wp_atomic_load(&counts->blocked, wp_relaxed) == wp_atomic_load(&counts->threads, wp_relaxed) &&
+         !wp_threads_does_one_go_on(pool);
 }
 
 /// Counts a wait for the pool, which can be refused also while it lasts. If it would be a deadlock, it is taken back.
@@ -84,6 +104,8 @@ static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, wp
   wp_thread_pool *pool = self->pool;
   wp_error cause;
   init(blocking, self, true);
+  blocking->goes_on = is_not_asleep;
+  blocking->awaited = blocking;
   pthread_mutex_lock(&pool->threads.lock);
   enter(self, blocking);
   wp_status status = compensate(self, &cause);
@@ -91,6 +113,7 @@ static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, wp
     leave(self, blocking);
     status = refuse(status, &cause, error);
   } else {
+    blocking->can_be_refused = true;
     list(&pool->threads, blocking);
     status = WP_OK;
   }
@@ -114,23 +137,33 @@ static wp_status begin_plain(wp_worker *self, wp_blocking_state *blocking) {
   return status;
 }
 
-void wp_blocked_begin_structured(wp_worker *self, wp_blocking_state *blocking) {
+void wp_blocked_begin_structured(wp_worker *self, wp_blocking_state *blocking, bool (*goes_on)(void *awaited),
+                                 void *awaited) {
   wp_thread_pool *pool = self->pool;
   init(blocking, self, true);
+  blocking->goes_on = goes_on;
+  blocking->awaited = awaited;
   pthread_mutex_lock(&pool->threads.lock);
   enter(self, blocking);
+  list(&pool->threads, blocking);
   compensate(self, NULL);
   wp_threads_resolve_deadlock(pool);
   pthread_mutex_unlock(&pool->threads.lock);
 }
 
-void wp_blocked_begin_for_others(wp_worker *self, wp_blocking_state *blocking) {
-  init(blocking, self, false);
+/// Counts a wait for something outside the pool; on threads that are no workers there is nothing to count.
+static void begin_for_others(wp_worker *self, wp_blocking_state *blocking) {
   if (self == NULL) return;
   pthread_mutex_lock(&self->pool->threads.lock);
   enter(self, blocking);
+  if (blocking->goes_on != NULL) list(&self->pool->threads, blocking);
   compensate(self, NULL);
   pthread_mutex_unlock(&self->pool->threads.lock);
+}
+
+void wp_blocked_begin_for_others(wp_worker *self, wp_blocking_state *blocking) {
+  init(blocking, self, false);
+  begin_for_others(self, blocking);
 }
 
 void wp_blocked_end(wp_blocking_state *blocking) {
@@ -145,7 +178,7 @@ void wp_blocked_end(wp_blocking_state *blocking) {
 
 void wp_blocked_forget(wp_worker *worker) {
   pthread_mutex_lock(&worker->pool->threads.lock);
-  // A wait that can be refused runs nobody's code: none is listed.
+  // A wait that is listed runs nobody's code: there is none.
   if (worker->blocking != NULL) count_blocked(worker, UINT32_MAX);
   set_innermost(worker, NULL);
   worker->plain_blockings = 0;
@@ -157,17 +190,33 @@ void wp_blocked_forget(wp_worker *worker) {
 wp_status wp_blocking_begin(wp_blocking *blocking, wp_blocked_for what, wp_error *error) {
   wp_worker *self = wp_worker_current();
   if (self != NULL && what == WP_BLOCKED_FOR_POOL) return begin_for_pool(self, state_of(blocking), error);
-  wp_blocked_begin_for_others(self, state_of(blocking));
+  init(state_of(blocking), self, false);
+  state_of(blocking)->goes_on = is_woken;
+  state_of(blocking)->awaited = blocking;
+  begin_for_others(self, state_of(blocking));
   return WP_OK;
 }
 
 void wp_blocking_end(wp_blocking *blocking) { wp_blocked_end(state_of(blocking)); }
 
+/// For a thread that has just fallen asleep as others see it: perhaps it was the last one that did not.
+static void look_for_deadlock(wp_blocking_state *blocking) {
+  if (blocking->worker == NULL) return;
+  wp_thread_pool *pool = blocking->worker->pool;
+  if (wp_atomic_load(&pool->threads.nearly_deadlocked, wp_seq_cst) == 0) return;  // edge ASLEEP
+  pthread_mutex_lock(&pool->threads.lock);
+  wp_threads_resolve_deadlock(pool);
+  pthread_mutex_unlock(&pool->threads.lock);
+}
+
 wp_blocking_outcome wp_blocking_wait(wp_blocking *blocking, uint64_t deadline_ns) {
   wp_atomic_u32 *word = &state_of(blocking)->word;
   uint64_t start = wp_clock_now();
   uint32_t found = WP_BLOCKING_OPEN;
-  if (wp_atomic_cas_strong(word, &found, WP_BLOCKING_AWAITED, wp_acquire, wp_acquire)) found = WP_BLOCKING_AWAITED;
+  if (wp_atomic_cas_strong(word, &found, WP_BLOCKING_AWAITED, wp_seq_cst, wp_acquire)) {  // edge ASLEEP
+    found = WP_BLOCKING_AWAITED;
+    look_for_deadlock(state_of(blocking));
+  }
   bool in_time = true;
   while (found == WP_BLOCKING_AWAITED && in_time) {
     in_time = wp_futex_wait(word, WP_BLOCKING_AWAITED, deadline_ns, WP_FUTEX_PRIVATE);

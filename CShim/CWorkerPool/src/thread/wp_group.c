@@ -182,7 +182,8 @@ static void park(wp_group_core *core, uint64_t deadline_ns) {
   wp_atomic_store(&core->owner, OWNER_AWAKE, wp_seq_cst);
 }
 
-static bool has_something(wp_group_core *core) {
+static bool has_something(void *awaited) {
+  wp_group_core *core = (wp_group_core *)awaited;
   uint64_t word = wp_atomic_load(&core->word, wp_acquire);
   return (word & UNSTARTED_MASK) != 0 || is_over(word);
 }
@@ -191,7 +192,7 @@ static void wait_asleep(wp_worker *self, wp_group_core *core) {
   park(core, wp_clock_now() + WP_HELP_SPARE_AFTER_NS);
   if (has_something(core)) return;
   wp_blocking_state blocking;
-  wp_blocked_begin_structured(self, &blocking);
+  wp_blocked_begin_structured(self, &blocking, has_something, core);
   while (!has_something(core)) park(core, UINT64_MAX);
   wp_blocked_end(&blocking);
 }

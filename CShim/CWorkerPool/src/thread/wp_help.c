@@ -7,10 +7,12 @@
 
 #define LOOKS_PER_CLOCK 16
 
+static bool is_set(void *latch) { return wp_latch_is_set((wp_latch *)latch); }
+
 static void wait_asleep(wp_worker *self, wp_latch *latch) {
   if (wp_latch_wait_until(latch, wp_clock_now() + WP_HELP_SPARE_AFTER_NS)) return;
   wp_blocking_state blocking;
-  wp_blocked_begin_structured(self, &blocking);
+  wp_blocked_begin_structured(self, &blocking, is_set, latch);
   wp_latch_wait(latch);
   wp_blocked_end(&blocking);
 }

@@ -89,15 +89,19 @@ typedef enum wp_worker_life {
 typedef struct wp_blocking_state {
   /// The waiter, whoever ends the wait, and whoever refuses it. Edge WAKE: released by those, acquired by the waiter.
   wp_atomic_u32 word;
-  // The waiter's.
-  bool is_for_pool;
   // Under the lock of `wp_threads`.
+  bool is_for_pool;
+  bool can_be_refused;
   bool is_listed;
   struct wp_worker *worker;
   struct wp_blocking_state *outer;
-  /// Among the waits of the pool that can be refused.
+  /// Among the waits of the pool of which `goes_on` is known.
   struct wp_blocking_state *newer;
   struct wp_blocking_state *older;
+  /// Whether the thread goes on by itself, or may do so: it does not sleep yet, or its wait is over. NULL: nobody but the
+  /// thread knows. Constant.
+  bool (*goes_on)(void *awaited);
+  void *awaited;
 } wp_blocking_state;
 
 /// What belongs to a worker's thread belongs to a guest's while that works as this worker (wp_guest.h).
@@ -239,9 +243,11 @@ typedef struct wp_threads {
   wp_thread_counts counts;
   /// Blocked threads that wait for work of this pool.
   uint32_t blocked_for_pool;
-  /// Those of their waits that can be refused, the oldest first.
-  wp_blocking_state *oldest_refusable;
-  wp_blocking_state *newest_refusable;
+  /// The waits of blocked threads of which it can be seen whether they go on, the oldest first.
+  wp_blocking_state *oldest_wait;
+  wp_blocking_state *newest_wait;
+  /// Whether there may be a deadlock as soon as those of them sleep that do not yet. Written under the lock. Edge ASLEEP.
+  wp_atomic_u32 nearly_deadlocked;
   /// Threads that were started and have not come to their end.
   uint32_t live;
   /// Who has come to the end last and was not joined, if anybody.

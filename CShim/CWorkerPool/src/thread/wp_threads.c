@@ -114,24 +114,33 @@ void wp_threads_wake_surplus(wp_worker *self) {
 
 // MARK: Deadlock
 
-bool wp_threads_are_deadlocked(const wp_thread_pool *pool) {
-  uint32_t present = wp_atomic_load(&pool->threads.counts.threads, wp_relaxed);
-  return present != 0 && pool->threads.blocked_for_pool == present;
+bool wp_threads_does_one_go_on(const wp_thread_pool *pool) {
+  for (const wp_blocking_state *wait = pool->threads.oldest_wait; wait != NULL; wait = wait->newer) {
+    if (wait->worker->blocking == wait && wait->goes_on(wait->awaited)) return true;
+  }
+  return false;
 }
 
-void wp_threads_unlist(wp_threads *threads, wp_blocking_state *blocking) {
-  if (!blocking->is_listed) return;
-  blocking->is_listed = false;
-  *(blocking->older != NULL ? &blocking->older->newer : &threads->oldest_refusable) = blocking->newer;
-  *(blocking->newer != NULL ? &blocking->newer->older : &threads->newest_refusable) = blocking->older;
+bool wp_threads_are_deadlocked(wp_thread_pool *pool) {
+  wp_threads *threads = &pool->threads;
+  uint32_t present = wp_atomic_load(&threads->counts.threads, wp_relaxed);
+  uint32_t nearly = present != 0 && threads->blocked_for_pool == present ? 1 : 0;
+  wp_atomic_store(&threads->nearly_deadlocked, nearly, wp_seq_cst);  // edge ASLEEP
+  return nearly != 0 && !wp_threads_does_one_go_on(pool);
+}
+
+static wp_blocking_state *find_refusable(const wp_threads *threads) {
+  wp_blocking_state *wait = threads->oldest_wait;
+  while (wait != NULL && !(wait->is_for_pool && wait->can_be_refused)) wait = wait->newer;
+  return wait;
 }
 
 void wp_threads_resolve_deadlock(wp_thread_pool *pool) {
   wp_threads *threads = &pool->threads;
-  wp_blocking_state *blocking = threads->oldest_refusable;
-  if (blocking == NULL || !wp_threads_are_deadlocked(pool)) return;
+  if (!wp_threads_are_deadlocked(pool)) return;
+  wp_blocking_state *blocking = find_refusable(threads);
+  if (blocking == NULL) return;
   // From here on it does not wait for the pool any more. Its memory lives until it has taken the lock.
-  wp_threads_unlist(threads, blocking);
   blocking->is_for_pool = false;
   blocking->worker->is_blocked_for_pool = false;
   threads->blocked_for_pool--;

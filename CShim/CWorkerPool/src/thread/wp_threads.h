@@ -43,12 +43,13 @@ void wp_threads_end_lingering(wp_worker *worker);
 /// After a thread became one too many: wakes one that may leave, if it sleeps.
 void wp_threads_wake_surplus(wp_worker *self);
 
+/// Requires: lock. Whether a thread that is counted as blocked does not sleep yet, or not any more. O(blocked threads).
+bool wp_threads_does_one_go_on(const wp_thread_pool *pool);
 /// Requires: lock. Whether every thread that is present is blocked for work of the pool itself: then no wait of them ends.
-bool wp_threads_are_deadlocked(const wp_thread_pool *pool);
-/// Requires: lock. If so, refuses the oldest wait that can be refused. O(1).
+/// O(1), and O(blocked threads) where all are.
+bool wp_threads_are_deadlocked(wp_thread_pool *pool);
+/// Requires: lock. If so, refuses the oldest wait that can be refused.
 void wp_threads_resolve_deadlock(wp_thread_pool *pool);
-/// Requires: lock. Takes a wait out of those that can be refused.
-void wp_threads_unlist(wp_threads *threads, wp_blocking_state *blocking);
 
 /// The last that a thread does for its worker. Joins the one that ended before it, and lets go of the pool.
 void wp_threads_end(wp_worker *worker);
