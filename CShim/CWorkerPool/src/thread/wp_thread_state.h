@@ -250,6 +250,8 @@ typedef struct wp_threads {
   wp_atomic_u32 nearly_deadlocked;
   /// Threads that were started and have not come to their end.
   uint32_t live;
+  /// Spares that are ENDING: no longer on the bench, and not ABSENT yet.
+  uint32_t ending_spares;
   /// Who has come to the end last and was not joined, if anybody.
   pthread_t last;
   bool has_last;

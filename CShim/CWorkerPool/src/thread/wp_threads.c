@@ -39,6 +39,9 @@ void wp_threads_set_life(wp_worker *worker, wp_worker_life life) {
   wp_thread_counts *of_node = &wp_node_of(worker)->counts;
   count_life(&pool->threads.counts, worker->life, UINT32_MAX);
   count_life(of_node, worker->life, UINT32_MAX);
+  if (worker->is_spare) {
+    pool->threads.ending_spares += (life == WP_WORKER_ENDING ? 1u : 0u) - (worker->life == WP_WORKER_ENDING ? 1u : 0u);
+  }
   worker->life = (uint8_t)life;
   count_life(&pool->threads.counts, worker->life, 1);
   count_life(of_node, worker->life, 1);
@@ -115,6 +118,8 @@ void wp_threads_wake_surplus(wp_worker *self) {
 // MARK: Deadlock
 
 bool wp_threads_does_one_go_on(const wp_thread_pool *pool) {
+  // At its end it looks whether it is needed (wp_threads_end).
+  if (pool->threads.ending_spares != 0) return true;
   for (const wp_blocking_state *wait = pool->threads.oldest_wait; wait != NULL; wait = wait->newer) {
     if (wait->worker->blocking == wait && wait->goes_on(wait->awaited)) return true;
   }
@@ -172,12 +177,23 @@ static bool count_out(wp_thread_pool *pool, pthread_t *before) {
   return has_before;
 }
 
+/// Requires: lock. Starts another thread for a spare whose own ends, if a thread has blocked since it began to end: nobody
+/// could call it up then (S1 in wp_spares.h).
+static bool start_again(wp_worker *spare) {
+  wp_thread_pool *pool = spare->pool;
+  if (!wp_thread_counts_are_short(&pool->threads.counts) && !wp_thread_counts_are_short(&wp_node_of(spare)->counts)) {
+    return false;
+  }
+  if (!is_open(pool) && wp_pool_find_work(pool, spare->node) == WP_NO_NODE) return false;
+  return wp_threads_start(spare, WP_WORKER_LEAVES, NULL) == WP_OK;
+}
+
 void wp_threads_end(wp_worker *worker) {
   wp_thread_pool *pool = worker->pool;
   pthread_t before;
   pthread_mutex_lock(&pool->threads.lock);
   wp_threads_set_life(worker, WP_WORKER_ABSENT);
-  if (worker->is_spare) {
+  if (worker->is_spare && !start_again(worker)) {
     worker->next_idle = wp_node_of(worker)->absent;
     wp_node_of(worker)->absent = worker;
   }

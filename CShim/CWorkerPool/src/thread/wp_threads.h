@@ -43,7 +43,8 @@ void wp_threads_end_lingering(wp_worker *worker);
 /// After a thread became one too many: wakes one that may leave, if it sleeps.
 void wp_threads_wake_surplus(wp_worker *self);
 
-/// Requires: lock. Whether a thread that is counted as blocked does not sleep yet, or not any more. O(blocked threads).
+/// Requires: lock. Whether a thread that is counted as blocked does not sleep yet, or not any more, or a spare is about to be
+/// free. O(blocked threads).
 bool wp_threads_does_one_go_on(const wp_thread_pool *pool);
 /// Requires: lock. Whether every thread that is present is blocked for work of the pool itself: then no wait of them ends.
 /// O(1), and O(blocked threads) where all are.
