@@ -262,11 +262,6 @@ void wp_threads_abandon(wp_thread_pool *pool) {
   pthread_t last = threads->last;
   if (has_last) threads->has_last = false;
   pthread_mutex_unlock(&threads->lock);
-  if (!has_last) return;
-  // A destructor of that very thread may release the pool.
-  if (pthread_equal(last, pthread_self())) {
-    pthread_detach(last);
-  } else {
-    pthread_join(last, NULL);
-  }
+  // Not joined: its thread-local destructors may run for long, wait for the caller, or be the caller.
+  if (has_last) pthread_detach(last);
 }
