@@ -69,7 +69,7 @@ wp_status wp_thread_pool_join(wp_thread_pool *pool) {
   if (pool->fork_generation != wp_fork_generation()) return WP_FORKED;
   if (!wp_pool_is_draining(pool)) return WP_INVALID_ARGUMENT;
   wp_worker *self = wp_worker_current();
-  if (self != NULL && self->pool == pool) return WP_WOULD_DEADLOCK;
+  if ((self != NULL && self->pool == pool) || wp_threads_is_joined_by(pool)) return WP_WOULD_DEADLOCK;
   // A worker of another pool may be what this pool's last jobs wait for.
   wp_blocking_state blocking;
   wp_blocked_begin_for_others(self, &blocking);

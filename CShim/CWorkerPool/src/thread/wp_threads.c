@@ -159,6 +159,11 @@ void wp_threads_resolve_deadlock(wp_thread_pool *pool) {
 
 // MARK: Ending
 
+/// The pool whose next thread, or shutdown, joins the calling thread, which has come to its end there.
+static WP_THREAD_LOCAL const wp_thread_pool *joined_by;
+
+bool wp_threads_is_joined_by(const wp_thread_pool *pool) { return joined_by == pool; }
+
 /// Requires: lock. Counts the calling thread out, which is to join `*before` if this returns true.
 static bool count_out(wp_thread_pool *pool, pthread_t *before) {
   wp_threads *threads = &pool->threads;
@@ -169,7 +174,11 @@ static bool count_out(wp_thread_pool *pool, pthread_t *before) {
   // Nobody waits for the end of a thread of an open pool.
   threads->has_last = !is_open(pool) && !(is_last_of_all && threads->abandoned);
   threads->last = pthread_self();
-  if (!threads->has_last) pthread_detach(pthread_self());
+  if (threads->has_last) {
+    joined_by = pool;
+  } else {
+    pthread_detach(pthread_self());
+  }
   if (is_last_of_all) {
     wp_atomic_fetch_or(&pool->life, WP_POOL_ENDED, wp_seq_cst);
     pthread_cond_broadcast(&threads->ended);

@@ -60,6 +60,9 @@ bool wp_threads_hand_over(wp_worker *worker);
 
 /// OPEN to DRAINING. False when that was done before.
 bool wp_threads_close(wp_thread_pool *pool);
+/// Whether the calling thread was one of the pool's and is to be joined by those: then it must not wait for their end. It is
+/// in the destructors of its thread-local values.
+bool wp_threads_is_joined_by(const wp_thread_pool *pool);
 /// Waits until the pool is ENDED and its threads are gone.
 void wp_threads_join(wp_thread_pool *pool);
 /// Says that nobody will join: the handle is released.
