@@ -1,6 +1,5 @@
 #include "wp_blocked.h"
 
-#include "wp_node.h"
 #include "wp_spares.h"
 #include "wp_threads.h"
 
@@ -56,17 +55,6 @@ static void leave(wp_worker *worker, wp_blocking_state *blocking) {
   if (blocking->outer == NULL) count_blocked(worker, UINT32_MAX);
 }
 
-/// Has a spare take the place of a worker that was just counted as blocked, if one is wanted (S1 in wp_spares.h).
-static wp_status compensate(wp_worker *worker, wp_error *error) {
-  wp_thread_pool *pool = worker->pool;
-  if (!wp_thread_counts_are_short(&pool->threads.counts) && !wp_thread_counts_are_short(&wp_node_of(worker)->counts)) {
-    return WP_OK;
-  }
-  // In a draining pool jobs come from those that run, who look for themselves when they block.
-  if (wp_pool_is_draining(pool) && wp_pool_find_work(pool, worker->node) == WP_NO_NODE) return WP_OK;
-  return wp_spares_call_up(pool, worker->node, error);
-}
-
 static void init(wp_blocking_state *blocking, wp_worker *self, bool is_for_pool) {
   wp_atomic_init(&blocking->word, WP_BLOCKING_OPEN);
   blocking->is_for_pool = is_for_pool;
@@ -86,7 +74,7 @@ static bool is_woken(void *blocking) {
   return wp_atomic_load(&((wp_blocking_state *)blocking)->word, wp_seq_cst) == WP_BLOCKING_IS_WOKEN;
 }
 
-/// What stands behind a status of `wp_spares_call_up` when it comes to a deadlock.
+/// What stands behind a status of `wp_spares_compensate` when it comes to a deadlock.
 static wp_status refuse(wp_status status, const wp_error *cause, wp_error *error) {
   if (status != WP_SYSTEM_CALL_FAILED) return wp_fail(error, WP_WOULD_DEADLOCK, 0, NULL, NULL);
   return wp_fail(error, status, cause->system_errno, cause->call, cause->rule);
@@ -108,7 +96,7 @@ static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, wp
   blocking->awaited = blocking;
   pthread_mutex_lock(&pool->threads.lock);
   enter(self, blocking);
-  wp_status status = compensate(self, &cause);
+  wp_status status = wp_spares_compensate(pool, self->node, &cause);
   if (wp_threads_are_deadlocked(pool)) {
     leave(self, blocking);
     status = refuse(status, &cause, error);
@@ -127,7 +115,7 @@ static wp_status begin_plain(wp_worker *self, wp_blocking_state *blocking) {
   init(blocking, self, false);
   pthread_mutex_lock(&pool->threads.lock);
   enter(self, blocking);
-  wp_status status = compensate(self, NULL);
+  wp_status status = wp_spares_compensate(pool, self->node, NULL);
   if (status != WP_OK && are_all_blocked(pool)) {
     leave(self, blocking);
   } else {
@@ -146,7 +134,7 @@ void wp_blocked_begin_structured(wp_worker *self, wp_blocking_state *blocking, b
   pthread_mutex_lock(&pool->threads.lock);
   enter(self, blocking);
   list(&pool->threads, blocking);
-  compensate(self, NULL);
+  wp_spares_compensate(pool, self->node, NULL);
   wp_threads_resolve_deadlock(pool);
   pthread_mutex_unlock(&pool->threads.lock);
 }
@@ -157,7 +145,7 @@ static void begin_for_others(wp_worker *self, wp_blocking_state *blocking) {
   pthread_mutex_lock(&self->pool->threads.lock);
   enter(self, blocking);
   if (blocking->goes_on != NULL) list(&self->pool->threads, blocking);
-  compensate(self, NULL);
+  wp_spares_compensate(self->pool, self->node, NULL);
   pthread_mutex_unlock(&self->pool->threads.lock);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "wp_node.h"
+#include "wp_spares.h"
 #include "wp_threads.h"
 #include "wp_worker.h"
 
@@ -107,6 +108,8 @@ static bool call_back(wp_worker *worker, const wp_placement *placement) {
   if (worker == NULL || worker->life != WP_WORKER_LEAVES) return false;
   if (worker->node != placement->node || worker->cpu != placement->cpu) return false;
   wp_threads_set_life(worker, WP_WORKER_STAYS);
+  // It may be blocked, or stand in for another that is.
+  wp_spares_compensate(worker->pool, worker->node, NULL);
   return true;
 }
 

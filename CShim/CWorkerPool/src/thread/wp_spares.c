@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wp_node.h"
 #include "wp_threads.h"
 #include "wp_worker.h"
 
@@ -79,7 +80,7 @@ static bool call_up_benched(wp_thread_pool *pool, uint32_t node) {
   return spare != NULL;
 }
 
-wp_status wp_spares_call_up(wp_thread_pool *pool, uint32_t node, wp_error *error) {
+static wp_status call_up(wp_thread_pool *pool, uint32_t node, wp_error *error) {
   if (call_up_benched(pool, node)) return WP_OK;
   wp_status status = start_spare(pool, node, error);
   // One of another node is of use only to the pool as a whole.
@@ -89,6 +90,15 @@ wp_status wp_spares_call_up(wp_thread_pool *pool, uint32_t node, wp_error *error
     }
   }
   return status;
+}
+
+wp_status wp_spares_compensate(wp_thread_pool *pool, uint32_t node, wp_error *error) {
+  if (!wp_thread_counts_are_short(&pool->threads.counts) && !wp_thread_counts_are_short(&pool->nodes[node].counts)) {
+    return WP_OK;
+  }
+  // In a draining pool jobs come from those that run, who look for themselves when they block.
+  if (wp_pool_is_draining(pool) && wp_pool_find_work(pool, node) == WP_NO_NODE) return WP_OK;
+  return call_up(pool, node, error);
 }
 
 // MARK: The spare's side

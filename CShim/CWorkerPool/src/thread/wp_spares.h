@@ -33,9 +33,10 @@ extern "C" {
 bool wp_spares_init(wp_thread_pool *pool, uint32_t limit);
 void wp_spares_destroy(wp_thread_pool *pool);
 
-/// Requires: lock of `wp_threads`. Has one more thread work, on the node if that can be, else anywhere. `WP_WOULD_DEADLOCK`
-/// when all spares are at work; `WP_SYSTEM_CALL_FAILED` when a thread cannot be started. O(nodes).
-wp_status wp_spares_call_up(wp_thread_pool *pool, uint32_t node, wp_error *error);
+/// Requires: lock of `wp_threads`. After a thread of a node was blocked, or one more is wanted there: has one more work if S1
+/// asks for that, on the node if that can be, else anywhere. `WP_WOULD_DEADLOCK` when all spares are at work;
+/// `WP_SYSTEM_CALL_FAILED` when a thread cannot be started. O(nodes).
+wp_status wp_spares_compensate(wp_thread_pool *pool, uint32_t node, wp_error *error);
 
 /// For a spare between two jobs: if it is one too many it sits on the bench. True when it should end its thread.
 bool wp_spares_step_down(wp_worker *spare);
