@@ -23,6 +23,8 @@ WP_STATIC_ASSERT(WP_REFILL_MAX <= WP_DEQUE_MIN_CELLS, "a batch fits into an empt
 WP_STATIC_ASSERT(WP_FAIR_TAKE <= WP_REFILL_MAX, "a turn takes no more than a batch");
 
 static const wp_job_filter any_job = {0, 0, NULL};
+/// All but forks, and foreign jobs that happen to have the same bit.
+static const wp_job_filter no_fork = {WP_JOB_FORK & ~WP_JOB_ENGINE, 0, NULL};
 
 // MARK: Injectors
 
@@ -116,16 +118,16 @@ void wp_look_after_first(wp_worker *worker) {
 
 // MARK: Deques
 
-static bool take_oldest(wp_deque *deque, wp_job *job) {
+static bool take_oldest(wp_deque *deque, const wp_job_filter *filter, wp_job *job) {
   wp_steal steal;
   do {
-    steal = wp_deque_steal_if(deque, &any_job, INT64_MIN, job);
+    steal = wp_deque_steal_if(deque, filter, INT64_MIN, job);
   } while (steal == WP_STEAL_LOST);
   return steal == WP_STEAL_TAKEN;
 }
 
-static bool steal_from(wp_worker *worker, wp_worker *victim, wp_job *job) {
-  if (!take_oldest(&victim->deque, job)) return false;
+static bool steal_from(wp_worker *worker, wp_worker *victim, const wp_job_filter *filter, wp_job *job) {
+  if (!take_oldest(&victim->deque, filter, job)) return false;
   wp_count(&worker->steals[victim->node]);
   worker->trade.serves_others = true;
   return true;
@@ -140,7 +142,7 @@ typedef struct wp_hunt {
 static bool look_at_worker(void *context, uint32_t node, uint32_t place) {
   wp_hunt *hunt = (wp_hunt *)context;
   wp_worker *victim = hunt->worker->pool->nodes[node].workers[place];
-  return victim != hunt->worker && steal_from(hunt->worker, victim, hunt->job);
+  return victim != hunt->worker && steal_from(hunt->worker, victim, &any_job, hunt->job);
 }
 
 /// Spares are few and come and go: they are looked at after the workers of their node.
@@ -150,7 +152,7 @@ static bool look_at_spares(wp_hunt *hunt, uint32_t node) {
   uint32_t used = wp_atomic_load(&spares->used, wp_acquire);  // edge SLOT
   for (uint32_t i = 0; i < used; i++) {
     wp_worker *spare = &spares->slots[i];
-    if (spare->node == node && spare != worker && steal_from(worker, spare, hunt->job)) return true;
+    if (spare->node == node && spare != worker && steal_from(worker, spare, &any_job, hunt->job)) return true;
   }
   return false;
 }
@@ -248,7 +250,8 @@ static wp_worker *owner_at(wp_thread_pool *pool, uint32_t place) {
   return place < wp_atomic_load(&pool->spares.used, wp_acquire) ? &pool->spares.slots[place] : NULL;  // edge SLOT
 }
 
-/// Takes some of the oldest jobs of a deque whose owner may be long in coming.
+/// Takes some of the oldest jobs of a deque whose owner may be long in coming. Of forks none but the first, which is run at
+/// once: one that stood in this worker's deque behind a long job would be out of reach for its owner, who waits for it.
 static bool take_some(wp_worker *worker, wp_worker *victim, wp_job *job) {
   wp_job some[WP_FAIR_TAKE];
   size_t max = wp_pace_is_long(&worker->pace) || wp_pool_is_draining(worker->pool) ? 1 : WP_FAIR_TAKE;
@@ -257,7 +260,7 @@ static bool take_some(wp_worker *worker, wp_worker *victim, wp_job *job) {
   if (max > room) max = room;
   if (max > half) max = half;
   size_t count = 0;
-  while (count < max && steal_from(worker, victim, &some[count])) count++;
+  while (count < max && steal_from(worker, victim, count == 0 ? &any_job : &no_fork, &some[count])) count++;
   if (count == 0) return false;
   *job = some[0];
   size_t pushed = wp_deque_push_reversed(&worker->deque, some + 1, count - 1);
@@ -288,7 +291,7 @@ bool wp_look_in_turn(wp_worker *worker, wp_job *job) {
     bool found = false;
     switch ((wp_turn)(fairness->turns++ % WP_TURNS)) {
     case WP_TURN_INJECTORS: found = turn_to_injectors(worker, job); break;
-    case WP_TURN_OWN_OLDEST: found = take_oldest(&worker->deque, job); break;
+    case WP_TURN_OWN_OLDEST: found = take_oldest(&worker->deque, &any_job, job); break;
     case WP_TURN_DEQUES: found = turn_to_deques(worker, job); break;
     case WP_TURN_ASIDE: found = look_aside(worker->pool, job); break;
     case WP_TURNS: break;
