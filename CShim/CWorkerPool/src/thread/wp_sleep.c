@@ -96,8 +96,8 @@ wp_sleep_end wp_sleep_for_job(wp_worker *worker, wp_job *job) {
   }
   for (;;) {
     wp_atomic_store(&worker->last_cpu, (uint32_t)sched_getcpu(), wp_relaxed);
-    // Below this worker nobody would find the one that is too many.
-    if (wp_thread_counts_have_surplus(&pool->threads.counts)) wp_event_count_notify_expendable(event_count);
+    // Below this worker nobody would find the one that is too many. Where none may leave, two would wake each other for ever.
+    if (wp_threads_have_surplus(worker)) wp_event_count_notify_expendable(event_count);
     wp_event_count_prepare(event_count, worker->waiter, searching);
     // Before the look: what was submitted between a look and the closing would be left behind.
     bool draining = wp_pool_is_draining(pool);
