@@ -156,7 +156,8 @@ void wp_blocked_begin_for_others(wp_worker *self, wp_blocking_state *blocking) {
 
 void wp_blocked_end(wp_blocking_state *blocking) {
   wp_worker *self = blocking->worker;
-  if (self == NULL) return;
+  // In a child of the blocked thread's fork there is nothing to count, and the lock may be held for ever.
+  if (self == NULL || self != wp_worker_current()) return;
   pthread_mutex_lock(&self->pool->threads.lock);
   leave(self, blocking);
   bool surplus = wp_threads_have_surplus(self);
