@@ -154,9 +154,9 @@ static inline int64_t wp_deque_position(wp_deque *deque) { return wp_atomic_load
 /// Whether a push at or after position `lowest` that was not taken back since was of a job that passes, stolen or not. Owner
 /// only. O(pushes since).
 bool wp_deque_has_pushed(wp_deque *deque, int64_t lowest, const wp_job_filter *filter);
-/// Makes what stands in the cell of the last push pass no filter any more, if that job was stolen and the deque is empty. Owner
-/// only.
-void wp_deque_forget_last(wp_deque *deque);
+/// Makes what stands in the cell of the last push of a job that passes pass no filter any more. That job was stolen. Owner only.
+/// O(pushes since).
+void wp_deque_forget(wp_deque *deque, const wp_job_filter *filter);
 
 bool wp_deque_is_empty(wp_deque *deque);
 

@@ -42,8 +42,11 @@ bool wp_stack_job_find_piece(wp_worker *self, void *awaited, wp_job *found) {
 /// Returns whether the job was given back.
 static bool wait_for_thief(wp_worker *self, wp_stack_job *job) {
   wp_help_until_set(self, &job->latch, wp_stack_job_find_piece, job);
-  // The cell is still there, for whoever asks what this thread has forked (wp_worker_abandon).
-  wp_deque_forget_last(&self->deque);
+  // The cell is still there, below what was stolen after it, for whoever asks what this thread has forked
+  // (wp_worker_abandon).
+  wp_job cell = wp_stack_job_cell(job);
+  wp_job_filter this_one = {UINTPTR_MAX, cell.code, job};
+  wp_deque_forget(&self->deque, &this_one);
   return wp_latch_is_given_back(&job->latch);
 }
 
