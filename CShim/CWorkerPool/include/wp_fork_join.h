@@ -1,5 +1,5 @@
 // Fork-join on the caller's stack: two pieces of work, a range of them, or any number, run by whoever of a pool is
-// free; and the call returns when all of it is done. Nothing is allocated.
+// free; and the call returns when all of it is done. Nothing is allocated, but for a range on a machine with several nodes.
 //
 // Thread-safety: `wp_join` and `wp_concurrent_perform` from any thread. From outside the pool the caller works as a worker
 // that sleeps, under its index, and gives its place back at the end. Where there is none but on its own CPU, or where workers

@@ -16,8 +16,9 @@
 extern "C" {
 #endif
 
-/// Finds a piece of work that `awaited` consists of. False when there is none within reach.
-typedef bool (*wp_find_help)(wp_worker *self, void *awaited, wp_job *job);
+/// Finds a piece of work that `awaited` consists of. False when there is none within reach. `is_last`: the caller then sleeps
+/// until all is done, and nobody else may come for what nobody has begun.
+typedef bool (*wp_find_help)(wp_worker *self, void *awaited, bool is_last, wp_job *job);
 /// Runs parts of what it waits for until `latch` is set; without any, spins for the pool's budget and then sleeps.
 void wp_help_until_set(wp_worker *self, wp_latch *latch, wp_find_help find, void *awaited);
 

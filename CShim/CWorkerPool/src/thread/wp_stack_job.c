@@ -22,7 +22,8 @@ void wp_stack_job_run_stolen(void *argument) {
 
 void wp_stack_job_give_back(void *argument) { wp_latch_give_back(&((wp_stack_job *)argument)->latch); }
 
-bool wp_stack_job_find_piece(wp_worker *self, void *awaited, wp_job *found) {
+bool wp_stack_job_find_piece(wp_worker *self, void *awaited, bool is_last, wp_job *found) {
+  (void)is_last;
   static const wp_job_filter forks = {WP_JOB_FOREIGN | WP_JOB_FORK, WP_JOB_FORK, NULL};
   wp_stack_job *job = (wp_stack_job *)awaited;
   wp_worker *thief = (wp_worker *)wp_atomic_load(&job->thief, wp_acquire);  // edge THIEF

@@ -86,7 +86,7 @@ static inline bool wp_stack_job_fork(wp_worker *self, wp_stack_job *job) {
 }
 
 /// A `wp_find_help`: steals a piece of a stolen job back from its thief.
-bool wp_stack_job_find_piece(wp_worker *self, void *stack_job, wp_job *found);
+bool wp_stack_job_find_piece(wp_worker *self, void *stack_job, bool is_last, wp_job *found);
 
 /// The rest of `wp_stack_job_take_back`, which took another job, or none if `found` is NULL.
 bool wp_stack_job_get_back(wp_worker *self, wp_stack_job *job, const wp_job *found);
