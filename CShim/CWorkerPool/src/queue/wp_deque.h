@@ -119,9 +119,12 @@ static inline bool wp_deque_take(wp_deque *deque, wp_job *job) {
   int64_t top = wp_atomic_load(&deque->top, wp_seq_cst);    // edge LAST
   bool taken = top <= bottom;
   if (taken) {
-    *job = wp_deque_cell_read(wp_ring_cell((wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed), bottom));
+    wp_deque_cell *cell = wp_ring_cell((wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed), bottom);
+    *job = wp_deque_cell_read(cell);
     if (top < bottom) return true;
     taken = wp_atomic_cas_strong(&deque->top, &top, top + 1, wp_seq_cst, wp_relaxed);
+    // Its position is not used again: `wp_deque_has_pushed` would take it for one that was stolen.
+    if (taken) wp_atomic_store(&cell->code, (uintptr_t)0, wp_relaxed);
   }
   wp_atomic_store(&deque->bottom, bottom + 1, wp_release);  // the deque is empty: edge PUBLISH holds trivially
   return taken;
