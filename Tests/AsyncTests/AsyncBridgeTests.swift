@@ -175,6 +175,21 @@ private struct Failure: Error, Equatable {}
     #expect(stopped.value == 2)
   }
 
+  /// A Swift task that runs on the pool's one worker: it suspends, so that the worker can do what is left.
+  @Test(.timeLimit(.minutes(1))) func aTaskOnThePoolWaitsForItsEnd() async throws {
+    for cancelPending in [false, true] {
+      let (ran, stopped) = (Counter(), Counter())
+      let pool = try ThreadPoolExecutor(maxWorkers: 1, onWorkerStop: { _ in stopped.add() })
+      let task = Task(executorPreference: pool) {
+        let last = try pool.submit { ran.add(100) }
+        for _ in 0..<100 { try pool.execute { ran.add() } }
+        await pool.shutdown(cancelPending: cancelPending)
+        return (ran.value, stopped.value, last.state)
+      }
+      #expect(try await task.value == (cancelPending ? (0, 1, .cancelled) : (200, 1, .finished)))
+    }
+  }
+
   @Test func severalTasksShutDown() async throws {
     for _ in 0..<50 {
       let stopped = Counter()

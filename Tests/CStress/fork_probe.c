@@ -42,6 +42,17 @@ cs_fork_answers cs_fork_and_use(void *pool) {
   return answers;
 }
 
+int cs_fork_and_call(int (*body)(void *context), void *context) {
+  pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    _exit(body(context));
+  }
+  int status;
+  if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
+}
+
 // MARK: A start that fails halfway
 
 static _Atomic uint32_t started;

@@ -47,3 +47,5 @@ void cs_signal_threads(int number) {
 void cs_trim_memory(void) { malloc_trim(0); }
 
 void cs_adopt_orphans(void) { prctl(PR_SET_CHILD_SUBREAPER, 1UL); }
+
+size_t cs_block_size(void *block) { return malloc_usable_size(block); }

@@ -38,6 +38,12 @@ private struct WideError: Error, Equatable { var wide = Wide() }
     var text = "text", more = "more text that lives on the heap, certainly", number = 3
   }
 
+  /// With malloc's header a cache line: what goes to and fro with each task.
+  @Test func aFutureIsNoLargerThanACacheLine() {
+    let future = Promise<Int>().future
+    #expect(allocatedBytes(for: future) == 56)
+  }
+
   @Test func nothingIsNoResult() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     try pool.submit {}.result()

@@ -2,11 +2,15 @@
  * Model of Sources/WorkerPool/Engine/FutureState.swift: one state word with a lock bit, its waiters and its sleepers.
  *
  * A runner (begin, finish) against a canceller; two threads that block, one of which may give up; a callback that is
- * added; and a continuation that is added and, beside that, removed, as by the cancelling of the awaiting task.
+ * added; and a continuation that is added and, beside that, removed, as by the cancelling of the awaiting task. Or (PARKER),
+ * beside the callback alone, a worker of the task's pool that waits in the list, and whose wait may be refused.
  *
- * Checked: nobody sleeps for ever; the callback is told exactly once and the continuation is resumed exactly once; one
- * thread at a time is inside the list; whoever sees `finished` sees the result; the body is taken by one thread, and
- * before the result takes its place, since both stand in the same storage.
+ * Checked: nobody sleeps for ever; the callback is told exactly once and the continuation is resumed exactly once; a worker
+ * that is woken has not left its frame; one thread at a time is inside the list; whoever sees `finished` sees the result; the
+ * body is taken by one thread, and before the result takes its place, since both stand in the same storage.
+ *
+ * Telling is part of `announce` here. In the code callbacks and continuations may wait for their turn in the completing
+ * thread's queue (Engine/Delivery.swift), which no other thread sees; workers that wait are woken before.
  *
  * A step is one atomic operation on the word, one futex call, or one access to what the word guards. A weak CAS that
  * fails takes a fresh value, as in the code. Nodes: 0 is the callback's, 1 is the continuation's.
@@ -19,6 +23,7 @@
  *   BUG_LATE_RESULT          finish publishes before it has stored the result
  *   BUG_RESULT_OVER_BODY     finish stores the result where the body still stands
  *   BUG_NO_ABANDON           remove does not mark a node that was not added yet
+ *   BUG_LEAVES_UNTOLD        a refused worker that cannot be removed any more does not wait until it was woken
  */
 
 #define PENDING 0
@@ -56,6 +61,7 @@ bool in_list[2], abandoned[2];
 byte inside = 0;
 byte told[2];
 bool gave_up = false; /* the removal came first: nobody may wait for the future any more */
+bool left = false;    /* the worker has left the frame that the wake uses */
 
 /* The futex of the word: who sleeps in the kernel, by process. */
 #define PROCESSES 8
@@ -150,7 +156,7 @@ inline announce() {
      :: else
      fi;
      if
-     :: in_list[1] -> in_list[1] = false; told[1]++
+     :: in_list[1] -> in_list[1] = false; assert(!left); told[1]++
      :: else
      fi;
      inside--
@@ -321,14 +327,51 @@ proctype Remover() {
   fi
 }
 
+/* sleepAsWaiter. The engine may refuse the wait at any moment. */
+proctype Parker() {
+  byte current;
+  bool sleep, added, open, removed;
+  add(1, added);
+  if
+  :: !added -> assert((word & DONE) != 0)
+  :: added ->
+     if
+     :: told[1] == 1
+     :: true ->
+        lock_list(open);
+        if
+        :: open ->
+           removed = in_list[1];
+           in_list[1] = false;
+           abandoned[1] = true;
+           unlock_list()
+        :: else
+        fi;
+        if
+        :: removed
+        :: !removed ->
+#ifndef BUG_LEAVES_UNTOLD
+           told[1] == 1
+#endif
+        fi
+     fi
+  fi;
+  left = true
+}
+
 init {
   atomic {
     run Runner();
     run Canceller();
+#ifdef PARKER
+    run Parker();
+#else
     run Blocker(false);
+#endif
 #ifdef SLEEPERS
     run Blocker(true);
-#else
+#endif
+#if !defined(SLEEPERS) && !defined(PARKER)
     run Awaiter();
     run Remover();
 #endif
@@ -342,7 +385,7 @@ init {
 #ifndef NO_CALLBACK
   assert(told[0] == 1);
 #endif
-#ifndef SLEEPERS
+#if !defined(SLEEPERS) && !defined(PARKER)
   assert(told[1] == 1)
 #endif
 }

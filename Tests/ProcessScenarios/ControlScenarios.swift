@@ -247,8 +247,15 @@ func runWaitInCallback(_ method: ProcessPoolExecutor.StartMethod) throws {
         }
       })
   }
+  // What does not throw returns.
+  let left = Promise<[Bool]>()
+  first.addDoneCallback { _ in
+    let (ended, notDone) = wait(for: [first, second])
+    left.succeed([ended.count == 1, notDone.count == 1] + asCompleted([first, second]).map { $0.outcome != nil })
+  }
   gates.0.release()
   try expectEqual(try told.future.result(), [.wouldDeadlock, .wouldDeadlock, .wouldDeadlock, nil])
+  try expectEqual(try left.future.result(), [true, true, true, false])
   // One that has ended is no reason to wait.
   let again = Promise<Int32?>()
   let third = try pool.submit(Square(number: 3))

@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 import Testing
 import ThreadTestSupport
 import WorkerPool
@@ -290,6 +291,14 @@ private enum OtherFailure: Error { case odd }
     }
     try useAndDrop()
     stopped.wait(2)
+  }
+
+  // MARK: Forks
+
+  /// In a program of its own, which forks: futures of the parent that nobody completes in the child.
+  @Test(.timeLimit(.minutes(3))) func theChildOfAForkIsTold() async throws {
+    let result = try await runProduct("ForkScenarios")
+    #expect(result.status == 0, "\(result)")
   }
 
   // MARK: The shared pool

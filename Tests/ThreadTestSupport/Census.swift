@@ -75,6 +75,11 @@ public func residentBytes() -> Int {
   return kilobytes << 10
 }
 
+/// Bytes of the heap that an object takes, without the allocator's own.
+public func allocatedBytes(for object: AnyObject) -> Int {
+  cs_block_size(Unmanaged.passUnretained(object).toOpaque())
+}
+
 /// Processes that `process` has started or adopted, and that nobody has waited for.
 public func children(of process: Int32) -> [Int32] {
   entries(of: "/proc/\(process)/task").flatMap { thread in

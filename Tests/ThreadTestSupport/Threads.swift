@@ -33,6 +33,13 @@ public struct RunningThread: Sendable {
   public func join() { pthread_join(thread, nil) }
 }
 
+/// Runs `body` on a thread whose stack is small (64 KiB where no sanitizer needs more), and returns when it has ended.
+public func onSmallStack(_ body: @escaping @Sendable () -> Void) {
+  for thread in startThreads(1, stackSize: runsUnderSanitizer ? 1 << 20 : 64 << 10, { _ in body() }) {
+    pthread_join(thread, nil)
+  }
+}
+
 /// The kernel's number of the calling thread.
 public func currentThreadID() -> Int { Int(cs_thread_id()) }
 
@@ -72,11 +79,18 @@ private final class Start: Sendable {
   }
 }
 
-private func startThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) -> [pthread_t] {
-  (0..<count).map { index in
+/// - Parameter stackSize: Bytes; nil for the system's default.
+private func startThreads(
+  _ count: Int, stackSize: Int? = nil, _ body: @escaping @Sendable (Int) -> Void
+) -> [pthread_t] {
+  var attributes = pthread_attr_t()
+  pthread_attr_init(&attributes)
+  defer { pthread_attr_destroy(&attributes) }
+  if let stackSize { pthread_attr_setstacksize(&attributes, stackSize) }
+  return (0..<count).map { index in
     var thread = pthread_t()
     let failure = pthread_create(
-      &thread, nil,
+      &thread, &attributes,
       { argument in
         let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
         start.body(start.index)

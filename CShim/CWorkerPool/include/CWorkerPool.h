@@ -8,6 +8,8 @@
 #include "wp_base.h"
 #include "wp_notice.h"
 #include "wp_wait.h"
+#include "wp_fork.h"
+#include "wp_delivery.h"
 #include "wp_topology.h"
 #include "wp_thread_pool.h"
 #include "wp_blocking.h"

@@ -1,6 +1,7 @@
 import CWorkerPool
 
-/// Runs `body` on a thread of its own, or, where none can be had, here: for calls that block, made for async code.
+/// Runs `body` on a thread of its own, or, where none can be had, on one of Swift's: for calls that block, made for async
+/// code. Not here, where it could be a worker that waits for its own pool.
 ///
 /// Used once in the life of a pool, which is why no thread is kept for it.
 ///
@@ -8,7 +9,7 @@ import CWorkerPool
 func runOnDetachedThread(
   _ body: @escaping @Sendable () -> Void, _ start: (wp_thread_body, UnsafeMutableRawPointer) -> wp_status
 ) {
-  final class Box {
+  final class Box: Sendable {
     let body: @Sendable () -> Void
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
   }
@@ -19,5 +20,7 @@ func runOnDetachedThread(
       Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body()
       return nil
     }, box.toOpaque())
-  if status != WP_OK { box.takeRetainedValue().body() }
+  guard status != WP_OK else { return }
+  let body = box.takeRetainedValue().body
+  Task.detached { body() }
 }

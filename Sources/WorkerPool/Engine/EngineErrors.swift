@@ -11,6 +11,35 @@ extension WorkerPoolError {
         """)
   }
 
+  /// Why a worker may not wait for work of its own pool.
+  init(deadlock error: wp_error) {
+    var reason = ""
+    var systemCall: SystemCall?
+    if error.status == WP_SYSTEM_CALL_FAILED {
+      let failure = WorkerPoolError(error)
+      reason = ", and no other can be started (\(failure.message))"
+      systemCall = failure.systemCall
+    }
+    self.init(
+      code: .wouldDeadlock,
+      message: "every thread of the pool waits for work of the pool\(reason): this wait would never end",
+      systemCall: systemCall)
+  }
+
+  static var endlessWait: WorkerPoolError {
+    WorkerPoolError(deadlock: wp_error())
+  }
+
+  static var futureOfParent: WorkerPoolError {
+    WorkerPoolError(
+      code: .forked,
+      message: "the future is from before this process was forked: what would complete it runs in the parent alone")
+  }
+
+  static var threadEnded: WorkerPoolError {
+    WorkerPoolError(code: .threadEnded, message: "the thread that ran the task was ended before the task had ended")
+  }
+
   /// What the engine says of a failed call; `affinity` and `blockedSignals` are what was asked for, to be named if it was
   /// refused, and `environmentCPUs` what stood in for `WORKER_POOL_CPUS`.
   init(
@@ -64,6 +93,18 @@ func checkedWorkerCount(_ count: Int?, limit: UInt32) throws -> UInt32 {
       code: .invalidArgument, message: "maxWorkers is \(count); it must be between 1 and \(limit)")
   }
   return UInt32(count)
+}
+
+/// The number of spares as the engine takes it: 0 for the default, `WP_NO_SPARES` for none.
+func checkedSpareLimit(_ count: Int?, maxWorkers: Int?) throws -> UInt32 {
+  guard let count else { return 0 }
+  let limit = Int(WP_THREAD_POOL_MAX_WORKERS) - (maxWorkers ?? 1)
+  guard count >= 0, count <= limit else {
+    let workers = maxWorkers.map { "with \($0) workers " } ?? ""
+    throw WorkerPoolError(
+      code: .invalidArgument, message: "maxSpares is \(count); \(workers)it must be between 0 and \(limit)")
+  }
+  return count == 0 ? UInt32.max : UInt32(count)
 }
 
 /// The stack size as the engine takes it: 0 for the default.

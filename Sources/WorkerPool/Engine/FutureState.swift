@@ -18,7 +18,8 @@ class FutureSource: @unchecked Sendable {
   /// Spins until a bit of `mask` is set in `word`, a future's state, as long as that pays.
   func spin(on word: UnsafeRawPointer, until mask: UInt32) { preconditionFailure("abstract") }
 
-  /// Sleeps until a bit of `mask` is set in `word`, or returns early, for the caller to sleep on the word itself.
+  /// Sleeps until a bit of `mask` is set in `word`, or returns early, for the caller to sleep on the word itself. Called
+  /// with the thread counted as blocked.
   func sleep(on word: UnsafeRawPointer, until mask: UInt32, deadline: MonotonicInstant) {
     preconditionFailure("abstract")
   }
@@ -65,6 +66,8 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   //   inert      of a finished future: there is nothing to destroy in `payload`
   // Becoming done clears them all in the same step, after which nobody touches the list but the one who did it.
   @usableFromInline final let word: Atomic<UInt32>
+  /// ``forkGeneration`` when the future was made; where it is another one, nobody may be left to complete the future.
+  @usableFromInline final let forks: UInt32
   /// While pending, the task of a future that has a ``home``; once finished, the error, or the value if it fits
   /// (``WideFuture`` keeps larger ones). Owned by whoever moves the future out of `pending`, and constant after the
   /// release of `finished`.
@@ -77,6 +80,7 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   @inlinable
   init(origin: UInt) {
     word = Atomic(Phase.pending)
+    forks = wp_fork_generation()
     self.origin = origin
   }
 
@@ -194,6 +198,15 @@ public class Future<Success: Sendable>: @unchecked Sendable {
     finish(as: Phase.finished | Flag.failed, leaving: untold)
   }
 
+  /// Ends what ``begin()`` claimed.
+  @inlinable
+  final func finish(with result: Result<Success, any Error>, leaving untold: UntoldWaiters? = nil) {
+    switch result {
+    case .success(let value): finish(returning: value, leaving: untold)
+    case .failure(let error): finish(throwing: error, leaving: untold)
+    }
+  }
+
   @inlinable
   final func finish(as phase: UInt32, leaving untold: UntoldWaiters?) {
     guard let before = settle(from: Phase.running, to: phase) else {
@@ -211,10 +224,7 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   ) -> Bool {
     assert(home == nil, "the task of a future that has one would be lost")
     guard begin() else { return false }
-    switch result {
-    case .success(let value): finish(returning: value, leaving: untold)
-    case .failure(let error): finish(throwing: error, leaving: untold)
-    }
+    finish(with: result, leaving: untold)
     return true
   }
 
@@ -231,19 +241,31 @@ public class Future<Success: Sendable>: @unchecked Sendable {
       result = Result { try body.run() }
     }
     sayFreed(code: code, context: context)
-    switch result {
-    case .success(let value): finish(returning: value)
-    case .failure(let error): finish(throwing: error)
-    }
+    finish(with: result)
   }
 
-  /// What becomes of a queued task.
+  /// Does with a queued task what the engine asks. Whether it is stale, if that is asked.
   @inlinable
-  final func runOrCancel(_ action: TaskAction) {
+  final func answer(_ action: TaskAction) -> Bool {
+    guard case .run = action else { return answerWithoutRunning(action) }
+    runBody()
+    return false
+  }
+
+  @usableFromInline
+  final func answerWithoutRunning(_ action: TaskAction) -> Bool {
     switch action {
-    case .run: runBody()
-    case .discard: cancel()
+    case .isStale: return isDone
+    case .abandoned: failIfRunning()
+    case .run, .discard: _ = completeCancelled()
     }
+    return false
+  }
+
+  /// Fails a task whose thread has ended in the middle of it. The body was moved out, and is never released.
+  private func failIfRunning() {
+    guard word.load(ordering: .acquiring) & Phase.mask == Phase.running else { return }
+    finish(throwing: WorkerPoolError.threadEnded)
   }
 
   /// Fails a future whose task no pool took.
@@ -263,7 +285,11 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   /// waiters are told on the calling thread. O(1) and the callbacks.
   @discardableResult
   public final func cancel() -> Bool {
-    guard let source else { return completeCancelled() || state == .cancelled }
+    guard let source else {
+      guard completeCancelled() else { return state == .cancelled }
+      if let home { wp_thread_pool_note_cancelled(home) }
+      return true
+    }
     guard source.tryCancel() else { return state == .cancelled }
     let isCancelled = completeCancelled() || state == .cancelled
     source.wakeSleepers()
@@ -297,14 +323,17 @@ public class Future<Success: Sendable>: @unchecked Sendable {
     return nil
   }
 
-  /// Tells everyone who waited when the word was `before`, or wakes the blocked and leaves the others to `untold`.
+  /// Tells everyone who waited when the word was `before`: blocked threads at once, others in the order of the thread's
+  /// ``Delivery``, or later where `untold` takes them.
   @usableFromInline
   final func announce(_ before: UInt32, leaving untold: UntoldWaiters? = nil) {
     if before & (Flag.blocked | Flag.contended) != 0 { word.wakeAll() }
     guard before & Flag.listed != 0 else { return }
-    let detached = waiters
+    var detached = waiters
     waiters = WaiterList()
-    if let untold { untold.add(detached) } else { detached.notifyAll() }
+    detached.wakeThreads()
+    guard !detached.isEmpty else { return }
+    if let untold { untold.add(detached) } else { Delivery.ofThread.tell(detached) }
   }
 }
 

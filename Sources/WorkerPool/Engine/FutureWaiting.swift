@@ -49,7 +49,7 @@ extension Future {
     var added = false
     let open = withWaiters { list in
       guard !node.isAbandoned else { return }
-      list.append(node)
+      if node.isThread { list.prepend(node) } else { list.append(node) }
       added = true
     }
     return open && added
@@ -70,46 +70,73 @@ extension Future {
 
   // MARK: Blocking
 
+  /// Whether the task waits in the pool that the calling thread is a worker of.
+  var isOfOwnPool: Bool { origin != 0 && origin == poolOfThread }
+
+  /// Whether the future is the parent's of this process, in which alone there is somebody to complete it.
+  var isFromBeforeFork: Bool { forks != forkGeneration }
+
+  /// Why waiting for the future would never end, where that is known.
+  @usableFromInline
+  var reasonNotToWait: WorkerPoolError? { !isDone && isFromBeforeFork ? .futureOfParent : nil }
+
+  /// Likewise for a wait that blocks the calling thread.
+  var reasonNotToBlock: WorkerPoolError? {
+    if let reasonNotToWait { return reasonNotToWait }
+    return source?.waitDeadlocks == true ? .waitInCallback : nil
+  }
+
   /// Blocks until the future is done or the deadline has passed; returns whether it is done.
   ///
   /// On a worker of the task's own pool, runs the task here if nobody has begun it. Otherwise, on any worker, has a spare
-  /// take its place in its pool meanwhile.
+  /// take its place in its pool meanwhile. A deadline that has passed: looks once.
   ///
-  /// - Throws: ``WorkerPoolError/Code/wouldDeadlock`` when there is no spare and nobody else of the pool runs, and in
-  ///   a callback that keeps the future's process pool from completing it.
+  /// - Throws: ``WorkerPoolError/Code/wouldDeadlock`` on a worker of the task's own pool, without a deadline, when every thread
+  ///   of the pool waits for work of the pool; and in a callback that keeps the future's process pool from completing it.
+  ///   ``WorkerPoolError/Code/forked`` for a future of the parent's.
   @usableFromInline
   func block(until deadline: MonotonicInstant) throws -> Bool {
     if isDone { return true }
-    if let home, home == wp_thread_pool_current(), wp_thread_remaining_stack() > minimumInlineStack {
-      runBody()
-      if isDone { return true }
-    }
-    if let source {
-      if source.waitDeadlocks { throw WorkerPoolError.waitInCallback }
-      word.withAddress { source.spin(on: $0, until: Phase.done) }
-      if isDone { return true }
-    } else if word.spin(until: Phase.done) & Phase.done != 0 {
-      return true
-    }
-    let status = wp_thread_pool_block_begin()
-    guard status == WP_OK else {
-      throw WorkerPoolError(
-        code: .wouldDeadlock,
-        message: """
-          every worker of the pool is blocked and no spare can take the caller's place \
-          (\(String(cString: wp_status_name(status)))): waiting would be a deadlock
-          """)
-    }
-    defer { wp_thread_pool_block_end() }
-    return sleep(until: deadline)
+    if let reason = reasonNotToBlock { throw reason }
+    if deadline.hasPassed || runHere() && isDone { return isDone }
+    return try sleep(until: deadline, for: isOfOwnPool && deadline.isNever ? .ownPool : .others)
   }
 
-  /// Like ``block(until:)``, for callers that cannot throw: without a spare they wait all the same.
-  func blockAnyway(until deadline: MonotonicInstant) -> Bool {
-    (try? block(until: deadline)) ?? sleep(until: deadline)
+  /// The same without any help.
+  func sleep(until deadline: MonotonicInstant, for what: BlockedFor) throws -> Bool {
+    Delivery.ofThread.deliverAll()
+    if spin(until: deadline) { return true }
+    do {
+      return try whileBlocked(for: what) { thread in
+        switch what {
+        case .ownPool: try sleepAsWaiter(thread)
+        case .others: sleepOnWord(until: deadline)
+        }
+      }
+    } catch {
+      if isDone { return true }
+      throw error
+    }
   }
 
-  private func sleep(until deadline: MonotonicInstant) -> Bool {
+  private func spin(until deadline: MonotonicInstant) -> Bool {
+    guard let source else { return word.spin(until: Phase.done, deadline: deadline) & Phase.done != 0 }
+    if !isDone, deadline.leavesTimeToSpin { word.withAddress { source.spin(on: $0, until: Phase.done) } }
+    return isDone
+  }
+
+  /// Sleeps until the future is done, in its list of waiters: so that the engine can refuse the wait. True.
+  private func sleepAsWaiter(_ thread: BlockedThread) throws -> Bool {
+    let node = WaiterNode(.thread(thread))
+    guard add(node), !thread.sleepUnlessRefused() else { return true }
+    if remove(node) != nil { throw WorkerPoolError.endlessWait }
+    // The future is done, and somebody is about to wake this thread, whose frame the wake uses.
+    thread.sleep()
+    return true
+  }
+
+  /// Sleeps on the state word until the future is done or the deadline has passed; returns whether it is done.
+  private func sleepOnWord(until deadline: MonotonicInstant) -> Bool {
     if let source { word.withAddress { source.sleep(on: $0, until: Phase.done, deadline: deadline) } }
     var current = word.load(ordering: .acquiring)
     while current & Phase.done == 0 {
@@ -127,6 +154,40 @@ extension Future {
       if !inTime { break }
     }
     return current & Phase.done != 0
+  }
+
+  // MARK: Helping
+
+  /// On a worker of the task's own pool, runs the task on top of a wait for it, unless somebody else has begun it, it was
+  /// cancelled, or too little of the stack is left. Returns whether it ran here.
+  func runHere() -> Bool {
+    guard isOfOwnPool, wp_thread_remaining_stack() > minimumInlineStack else { return false }
+    let delivery = Delivery.ofThread
+    var ran = false
+    delivery.apart {
+      guard begin() else { return }
+      let (code, context) = payload.words
+      let result: Result<Success, any Error>
+      do {
+        let body = payload.move(as: TaskBody<Success>.self)
+        // Until the result takes its place the payload is free.
+        payload.words = delivery.begin(self)
+        result = Result { try body.run() }
+      }
+      delivery.end(payload.words)
+      sayFreed(code: code, context: context)
+      finish(with: result)
+      ran = true
+    }
+    return ran
+  }
+}
+
+extension Future: HelpedTask {
+  func failAbandoned() -> Delivery.Mark {
+    let outer = payload.words
+    finish(throwing: WorkerPoolError.threadEnded)
+    return outer
   }
 }
 

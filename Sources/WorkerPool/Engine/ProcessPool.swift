@@ -138,13 +138,13 @@ final class ProcessPool: @unchecked Sendable {
   var taskCounts: wp_process_task_counts { wp_process_pool_task_counts(handle) }
 
   /// Blocks until a closed pool has ended; returns at once on the thread that this would wait for.
-  func join() { _ = wp_process_pool_join(handle) }
+  func join() { whileBlocked { _ = wp_process_pool_join(handle) } }
 
   enum JoinResult { case ended, timedOut, wouldDeadlock }
 
   /// As ``join()``, for so long.
   func join(until deadline: MonotonicInstant) -> JoinResult {
-    switch wp_process_pool_join_until(handle, deadline.nanoseconds) {
+    switch whileBlocked({ wp_process_pool_join_until(handle, deadline.nanoseconds) }) {
     case WP_TIMED_OUT: .timedOut
     case WP_WOULD_DEADLOCK: .wouldDeadlock
     default: .ended

@@ -26,7 +26,7 @@ struct ClosureCell {
 }
 
 struct TaskCell {
-  var body: @Sendable (TaskAction) -> Void
+  var body: @Sendable (TaskAction) -> Bool
 
   func intoJob() -> wp_job { moveOut(self, tag: Tag.foreign | Tag.task) }
 }
@@ -50,6 +50,15 @@ private func moveIn<Cell>(_ job: wp_job, as type: Cell.Type) -> Cell {
   }
 }
 
+/// Asks a task that stays where it is: in the queue, or, leaked, with a thread that has ended in the middle of it.
+private func ask(_ job: wp_job, _ action: TaskAction) -> Bool {
+  withUnsafeTemporaryAllocation(of: TaskCell.self, capacity: 1) { room in
+    let words = (job.code & ~Tag.all, UInt(bitPattern: job.argument))
+    UnsafeMutableRawPointer(room.baseAddress!).storeBytes(of: words, as: (UInt, UInt).self)
+    return room[0].body(action)
+  }
+}
+
 func asyncJob(_ job: UnownedJob) -> wp_job {
   wp_job(code: Tag.foreign | Tag.asyncJob, argument: unsafeBitCast(job, to: UnsafeMutableRawPointer.self))
 }
@@ -57,7 +66,7 @@ func asyncJob(_ job: UnownedJob) -> wp_job {
 /// Runs a job on its worker. The engine's `run_foreign`.
 func runForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) {
   if job.code & Tag.task != 0 {
-    moveIn(job, as: TaskCell.self).body(.run)
+    _ = moveIn(job, as: TaskCell.self).body(.run)
     wp_thread_pool_freed(job.code, UInt(bitPattern: job.argument))
   } else if job.code & Tag.asyncJob == 0 {
     moveIn(job, as: ClosureCell.self).body()
@@ -78,10 +87,23 @@ func discardForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) {
     // A Swift task cannot be dropped; where it runs was a preference.
     globalConcurrentExecutor.enqueue(unsafeBitCast(job.argument, to: UnownedJob.self))
   } else if job.code & Tag.task != 0 {
-    moveIn(job, as: TaskCell.self).body(.discard)
+    _ = moveIn(job, as: TaskCell.self).body(.discard)
   } else {
     withdraw(job)
   }
+}
+
+/// Whether a job that waits in a queue has nothing left to do. The engine's `is_stale`. Swift tasks and plain closures
+/// always have. Any thread, as long as the job cannot be taken meanwhile; calls no code of the program's.
+func isStaleForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) -> Bool {
+  job.code & Tag.task != 0 && ask(job, .isStale)
+}
+
+/// Fails the task whose thread has ended in the middle of it, and before it those that ran on top of waits for them. The
+/// engine's `abandon`, called on the thread that ends. What the job owns stays with the frames that are gone.
+func abandonForeign(_ context: UnsafeMutableRawPointer?, _ job: wp_job) {
+  Delivery.ofThread.abandon()
+  if job.code & Tag.task != 0 { _ = ask(job, .abandoned) }
 }
 
 /// Releases what a job owns that the pool did not take.

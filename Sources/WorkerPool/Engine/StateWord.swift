@@ -8,9 +8,10 @@ extension Atomic where Value == UInt32 {
     withUnsafePointer(to: self) { body(UnsafeRawPointer($0)) }
   }
 
-  /// Spins for the default time until a bit of `mask` is set; returns the last value read, with acquire order.
-  borrowing func spin(until mask: UInt32) -> UInt32 {
-    withAddress { wp_word_spin($0, mask, 0) }
+  /// Spins until a bit of `mask` is set, for the default time and not beyond the deadline; returns the last value read, with
+  /// acquire order.
+  borrowing func spin(until mask: UInt32, deadline: MonotonicInstant = .never) -> UInt32 {
+    withAddress { wp_word_spin($0, mask, deadline.spinNanoseconds) }
   }
 
   /// Sleeps while the word equals `expected`. False once the deadline has passed; may return early otherwise.
@@ -38,15 +39,39 @@ struct MonotonicInstant: Sendable {
   /// The end of time: a wait without a deadline.
   @usableFromInline static var never: MonotonicInstant { MonotonicInstant(nanoseconds: .max) }
 
+  /// A point that has passed: for who looks and does not wait.
+  static var past: MonotonicInstant { MonotonicInstant(nanoseconds: 0) }
+
+  var isNever: Bool { nanoseconds == .max }
+  var hasPassed: Bool { nanoseconds == 0 || !isNever && wp_monotonic_now() >= nanoseconds }
+
+  /// Whether there is time for any spin that wp_word_spin may find worth its while.
+  var leavesTimeToSpin: Bool { isNever || nanoseconds.subtractingClamped(wp_monotonic_now()) > longestSpin }
+
+  /// How long to spin at most, as wp_word_spin takes it: as it has paid lately (0) where that ends before the deadline in
+  /// any case, else for the time that is left.
+  fileprivate var spinNanoseconds: UInt64 {
+    guard !leavesTimeToSpin else { return 0 }
+    let left = min(nanoseconds.subtractingClamped(wp_monotonic_now()), wp_get_wait_spin())
+    return left > 0 ? left : .max  // WP_SPIN_NEVER
+  }
+
   static func now() -> MonotonicInstant { MonotonicInstant(nanoseconds: wp_monotonic_now()) }
 
-  /// The instant `timeout` from now; now for negative ones, never for those beyond the clock's range.
+  /// The instant `timeout` from now; the past for none or a negative one, never for those beyond the clock's range.
   @usableFromInline static func after(_ timeout: Duration) -> MonotonicInstant {
     let (seconds, attoseconds) = timeout.components
-    guard timeout > .zero else { return now() }
+    guard timeout > .zero else { return .past }
     let (fromSeconds, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
     let (sum, overflows) = now().nanoseconds.addingReportingOverflow(UInt64(attoseconds / 1_000_000_000))
     let (total, exceeds) = sum.addingReportingOverflow(fromSeconds)
     return overflow || overflows || exceeds ? .never : MonotonicInstant(nanoseconds: total)
   }
+}
+
+/// Now and then wp_word_spin goes on for five times the limit.
+private var longestSpin: UInt64 { wp_get_wait_spin().multipliedReportingOverflow(by: 5).partialValue }
+
+extension UInt64 {
+  fileprivate func subtractingClamped(_ other: UInt64) -> UInt64 { self > other ? self - other : 0 }
 }

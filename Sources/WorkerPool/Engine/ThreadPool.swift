@@ -1,11 +1,15 @@
 import CWorkerPool
 
-/// What becomes of a task that waits in a queue.
+/// What the engine asks of a task that it has, or has had, in a queue.
 @usableFromInline
 enum TaskAction: Sendable {
   case run
   /// The pool was shut down first: whoever waits for the task has to be told.
   case discard
+  /// The thread that ran the task was ended in the middle of it: likewise.
+  case abandoned
+  /// To say whether the task is done, so that it need not stand in the queue any longer.
+  case isStale
 }
 
 /// The C thread pool, owned.
@@ -17,9 +21,12 @@ final class ThreadPool: @unchecked Sendable {
   private let hookContext: HookContext
   /// What workers were asked to be pinned to, to be named in errors.
   private let affinity: Affinity
+  /// How many workers there may be beside the spares.
+  private let capacity: UInt32
 
   struct Settings {
     var maxWorkers: Int?
+    var maxSpares: Int?
     var name: String
     var stackSize: Int?
     var affinity = Affinity.none
@@ -34,6 +41,7 @@ final class ThreadPool: @unchecked Sendable {
   init(_ settings: Settings) throws {
     var config = wp_thread_pool_config()
     config.worker_count = try checkedWorkerCount(settings.maxWorkers, limit: UInt32(4094))
+    config.spare_limit = try checkedSpareLimit(settings.maxSpares, maxWorkers: settings.maxWorkers)
     config.stack_size = try checkedStackSize(settings.stackSize)
     config.tolerates_environment = settings.toleratesEnvironment
     config.spin_ns = settings.spinDuration.map(spinNanoseconds) ?? 0
@@ -59,6 +67,10 @@ final class ThreadPool: @unchecked Sendable {
       throw WorkerPoolError(error, settings.affinity, blockedSignals: settings.blockedSignals)
     }
     pool = created
+    let count = Int(wp_thread_pool_worker_count(created))
+    capacity = WP_THREAD_POOL_MAX_WORKERS - UInt32(settings.maxSpares ?? min(Int(WP_DEFAULT_SPARES), 4094 - count))
+    // Without a number of workers the sum is known only now.
+    _ = try checkedSpareLimit(settings.maxSpares, maxWorkers: count)
   }
 
   deinit { wp_thread_pool_release(pool) }
@@ -68,9 +80,7 @@ final class ThreadPool: @unchecked Sendable {
   /// Changes the number of workers, to what the process is granted for nil.
   func resize(_ count: Int?) throws {
     var error = wp_error()
-    // With the default number of spares.
-    let limit = WP_THREAD_POOL_MAX_WORKERS - WP_DEFAULT_SPARES
-    let status = wp_thread_pool_resize(pool, try checkedWorkerCount(count, limit: limit), &error)
+    let status = wp_thread_pool_resize(pool, try checkedWorkerCount(count, limit: capacity), &error)
     guard status == WP_OK else { throw WorkerPoolError(error, affinity) }
   }
 
@@ -85,10 +95,10 @@ final class ThreadPool: @unchecked Sendable {
     try submit(ClosureCell(body: body).intoJob())
   }
 
-  /// Hands over a task that can also be told that it will never run. One that captures a single reference costs no
+  /// Hands over a task that does what ``Future/answer(_:)`` does. One that captures a single reference costs no
   /// allocation: the reference is the closure's context.
   @usableFromInline
-  func submitTask(_ body: @escaping @Sendable (TaskAction) -> Void) throws {
+  func submitTask(_ body: @escaping @Sendable (TaskAction) -> Bool) throws {
     try submit(TaskCell(body: body).intoJob())
   }
 
@@ -103,7 +113,7 @@ final class ThreadPool: @unchecked Sendable {
   /// Hands over tasks together, as ``submitTask(_:)`` one. Nil when all were taken; else how many were, and why not the
   /// next.
   @usableFromInline
-  func submitTasks(_ bodies: [@Sendable (TaskAction) -> Void]) -> (accepted: Int, error: WorkerPoolError)? {
+  func submitTasks(_ bodies: [@Sendable (TaskAction) -> Bool]) -> (accepted: Int, error: WorkerPoolError)? {
     submit(bodies.map { TaskCell(body: $0).intoJob() })
   }
 
@@ -126,7 +136,7 @@ final class ThreadPool: @unchecked Sendable {
 
   /// Hands over a task, like ``submitTask(_:)``, for a node.
   @usableFromInline
-  func submitTask(onNode node: Int, _ body: @escaping @Sendable (TaskAction) -> Void) throws {
+  func submitTask(onNode node: Int, _ body: @escaping @Sendable (TaskAction) -> Bool) throws {
     try submit(TaskCell(body: body).intoJob(), onNode: node)
   }
 
@@ -162,7 +172,7 @@ final class ThreadPool: @unchecked Sendable {
     WorkerPool.runOnDetachedThread(body) { wp_thread_pool_start_helper(pool, $0, $1) }
   }
 
-  /// Waits for all workers to end. On one of them it returns at once.
+  /// Waits for all workers to end, counted as a blocked thread by the engine. On one of them it returns at once.
   func join() { _ = wp_thread_pool_join(pool) }
 }
 
@@ -221,6 +231,8 @@ private func hooks(_ context: Unmanaged<HookContext>, for settings: ThreadPool.S
   if settings.onWorkerStop != nil { hooks.worker_stop = { HookContext.from($0).onWorkerStop?(Int($1)) } }
   hooks.run_foreign = runForeign
   hooks.discard = discardForeign
+  hooks.abandon = abandonForeign
+  hooks.is_stale = isStaleForeign
   hooks.destroy = { Unmanaged<HookContext>.fromOpaque($0!).release() }
   return hooks
 }

@@ -74,6 +74,9 @@ public struct WorkerPoolError: Error, Sendable {
     /// ``WorkerPoolError/systemCall`` says which.
     public static let forbiddenCall = Code(.forbiddenCall)
 
+    /// The task ended the thread that it ran on, by `pthread_exit` say, instead of returning.
+    public static let threadEnded = Code(.threadEnded)
+
     init(_ name: StaticName) { self.name = name }
 
     enum StaticName: String, Sendable {
@@ -82,6 +85,7 @@ public struct WorkerPoolError: Error, Sendable {
       case memoryLimitExceeded, cpuTimeExceeded
       case taskTimedOut, terminated
       case forbiddenCall
+      case threadEnded
     }
   }
 

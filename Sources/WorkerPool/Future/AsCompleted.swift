@@ -7,6 +7,15 @@
 ///
 /// A future that was passed twice comes out twice. O(1) and one allocation a future; leaving the loop early leaves
 /// nothing behind. Cancelling the task that iterates asynchronously ends the sequence; the futures go on.
+///
+/// On a worker, a loop that would block runs tasks of the worker's pool among the futures that nobody has begun, one at a
+/// time, while enough of the stack is left; otherwise a spare takes the worker's place meanwhile.
+///
+/// The sequence does not throw. Where it would wait for ever it yields a future that is not done, and goes on: then
+/// ``Future/result()`` of that future throws the reason. That is when all that is left are tasks of the worker's pool,
+/// every thread of which waits for such (``WorkerPoolError/Code/wouldDeadlock``); futures of a process pool in a done
+/// callback of that pool (likewise); or futures from before the process was forked by somebody else
+/// (``WorkerPoolError/Code/forked``).
 public func asCompleted<Success>(_ futures: some Sequence<Future<Success>>) -> CompletedFutures<Success> {
   CompletedFutures(futures: Array(futures))
 }
@@ -32,8 +41,13 @@ public struct CompletedFutures<Success: Sendable>: Sequence, AsyncSequence, Send
     }
 
     public mutating func next() -> Future<Success>? {
-      let position: Int? = queue.next()
-      return position.map { futures[$0] }
+      while true {
+        switch queue.next() {
+        case .done(let position): return futures[position]
+        case .end, .givenUp: return nil
+        case .hopeless: if let position = queue.giveUpOne() { return futures[position] }
+        }
+      }
     }
   }
 
@@ -48,8 +62,13 @@ public struct CompletedFutures<Success: Sendable>: Sequence, AsyncSequence, Send
     }
 
     public mutating func next() async -> Future<Success>? {
-      let position: Int? = await queue.next()
-      return position.map { futures[$0] }
+      while true {
+        switch await queue.next() {
+        case .done(let position): return futures[position]
+        case .end, .givenUp: return nil
+        case .hopeless: if let position = queue.giveUpOne() { return futures[position] }
+        }
+      }
     }
   }
 }

@@ -70,10 +70,24 @@ final class ChunkedMap<Output: Sendable>: Sendable {
     }
   }
 
-  /// The first chunk in order that has not ended.
+  /// On a worker of the pool that has the chunks: runs the first one that nobody has begun, or else blocks until the first one
+  /// that has not ended has.
+  ///
+  /// - Parameter progress: What ``fill(from:submit:)`` has returned.
   @usableFromInline
-  var oldestPending: Future<[Output]>? {
-    state.withLock { state in state.pending.min { $0.key < $1.key }?.value }
+  func work(awaiting progress: Future<Void>) throws {
+    let pending = state.withLock { state in state.pending.sorted { $0.key < $1.key }.map(\.value) }
+    for chunk in pending where chunk.runHere() { return }
+    do {
+      if let chunk = pending.first(where: { !$0.isDone }) {
+        _ = try chunk.block(until: .never)
+      } else {
+        _ = try progress.block(until: .never)
+      }
+    } catch {
+      cancel()
+      throw error
+    }
   }
 
   /// All outputs in order, or the first error in order. Only when ``fill(from:submit:)`` has returned nil.

@@ -1,6 +1,7 @@
 /// What `mapLazily` returns: the outputs in order, worked out while they are read.
 ///
-/// A blocking `Sequence` and an `AsyncSequence`; each iteration starts anew. Not `Sendable`: it pulls its elements on
+/// A blocking `Sequence` and an `AsyncSequence`; each iteration starts anew. Where the reader would wait for ever for a
+/// chunk, as ``Future/result()`` says, it reads one failure in the chunk's place. Not `Sendable`: it pulls its elements on
 /// the reader's thread.
 public struct LazyMapResults<Base: Sequence, Output: Sendable>: Sequence, AsyncSequence {
   public typealias Element = Result<Output, any Error>
@@ -31,8 +32,12 @@ public struct LazyMapResults<Base: Sequence, Output: Sendable>: Sequence, AsyncS
       while true {
         if let element = state.nextReady() { return element }
         guard let chunk = state.nextChunk() else { return nil }
-        _ = chunk.blockAnyway(until: .never)
-        state.unpack(chunk)
+        do {
+          _ = try chunk.block(until: .never)
+          state.unpack(chunk)
+        } catch {
+          state.giveUp(chunk, error)
+        }
       }
     }
   }
@@ -45,8 +50,13 @@ public struct LazyMapResults<Base: Sequence, Output: Sendable>: Sequence, AsyncS
       while true {
         if let element = state.nextReady() { return element }
         guard let chunk = state.nextChunk() else { return nil }
-        guard await chunk.waitUntilDone() else { return nil }
-        state.unpack(chunk)
+        if let reason = chunk.reasonNotToWait {
+          state.giveUp(chunk, reason)
+        } else if await chunk.waitUntilDone() {
+          state.unpack(chunk)
+        } else {
+          return nil
+        }
       }
     }
   }
@@ -93,17 +103,27 @@ public struct LazyMapResults<Base: Sequence, Output: Sendable>: Sequence, AsyncS
 
     /// Makes a done chunk the one that is read.
     func unpack(_ chunk: Future<[Element]>) {
+      switch chunk.outcome {
+      case .success(let elements): read(elements)
+      case .failure(let error): read([.failure(error)])
+      case nil: read([])
+      }
+    }
+
+    /// Reads a failure in place of a chunk that cannot be waited for.
+    func giveUp(_ chunk: Future<[Element]>, _ error: any Error) {
+      chunk.cancel()
+      read([.failure(error)])
+    }
+
+    private func read(_ elements: [Element]) {
       oldest += 1
       if oldest == inFlight.count || oldest >= window {
         inFlight.removeFirst(oldest)
         oldest = 0
       }
       read = 0
-      switch chunk.outcome {
-      case .success(let elements): ready = elements
-      case .failure(let error): ready = [.failure(error)]
-      case nil: ready = []
-      }
+      ready = elements
     }
   }
 }

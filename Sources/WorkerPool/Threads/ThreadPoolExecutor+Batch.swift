@@ -16,7 +16,7 @@ extension ThreadPoolExecutor {
     forEach elements: some Sequence<Element>, _ body: @escaping @Sendable (Element) throws -> Success
   ) throws -> [Future<Success>] {
     let futures = elements.map { element in Future.make(home: engine.pool) { try body(element) } }
-    guard let (accepted, error) = engine.submitTasks(futures.map { future in { future.runOrCancel($0) } }) else {
+    guard let (accepted, error) = engine.submitTasks(futures.map { future in { future.answer($0) } }) else {
       return futures
     }
     if accepted == 0 { throw error }

@@ -11,7 +11,8 @@ extension ThreadPoolExecutor {
   ///   - transform: Called once for each element, several calls at once.
   /// - Throws: The first error in the elements' order, when no call of `transform` runs any more; what had not begun by
   ///   then is cancelled. ``WorkerPoolError`` with ``WorkerPoolError/Code/shutDown`` or
-  ///   ``WorkerPoolError/Code/invalidArgument``.
+  ///   ``WorkerPoolError/Code/invalidArgument``; with ``WorkerPoolError/Code/wouldDeadlock`` on a worker as
+  ///   ``Future/result()``, in which case calls that have begun still run.
   @inlinable
   @_disfavoredOverload  // collections have a better one below; the rules of ranking do not see it
   @available(*, noasync, message: "blocks a thread of the cooperative pool; use the async overload")
@@ -22,9 +23,8 @@ extension ThreadPoolExecutor {
     var chunks = try Chunks(of: elements, chunkSize: chunkSize, workers: maxWorkers)
     let map = ChunkedMap<Output>(workers: maxWorkers)
     while let progress = map.fill(from: &chunks, submit: { try submit(chunk: $0, transform) }) {
-      // A worker that only waited could be the one that the chunks wait for; the oldest chunk's future lets it help.
-      if currentWorkerIndex != nil, let oldest = map.oldestPending {
-        _ = try oldest.block(until: .never)
+      if currentWorkerIndex != nil {
+        try map.work(awaiting: progress)
       } else {
         try progress.result()
       }

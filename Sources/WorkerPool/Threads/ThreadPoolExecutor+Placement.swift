@@ -21,7 +21,7 @@ extension ThreadPoolExecutor {
     onNode node: Int, _ body: @escaping @Sendable () throws -> Success
   ) throws -> Future<Success> {
     let future = Future.make(home: engine.pool, body: body)
-    try engine.submitTask(onNode: node) { future.runOrCancel($0) }
+    try engine.submitTask(onNode: node) { future.answer($0) }
     return future
   }
 
@@ -48,7 +48,8 @@ extension ThreadPoolExecutor {
   /// their queues is left to the others. Does not wait for that, so that tasks may resize their own pool; several calls
   /// come one after another. On ``shared`` it has an effect, too.
   ///
-  /// - Parameter maxWorkers: 1 to 3838; nil for what the process is granted now.
+  /// - Parameter maxWorkers: 1 to 4094 less the pool's `maxSpares`, which is 3838 by default; nil for what the process is
+  ///   granted now.
   /// - Throws: as the initializer; ``WorkerPoolError/Code/shutDown``, ``WorkerPoolError/Code/forked``. If threads cannot be
   ///   started the pool has as many more as could.
   /// - Complexity: O(CPUs) to read the machine, and about 50 µs for each thread that is added.

@@ -39,6 +39,11 @@ public final class ThreadPoolExecutor: JobExecutor {
   /// - Parameters:
   ///   - maxWorkers: Number of threads, 1 to 4094; nil for as many CPUs as the process is granted
   ///     (``CPUTopology/grant``); then it throws if `WORKER_POOL_CPUS` is no whole number of at least 1.
+  ///   - maxSpares: How many further threads may run tasks in the place of workers that block, so that a task which waits for
+  ///     another one does not hold up the pool; with `maxWorkers` at most 4094. nil for 256, or as many as there is room for.
+  ///     They are started as they are needed, and end after some seconds without need. With 0 the pool never runs more tasks at
+  ///     once than it has workers, also while some of these wait; a wait for a task of the pool that then no thread is
+  ///     left to begin throws ``WorkerPoolError/Code/wouldDeadlock``, and one for anything else lasts until that comes.
   ///   - name: What the threads are called, with a dash and a number behind; cut to Linux's 15 bytes.
   ///   - stackSize: Bytes of stack for each thread, rounded up to pages; nil for the system's default (8 MiB as a rule).
   ///   - affinity: Which CPUs the threads may use.
@@ -54,14 +59,16 @@ public final class ThreadPoolExecutor: JobExecutor {
   ///   ``WorkerPoolError/Code/systemCall``; nothing is left behind then.
   /// - Complexity: O(workers); about 50 µs each.
   public convenience init(
-    maxWorkers: Int? = nil, name: String = "worker", stackSize: Int? = nil, affinity: Affinity = .none,
-    spinDuration: Duration? = nil, blockedSignals: [Int32] = [], onWorkerStart: (@Sendable (Int) -> Void)? = nil,
+    maxWorkers: Int? = nil, maxSpares: Int? = nil, name: String = "worker", stackSize: Int? = nil,
+    affinity: Affinity = .none, spinDuration: Duration? = nil, blockedSignals: [Int32] = [],
+    onWorkerStart: (@Sendable (Int) -> Void)? = nil,
     onWorkerStop: (@Sendable (Int) -> Void)? = nil
   ) throws {
     try self.init(
       settings: .init(
-        maxWorkers: maxWorkers, name: name, stackSize: stackSize, affinity: affinity, spinDuration: spinDuration,
-        blockedSignals: blockedSignals, onWorkerStart: onWorkerStart, onWorkerStop: onWorkerStop))
+        maxWorkers: maxWorkers, maxSpares: maxSpares, name: name, stackSize: stackSize, affinity: affinity,
+        spinDuration: spinDuration, blockedSignals: blockedSignals, onWorkerStart: onWorkerStart,
+        onWorkerStop: onWorkerStop))
   }
 
   private init(settings: ThreadPool.Settings, isShared: Bool = false) throws {
@@ -88,7 +95,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   @discardableResult
   public func submit<Success>(_ body: @escaping @Sendable () throws -> Success) throws -> Future<Success> {
     let future = Future.make(home: engine.pool, body: body)
-    try engine.submitTask { future.runOrCancel($0) }
+    try engine.submitTask { future.answer($0) }
     return future
   }
 
@@ -123,7 +130,7 @@ public final class ThreadPoolExecutor: JobExecutor {
   ///
   /// - Parameters:
   ///   - wait: Whether to block until all threads have ended. A worker of the same pool never waits, as it would for
-  ///     itself.
+  ///     itself; in the place of a worker of another pool a spare runs meanwhile.
   ///   - cancelPending: Whether to cancel the tasks that have not begun; otherwise they still run.
   ///
   /// May be called more than once, and from several threads. On ``shared`` it has no effect.
@@ -136,8 +143,11 @@ public final class ThreadPoolExecutor: JobExecutor {
   /// Ends the pool and suspends until all its threads have ended; the async form of
   /// ``shutdown(wait:cancelPending:)``. Cancelling the awaiting task does not end the wait: threads that still run are
   /// never left behind unnoticed.
+  ///
+  /// A Swift task that runs on this pool waits, too: it is suspended, so that its thread is free for the work that is left, and
+  /// goes on on Swift's own threads.
   public func shutdown(cancelPending: Bool = false) async {
-    guard beginShutdown(cancelPending: cancelPending), engine.currentWorker == nil else { return }
+    guard beginShutdown(cancelPending: cancelPending) else { return }
     await withUnsafeContinuation { continuation in
       engine.runOnDetachedThread { [engine] in
         engine.join()

@@ -74,6 +74,9 @@ void cs_signal_threads(int number);
 /// Gives the kernel back every page on which the C allocator holds nothing; the Swift module of glibc lacks the call.
 void cs_trim_memory(void);
 
+/// Bytes that the C allocator has set aside for a block, without its own.
+size_t cs_block_size(void *block);
+
 /// Makes this process the parent of descendants whose own parent dies (PR_SET_CHILD_SUBREAPER).
 void cs_adopt_orphans(void);
 
@@ -87,6 +90,13 @@ typedef struct cs_fork_answers {
 
 /// Forks; the child submits to the wp_thread_pool at `pool`, closes, joins and releases it, and ends with `_exit`.
 cs_fork_answers cs_fork_and_use(void *pool);
+
+/// Forks; the child calls `body` and ends with `_exit` and what that returned. Returns the child's exit status, -1 when it
+/// did not exit by itself, or hung.
+int cs_fork_and_call(int (*body)(void *context), void *context);
+
+/// How many cancelled jobs the engine has counted for the wp_thread_pool at `pool`.
+uint64_t cs_cancelled_count(const void *pool);
 
 /// What happened in a child whose limits let it start only some of a pool's 64 threads.
 typedef struct cs_start_answers {

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "../base/wp_assert.h"
-#include "../base/wp_atomic.h"
 #include "../base/wp_error.h"
 #include "wp_numa.h"
 #include "wp_thread_pool.h"
@@ -134,8 +133,8 @@ int wp_thread_current_node(void) {
 
 // MARK: Foreign forks
 
-wp_atomic_u32 wp_forks_seen;
+uint32_t wp_forks_seen;
 
-static void count_fork(void) { wp_atomic_fetch_add(&wp_forks_seen, 1, wp_relaxed); }
+static void count_fork(void) { wp_forks_seen++; }
 
 __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }

@@ -6,7 +6,7 @@
 #include <signal.h>
 
 #include "wp_base.h"
-#include "../base/wp_atomic.h"
+#include "wp_fork.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,11 +33,6 @@ void wp_thread_settle_stack(void);
 
 /// Bytes of stack that a thread gets for which no other size is asked; 0 when unknown.
 size_t wp_thread_default_stack(void);
-
-extern wp_atomic_u32 wp_forks_seen;
-/// Changes whenever the process turns out to be a forked child: compare with a value kept from earlier to know
-/// whether one's threads still exist. One load.
-static inline uint32_t wp_fork_generation(void) { return wp_atomic_load(&wp_forks_seen, wp_relaxed); }
 
 /// NUMA node id of the CPU that the caller runs on, -1 when unknown. About 20 ns.
 int wp_thread_current_node(void);

@@ -1,5 +1,6 @@
 #include "wp_blocked.h"
 
+#include "wp_delivery.h"
 #include "wp_spares.h"
 #include "wp_threads.h"
 
@@ -91,6 +92,7 @@ static bool are_all_blocked(const wp_thread_pool *pool) {
 static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, wp_error *error) {
   wp_thread_pool *pool = self->pool;
   wp_error cause;
+  wp_thread_deliver();
   init(blocking, self, true);
   blocking->goes_on = is_not_asleep;
   blocking->awaited = blocking;
@@ -112,6 +114,7 @@ static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, wp
 /// Counts a wait for what nobody has said. If no thread is left that is not blocked, it is taken back.
 static wp_status begin_plain(wp_worker *self, wp_blocking_state *blocking) {
   wp_thread_pool *pool = self->pool;
+  wp_thread_deliver();
   init(blocking, self, false);
   pthread_mutex_lock(&pool->threads.lock);
   enter(self, blocking);
@@ -128,6 +131,7 @@ static wp_status begin_plain(wp_worker *self, wp_blocking_state *blocking) {
 void wp_blocked_begin_structured(wp_worker *self, wp_blocking_state *blocking, bool (*goes_on)(void *awaited),
                                  void *awaited) {
   wp_thread_pool *pool = self->pool;
+  wp_thread_deliver();
   init(blocking, self, true);
   blocking->goes_on = goes_on;
   blocking->awaited = awaited;
@@ -141,6 +145,7 @@ void wp_blocked_begin_structured(wp_worker *self, wp_blocking_state *blocking, b
 
 /// Counts a wait for something outside the pool; on threads that are no workers there is nothing to count.
 static void begin_for_others(wp_worker *self, wp_blocking_state *blocking) {
+  wp_thread_deliver();
   if (self == NULL) return;
   pthread_mutex_lock(&self->pool->threads.lock);
   enter(self, blocking);

@@ -11,6 +11,8 @@
 //
 // Edge ASLEEP: a thread stores AWAITED in its word and then loads `nearly_deadlocked`; who looks for a deadlock stores that and
 // then loads the words. All four are sequentially consistent, so one of the two sees the other.
+//
+// Before it is counted a thread tells what it still has to tell (wp_delivery.h): its wait may be for what that brings about.
 #ifndef WP_BLOCKED_H
 #define WP_BLOCKED_H
 
