@@ -172,7 +172,7 @@ void wp_blocked_end(wp_blocking_state *blocking) {
 
 void wp_blocked_forget(wp_worker *worker) {
   pthread_mutex_lock(&worker->pool->threads.lock);
-  // A wait that is listed runs nobody's code: there is none.
+  for (wp_blocking_state *wait = worker->blocking; wait != NULL; wait = wait->outer) unlist(&worker->pool->threads, wait);
   if (worker->blocking != NULL) count_blocked(worker, UINT32_MAX);
   set_innermost(worker, NULL);
   worker->plain_blockings = 0;

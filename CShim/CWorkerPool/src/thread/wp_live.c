@@ -12,7 +12,7 @@
 #include "../platform/wp_name.h"
 #include "../platform/wp_thread.h"
 
-// Bytes of stack that `end_of_thread` may use before it has read what the frames below say.
+// Bytes of stack that `end_of_thread` may use before it has read what the frames below say: which waits and jobs there were.
 #define ROOM_APART 4096
 
 /// Whether a worker that may have to leave leaves now. The look without the lock is right soon enough.
@@ -57,8 +57,8 @@ static void call_stop_hook(wp_worker *worker) {
 /// this one goes on: its frames are gone, and nothing else has been undone yet.
 static void end_of_thread(void *argument) {
   wp_worker *worker = (wp_worker *)argument;
-  wp_worker_abandon(worker);
   wp_blocked_forget(worker);
+  wp_worker_abandon(worker);
   call_stop_hook(worker);
   wp_worker_set_current(NULL);
   if (wp_threads_hand_over(worker)) return;
