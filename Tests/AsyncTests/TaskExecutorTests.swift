@@ -32,6 +32,25 @@ import WorkerPool
     await pool.shutdown()
   }
 
+  private enum Tags { @TaskLocal static var tag = "none" }
+
+  /// A task that a Swift task blocks for is not run on top of it: it would take that one's values and its cancellation for
+  /// its own.
+  @Test(.timeLimit(.minutes(1))) func aSubmittedTaskIsNotTheSwiftTaskThatWaitsForIt() async throws {
+    let pool = try ThreadPoolExecutor(maxWorkers: 1)
+    func result<T>(_ future: Future<T>) throws -> T { try future.result() }
+    let task = Task(executorPreference: pool) {
+      withUnsafeCurrentTask { $0?.cancel() }
+      return try Tags.$tag.withValue("request") {
+        let futures = try (0..<2).map { _ in try pool.submit { "\(Tags.tag) \(Task.isCancelled)" } }
+        let waited = blockingWait(futures).map { $0.outcome }
+        return try [result(pool.submit { "\(Tags.tag) \(Task.isCancelled)" })] + waited.map { try $0?.get() ?? "" }
+      }
+    }
+    #expect(try await task.value == Array(repeating: "none false", count: 3))
+    await pool.shutdown()
+  }
+
   /// Whoever shuts the pool down too early loses the place, but no task.
   @Test func tasksOutliveTheShutdown() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
@@ -48,3 +67,5 @@ import WorkerPool
     #expect(try await task.value == 42)
   }
 }
+
+private func blockingWait<T>(_ futures: [Future<T>]) -> [Future<T>] { wait(for: futures).done }

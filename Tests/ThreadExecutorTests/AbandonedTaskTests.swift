@@ -56,6 +56,23 @@ import ThreadTestSupport
     pool.shutdown()
   }
 
+  /// In a wait of its own: the pool does not count that any longer.
+  @Test(.timeLimit(.minutes(1))) func aTaskThatEndsItsThreadInABlockingCallFails() throws {
+    let pool = try ThreadPoolExecutor(maxWorkers: 2, maxSpares: 0)
+    for _ in 0..<20 {
+      let future = try pool.submit { pool.withBlocking { pthread_exit(nil) } }
+      let error = #expect(throws: WorkerPoolError.self) { try future.result() }
+      #expect(error?.code == .threadEnded)
+      // Threads that are blocked beside one another, as far as they are counted.
+      let promise = Promise<Int>()
+      let first = try pool.submit { try promise.future.result() }
+      let second = try pool.submit { try first.result() }
+      promise.succeed(1)
+      #expect(try second.result() == 1)
+    }
+    pool.shutdown()
+  }
+
   // MARK: What the engine asks
 
   @Test func aTaskIsStaleOnceItIsDone() throws {

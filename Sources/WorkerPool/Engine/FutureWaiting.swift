@@ -88,7 +88,7 @@ extension Future {
 
   /// Blocks until the future is done or the deadline has passed; returns whether it is done.
   ///
-  /// On a worker of the task's own pool, runs the task here if nobody has begun it. Otherwise, on any worker, has a spare
+  /// On a worker of the task's own pool, runs the task here if it can (``runHere()``). Otherwise, on any worker, has a spare
   /// take its place in its pool meanwhile. A deadline that has passed: looks once.
   ///
   /// - Throws: ``WorkerPoolError/Code/wouldDeadlock`` on a worker of the task's own pool, without a deadline, when every thread
@@ -159,9 +159,10 @@ extension Future {
   // MARK: Helping
 
   /// On a worker of the task's own pool, runs the task on top of a wait for it, unless somebody else has begun it, it was
-  /// cancelled, or too little of the stack is left. Returns whether it ran here.
+  /// cancelled, too little of the stack is left, or the wait is that of a Swift task, whose task-local values and cancellation
+  /// are not this task's. Returns whether it ran here.
   func runHere() -> Bool {
-    guard isOfOwnPool, wp_thread_remaining_stack() > minimumInlineStack else { return false }
+    guard isOfOwnPool, wp_thread_remaining_stack() > minimumInlineStack, !isInSwiftTask else { return false }
     let delivery = Delivery.ofThread
     var ran = false
     delivery.apart {
@@ -190,6 +191,8 @@ extension Future: HelpedTask {
     return outer
   }
 }
+
+private var isInSwiftTask: Bool { withUnsafeCurrentTask { $0 != nil } }
 
 /// A worker runs an awaited task on its own stack only while so many bytes are left; the task itself needs some.
 private let minimumInlineStack = 256 << 10

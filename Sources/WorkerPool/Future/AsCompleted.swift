@@ -9,7 +9,7 @@
 /// nothing behind. Cancelling the task that iterates asynchronously ends the sequence; the futures go on.
 ///
 /// On a worker, a loop that would block runs tasks of the worker's pool among the futures that nobody has begun, one at a
-/// time, while enough of the stack is left; otherwise a spare takes the worker's place meanwhile.
+/// time, as ``Future/result()`` does; otherwise a spare takes the worker's place meanwhile.
 ///
 /// The sequence does not throw. Where it would wait for ever it yields a future that is not done, and goes on: then
 /// ``Future/result()`` of that future throws the reason. That is when all that is left are tasks of the worker's pool,

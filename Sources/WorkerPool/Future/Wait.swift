@@ -19,8 +19,8 @@ public enum WaitCondition: Hashable, Sendable {
 /// A timeout is no error: look at `notDone`. Nothing is cancelled. With a timeout of zero it looks once. O(futures).
 ///
 /// On a worker it runs tasks of the worker's pool among the futures that nobody has begun, in their order and until
-/// `condition` is met, while enough of the stack is left; one that runs does not stop at the timeout. When nothing is left to
-/// run, a spare takes the worker's place while it waits.
+/// `condition` is met, as ``Future/result()`` does; one that runs does not stop at the timeout. When nothing is left to run, a
+/// spare takes the worker's place while it waits.
 ///
 /// It does not throw. Without a timeout it returns early, with what is done by then, where it would wait for ever: on a
 /// worker, for tasks of its pool, when every thread of the pool waits for such; in a done callback of a process pool for
