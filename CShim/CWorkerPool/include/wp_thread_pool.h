@@ -213,7 +213,8 @@ wp_status wp_thread_pool_join(wp_thread_pool *pool);
 wp_status wp_thread_pool_start_helper(wp_thread_pool *pool, wp_thread_body body, void *WP_NULLABLE argument);
 
 /// Closes the pool and gives up the handle. Does not wait, and may be called from one of its own workers;
-/// memory and threads go when the last worker ends.
+/// memory and threads go when the last worker ends. No other call with the handle may be under way then, which includes the
+/// submission of the very job that releases it.
 void wp_thread_pool_release(wp_thread_pool *WP_NULLABLE pool);
 
 WP_NONNULL_END

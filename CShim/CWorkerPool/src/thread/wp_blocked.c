@@ -44,10 +44,16 @@ static void unlist(wp_threads *threads, wp_blocking_state *blocking) {
   *(blocking->newer != NULL ? &blocking->newer->older : &threads->newest_wait) = blocking->older;
 }
 
-static void enter(wp_worker *worker, wp_blocking_state *blocking) {
+/// False, with nothing counted, for a thread that was counted out already: its stop hook may block, too.
+static bool enter(wp_worker *worker, wp_blocking_state *blocking) {
+  if (worker->life == WP_WORKER_ENDING) {
+    blocking->worker = NULL;
+    return false;
+  }
   blocking->outer = worker->blocking;
   if (blocking->outer == NULL) count_blocked(worker, 1);
   set_innermost(worker, blocking);
+  return true;
 }
 
 static void leave(wp_worker *worker, wp_blocking_state *blocking) {
@@ -92,20 +98,22 @@ static bool are_all_blocked(const wp_thread_pool *pool) {
 static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, wp_error *error) {
   wp_thread_pool *pool = self->pool;
   wp_error cause;
+  wp_status status = WP_OK;
   wp_thread_deliver();
   init(blocking, self, true);
   blocking->goes_on = is_not_asleep;
   blocking->awaited = blocking;
   pthread_mutex_lock(&pool->threads.lock);
-  enter(self, blocking);
-  wp_status status = wp_spares_compensate(pool, self->node, &cause);
-  if (wp_threads_are_deadlocked(pool)) {
-    leave(self, blocking);
-    status = refuse(status, &cause, error);
-  } else {
-    blocking->can_be_refused = true;
-    list(&pool->threads, blocking);
-    status = WP_OK;
+  if (enter(self, blocking)) {
+    status = wp_spares_compensate(pool, self->node, &cause);
+    if (wp_threads_are_deadlocked(pool)) {
+      leave(self, blocking);
+      status = refuse(status, &cause, error);
+    } else {
+      blocking->can_be_refused = true;
+      list(&pool->threads, blocking);
+      status = WP_OK;
+    }
   }
   pthread_mutex_unlock(&pool->threads.lock);
   return status;
@@ -114,15 +122,17 @@ static wp_status begin_for_pool(wp_worker *self, wp_blocking_state *blocking, wp
 /// Counts a wait for what nobody has said. If no thread is left that is not blocked, it is taken back.
 static wp_status begin_plain(wp_worker *self, wp_blocking_state *blocking) {
   wp_thread_pool *pool = self->pool;
+  wp_status status = WP_OK;
   wp_thread_deliver();
   init(blocking, self, false);
   pthread_mutex_lock(&pool->threads.lock);
-  enter(self, blocking);
-  wp_status status = wp_spares_compensate(pool, self->node, NULL);
-  if (status != WP_OK && are_all_blocked(pool)) {
-    leave(self, blocking);
-  } else {
-    status = WP_OK;
+  if (enter(self, blocking)) {
+    status = wp_spares_compensate(pool, self->node, NULL);
+    if (status != WP_OK && are_all_blocked(pool)) {
+      leave(self, blocking);
+    } else {
+      status = WP_OK;
+    }
   }
   pthread_mutex_unlock(&pool->threads.lock);
   return status;
@@ -136,10 +146,11 @@ void wp_blocked_begin_structured(wp_worker *self, wp_blocking_state *blocking, b
   blocking->goes_on = goes_on;
   blocking->awaited = awaited;
   pthread_mutex_lock(&pool->threads.lock);
-  enter(self, blocking);
-  list(&pool->threads, blocking);
-  wp_spares_compensate(pool, self->node, NULL);
-  wp_threads_resolve_deadlock(pool);
+  if (enter(self, blocking)) {
+    list(&pool->threads, blocking);
+    wp_spares_compensate(pool, self->node, NULL);
+    wp_threads_resolve_deadlock(pool);
+  }
   pthread_mutex_unlock(&pool->threads.lock);
 }
 
@@ -148,9 +159,10 @@ static void begin_for_others(wp_worker *self, wp_blocking_state *blocking) {
   wp_thread_deliver();
   if (self == NULL) return;
   pthread_mutex_lock(&self->pool->threads.lock);
-  enter(self, blocking);
-  if (blocking->goes_on != NULL) list(&self->pool->threads, blocking);
-  wp_spares_compensate(self->pool, self->node, NULL);
+  if (enter(self, blocking)) {
+    if (blocking->goes_on != NULL) list(&self->pool->threads, blocking);
+    wp_spares_compensate(self->pool, self->node, NULL);
+  }
   pthread_mutex_unlock(&self->pool->threads.lock);
 }
 

@@ -40,7 +40,7 @@
 #define RUNNING_MASK ((((uint64_t)1 << 16) - 1) << 27)
 #define INVITED ((uint64_t)1 << 43)
 #define INVITED_MASK ((((uint64_t)1 << 21) - 1) << 43)
-// More invitations than this bring nobody who would not come. With more calls than that waiting, who spawns makes one.
+// More invitations than this bring nobody who would not come. With more calls than that waiting, who spawns makes some.
 #define MOST_INVITED (((uint64_t)1 << 20) << 43)
 #define MOST_UNSTARTED (((uint64_t)1 << 25) << 1)
 
@@ -147,6 +147,17 @@ static void invite(wp_group_core *core) {
   }
 }
 
+/// Whether the calling thread makes calls to get below MOST_UNSTARTED: those that they spawn wait for that.
+static WP_THREAD_LOCAL bool makes_room;
+
+/// Makes calls until fewer wait. Not inside one of them: a chain of spawns would go down the stack for ever.
+__attribute__((cold, noinline)) static void make_room(wp_group_core *core) {
+  if (makes_room) return;
+  makes_room = true;
+  while ((wp_atomic_load(&core->word, wp_relaxed) & UNSTARTED_MASK) >= MOST_UNSTARTED && make_call(core)) continue;
+  makes_room = false;
+}
+
 void wp_group_spawn(wp_group *group) {
   wp_group_core *core = state_of(group)->core;
   uint64_t before = wp_atomic_fetch_add(&core->word, UNSTARTED + INVITED, wp_seq_cst);  // edge PARK
@@ -157,7 +168,7 @@ void wp_group_spawn(wp_group *group) {
     invite(core);
   }
   wake_owner(core);
-  if ((before & UNSTARTED_MASK) >= MOST_UNSTARTED) make_call(core);
+  if ((before & UNSTARTED_MASK) >= MOST_UNSTARTED) make_room(core);
 }
 
 /// Looks for the pool's budget whether there is a call to make or the end has come. Returns the word.

@@ -53,17 +53,25 @@ static void call_stop_hook(wp_worker *worker) {
   if (hooks->worker_stop != NULL) hooks->worker_stop(hooks->context, worker->index);
 }
 
+/// Whether the calling thread has come to its end as a worker. One that went on here ran its jobs inside `end_of_thread`; if
+/// another job ends it then, what is called for that one is followed by what was called for the first.
+static WP_THREAD_LOCAL bool is_over;
+
 /// A job has ended its thread. Who waits for it is told, and another thread takes the worker over. If none can be started,
 /// this one goes on: its frames are gone, and nothing else has been undone yet.
 static void end_of_thread(void *argument) {
+  if (is_over) return;
   wp_worker *worker = (wp_worker *)argument;
   wp_blocked_forget(worker);
   wp_worker_abandon(worker);
   call_stop_hook(worker);
   wp_worker_set_current(NULL);
-  if (wp_threads_hand_over(worker)) return;
+  is_over = wp_threads_hand_over(worker);
+  if (is_over) return;
   wp_worker_set_current(worker);
   live_on(worker);
+  // Not reached if a job ended the thread again there.
+  is_over = true;
   wp_threads_end(worker);
 }
 
