@@ -51,6 +51,15 @@ import WorkerPool
     await pool.shutdown()
   }
 
+  /// Where no other thread is left, it runs all the same.
+  @Test(.timeLimit(.minutes(1))) func anAwaitedTaskRunsWithoutAnotherThread() async throws {
+    let pool = try ThreadPoolExecutor(maxWorkers: 1, maxSpares: 0)
+    func result<T>(_ future: Future<T>) throws -> T { try future.result() }
+    let seen = try await Task(executorPreference: pool) { try result(pool.submit { 7 }) }.value
+    #expect(seen == 7)
+    await pool.shutdown()
+  }
+
   /// Whoever shuts the pool down too early loses the place, but no task.
   @Test func tasksOutliveTheShutdown() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)

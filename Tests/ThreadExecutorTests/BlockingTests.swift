@@ -53,6 +53,7 @@ import ThreadTestSupport
 
   @Test func elsewhereItRunsItsBody() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1, name: "elsewhere")
+    try pool.submit {}.result()  // from here on the worker has its name
     #expect(pool.withBlocking { 4 } == 4)
     do throws(Failure) {
       try pool.withBlocking { () throws(Failure) in throw Failure() }

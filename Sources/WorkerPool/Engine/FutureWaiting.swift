@@ -99,7 +99,13 @@ extension Future {
     if isDone { return true }
     if let reason = reasonNotToBlock { throw reason }
     if deadline.hasPassed || runHere() && isDone { return isDone }
-    return try sleep(until: deadline, for: isOfOwnPool && deadline.isNever ? .ownPool : .others)
+    do {
+      return try sleep(until: deadline, for: isOfOwnPool && deadline.isNever ? .ownPool : .others)
+    } catch {
+      // No other thread is left: better in the middle of a Swift task than not at all.
+      guard runHere(alsoInSwiftTask: true) else { throw error }
+      return isDone
+    }
   }
 
   /// The same without any help.
@@ -161,8 +167,11 @@ extension Future {
   /// On a worker of the task's own pool, runs the task on top of a wait for it, unless somebody else has begun it, it was
   /// cancelled, too little of the stack is left, or the wait is that of a Swift task, whose task-local values and cancellation
   /// are not this task's. Returns whether it ran here.
-  func runHere() -> Bool {
-    guard isOfOwnPool, wp_thread_remaining_stack() > minimumInlineStack, !isInSwiftTask else { return false }
+  ///
+  /// - Parameter alsoInSwiftTask: Where no other thread could run it.
+  func runHere(alsoInSwiftTask: Bool = false) -> Bool {
+    guard isOfOwnPool, wp_thread_remaining_stack() > minimumInlineStack else { return false }
+    guard alsoInSwiftTask || !isInSwiftTask else { return false }
     let delivery = Delivery.ofThread
     var ran = false
     delivery.apart {
