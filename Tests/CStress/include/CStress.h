@@ -101,4 +101,34 @@ typedef struct cs_start_answers {
 
 cs_start_answers cs_fork_and_fail_to_start(void);
 
+// MARK: Jobs that end their thread
+
+/// Jobs (`wp_job_function`) that end their thread (pthread_exit): at once; while it counts as blocked; and in the middle of two
+/// others, whose arguments are the own one plus 1 and plus 2, the innermost.
+void cs_exit_thread(void *argument);
+void cs_exit_thread_blocked(void *argument);
+void cs_exit_thread_nested(void *argument);
+
+/// Where in fork-join work a thread is ended.
+typedef enum cs_exit_place {
+  /// A join's own half, before anybody took the other, or beside its thief; the other half, on the own stack, and on a thief's.
+  CS_EXIT_JOIN_OWN,
+  CS_EXIT_JOIN_BESIDE_THIEF,
+  CS_EXIT_JOIN_TAKEN_BACK,
+  CS_EXIT_JOIN_STOLEN,
+  CS_EXIT_RANGE,
+  /// Between a group's begin and wait; in a call that its owner makes, and in one that another thread makes.
+  CS_EXIT_GROUP_OWNER,
+  CS_EXIT_GROUP_CALL,
+  CS_EXIT_GROUP_ELSEWHERE,
+} cs_exit_place;
+
+/// How a process ended in which that happened, and the beginning of what it wrote to stderr.
+typedef struct cs_exit_answers {
+  bool aborted;
+  char message[256];
+} cs_exit_answers;
+
+cs_exit_answers cs_fork_and_exit_thread(cs_exit_place place);
+
 #endif
