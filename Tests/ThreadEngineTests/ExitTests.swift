@@ -6,7 +6,8 @@ import ThreadTestSupport
 /// Jobs that end their thread (`pthread_exit`) in place of returning.
 @Suite(.timeLimit(.minutes(1))) struct ExitTests {
   @Test(arguments: [1, 2, 4]) func aJobThatEndsItsThreadIsToldOnce(workers: Int) throws {
-    let pool = try EnginePool(workers: UInt32(workers), name: "exitsonce")
+    let name = "exits\(workers)"
+    let pool = try EnginePool(workers: UInt32(workers), name: name)
     let marks = Marks(600)
     for index in 0..<marks.count {
       let ends = job(cs_exit_thread, marks.bytes + index)
@@ -14,7 +15,7 @@ import ThreadTestSupport
     }
     // As many run at once as before.
     let gate = pool.block(workers)
-    #expect(eventually { threads(named: "exitsonce-").count == workers })
+    #expect(eventually { threads(named: name + "-").count == workers })
     gate.signal(workers)
     let hooks = pool.hooks
     pool.end()
@@ -24,7 +25,7 @@ import ThreadTestSupport
     #expect(hooks.started.entries.count == workers + 200)
     #expect(hooks.stopped.entries.count == workers + 200)
     #expect(hooks.discarded.entries.isEmpty)
-    #expect(eventually { threads(named: "exitsonce-").isEmpty })
+    #expect(eventually { threads(named: name + "-").isEmpty })
   }
 
   /// What else stands in the deque of such a thread's worker is run.

@@ -105,11 +105,12 @@ import ThreadTestSupport
   // MARK: Releasing
 
   @Test(arguments: [false, true]) func aReleasedPoolEndsItsThreads(byWorker: Bool) throws {
-    let stack = (6 << 20) + (80 << 10)
+    let stack = (6 << 20) + ((byWorker ? 80 : 112) << 10)
+    let name = byWorker ? "relinside" : "reloutside"
     for round in 0..<150 {
       let ends = ThreadEnds()
       let hooks = Hooks(starting: { ends.watch() })
-      let pool = try EnginePool(workers: 2, name: "released", stackSize: stack, hooks: hooks)
+      let pool = try EnginePool(workers: 2, name: name, stackSize: stack, hooks: hooks)
       let ran = Counter()
       for _ in 0..<4 {
         pool.submit {
@@ -127,35 +128,57 @@ import ThreadTestSupport
       #expect(eventually { ends.ended == ends.watched })
       hooks.end()
     }
-    #expect(eventually { threads(named: "released-").isEmpty })
+    #expect(eventually { threads(named: name + "-").isEmpty })
     #expect(mappings(of: stack) <= 9)
   }
 
   // MARK: Leaving
 
-  /// A spare that fell asleep first, so that the workers stand above it, finds out in its time that it is not needed.
+  /// A spare that fell asleep first, so that a worker stands above it, finds out in its time that it is not needed.
   @Test func aSpareBelowSleepingWorkersEnds() async throws {
     let pool = try EnginePool(workers: 2, name: "below", spin: .max)
     let blocked = Semaphore()
     let gate = Semaphore()
     pool.submit {
-      #expect(wp_thread_pool_block_begin() == WP_OK)
-      blocked.signal()
-      gate.wait()
-      wp_thread_pool_block_end()
+      blockedForOthers {
+        blocked.signal()
+        gate.wait()
+      }
     }
     blocked.wait()
-    // The spare sleeps now, or is about to; the workers follow.
-    #expect(eventually { threads(named: "below-4").count == 1 && threads(named: "below-4")[0].state == "S" })
-    gate.signal()
-    var spares = 1
-    for _ in 0..<300 where spares > 0 {
-      try await Task.sleep(for: .milliseconds(100))
-      spares = threads(named: "below-4").count
+    // Both threads that are not blocked are at work; the spare goes to sleep first.
+    let gates = [Semaphore(), Semaphore()]
+    let busy = Semaphore()
+    let atWork = Log<Int>()
+    for _ in gates {
+      pool.submit {
+        let isSpare = wp_thread_pool_current_worker(pool.pool) >= Int32(WP_THREAD_POOL_FIRST_SPARE)
+        if !isSpare { atWork.append(currentThreadID()) }
+        busy.signal()
+        gates[isSpare ? 1 : 0].wait()
+      }
     }
-    #expect(spares == 0, "a spare is still there 30 s later")
-    #expect(threads(named: "below-").count == 2)
+    busy.wait(2)
+    let spare = try #require(threads(named: "below-4096").first)
+    let worker = try #require(threads(named: "below-").first { $0.id == atWork.entries.last })
+    #expect(letSleep(spare, gates[1]))
+    #expect(letSleep(worker, gates[0]))
+    gate.signal()
+    var left = 3
+    for _ in 0..<300 where left > 2 {
+      try await Task.sleep(for: .milliseconds(100))
+      left = threads(named: "below-").count
+    }
+    #expect(left == 2, "a spare is still there 30 s later")
     pool.end()
+  }
+
+  /// Signals a gate at which a thread sleeps, and waits until it sleeps again.
+  private func letSleep(_ thread: ThreadStatus, _ gate: ThreadTestSupport.Semaphore) -> Bool {
+    let stands = eventually { ThreadStatus(id: thread.id)?.state == "S" }
+    let sleeps = ThreadStatus(id: thread.id)?.sleeps ?? 0
+    gate.signal()
+    return stands && eventually { ThreadStatus(id: thread.id).map { $0.state == "S" && $0.sleeps > sleeps } ?? false }
   }
 
   /// A worker that a resize made one too many stays as long as the others are blocked: nobody else is there.

@@ -101,6 +101,19 @@ typedef struct cs_start_answers {
 
 cs_start_answers cs_fork_and_fail_to_start(void);
 
+/// What the one worker of a pool, whose spares' stacks find no room in the address space, was told when it blocked: for
+/// others, for the pool, and for the pool when there was room again (statuses of wp_base.h).
+typedef struct cs_block_answers {
+  bool answered;
+  int for_others;
+  int for_pool;
+  bool names_pthread_create;
+  bool errno_is_set;
+  int after_raise;
+} cs_block_answers;
+
+cs_block_answers cs_fork_and_block_without_spare(void);
+
 // MARK: Jobs that end their thread
 
 /// Jobs (`wp_job_function`) that end their thread (pthread_exit): at once; while it counts as blocked; and in the middle of two
