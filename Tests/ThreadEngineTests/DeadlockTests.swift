@@ -46,6 +46,69 @@ private let noSpares = UInt32.max  // WP_NO_SPARES
     pool.end()
   }
 
+  /// A thread that was woken is about to go on, and may well bring about what the one that woke it waits for.
+  @Test func whoWasWokenIsNotBlocked() throws {
+    let pool = try EnginePool(workers: 2, spares: noSpares)
+    let refused = Counter()
+    for _ in 0..<500 {
+      let (first, second) = (Wait(), Wait())
+      let begun = Semaphore()
+      let ended = Semaphore()
+      pool.submit {
+        #expect(first.mayBegin(WP_BLOCKED_FOR_POOL))
+        begun.signal()
+        #expect(first.sleep() == WP_BLOCKING_WOKEN)
+        first.end()
+        begun.wait()
+        second.wake()
+        ended.signal()
+      }
+      begun.wait()
+      pool.submit {
+        first.wake()
+        let begins = second.mayBegin(WP_BLOCKED_FOR_POOL)
+        begun.signal()
+        if begins {
+          #expect(second.sleep() == WP_BLOCKING_WOKEN)
+          second.end()
+        } else {
+          refused.add()
+        }
+        ended.signal()
+      }
+      ended.wait(2)
+    }
+    #expect(refused.value == 0)
+    pool.end()
+  }
+
+  /// The same for a thread whose fork-join work has just ended elsewhere: there the next job may wait.
+  @Test(arguments: Work.allCases) func whoseWorkHasEndedIsNotBlocked(work: Work) throws {
+    let pool = try EnginePool(workers: 2, spares: noSpares)
+    let refused = Counter()
+    for _ in 0..<300 {
+      let wait = Wait()
+      let ended = Semaphore()
+      structuredWait(pool, for: work) {
+        // Until the other thread has come to wait.
+        #expect(
+          eventually {
+            guard wait.mayBegin(WP_BLOCKED_FOR_POOL) else { return true }
+            wait.end()
+            return false
+          })
+        // The next job of this thread.
+        pool.submit {
+          if wait.mayBegin(WP_BLOCKED_FOR_POOL) { wait.end() } else { refused.add() }
+          ended.signal()
+        }
+      }
+      ended.wait()
+    }
+    #expect(refused.value == 0)
+    pool.end()
+  }
+
   /// When a closed pool has nothing left to do, and the others have ended, whoever still waits for it waits for nothing.
   @Test(arguments: [0, noSpares], [1, 2, 3]) func theLastThatWaitsInAClosedPoolIsRefused(spares: UInt32, workers: Int)
     throws
