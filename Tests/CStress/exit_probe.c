@@ -37,6 +37,58 @@ void cs_exit_thread_nested(void *argument) {
   pthread_exit(NULL);
 }
 
+// MARK: After fork-join work
+
+typedef struct story_run {
+  const cs_exit_story *story;
+  uint32_t depth;
+  _Atomic bool is_stolen;
+} story_run;
+
+static void do_nothing(void *argument) { (void)argument; }
+static void do_nothing_with(void *first, void *second, size_t begin, size_t end) {
+  (void)first, (void)second, (void)begin, (void)end;
+}
+
+/// A join whose own half waits until the other has begun elsewhere, and holds another such join up to some depth.
+static void steal(void *first, void *second, size_t begin, size_t end) {
+  (void)begin, (void)end;
+  story_run *run = (story_run *)first;
+  if (second != NULL) {
+    atomic_store(&run->is_stolen, true);
+    return;
+  }
+  story_run inner = {run->story, run->depth - 1, false};
+  wp_borrowed own = {&inner, NULL}, other = {&inner, &inner};
+  if (run->depth > 0) wp_join((wp_thread_pool *)run->story->pool, steal, own, other);
+  while (!atomic_load(&run->is_stolen)) sched_yield();
+}
+
+static void exit_if_second(void *first, void *second, size_t begin, size_t end) {
+  (void)first, (void)begin, (void)end;
+  if (second != NULL) pthread_exit(NULL);
+}
+
+void cs_exit_thread_after(void *argument) {
+  const cs_exit_story *story = (const cs_exit_story *)argument;
+  wp_thread_pool *pool = (wp_thread_pool *)story->pool;
+  wp_group group;
+  story_run run = {story, story->kind == CS_EXIT_AFTER_NESTED_STOLEN ? 3 : 0, false};
+  wp_borrowed own = {&run, NULL}, other = {&run, &run};
+  switch (story->kind) {
+  case CS_EXIT_AFTER_JOIN: wp_join(pool, do_nothing_with, own, other); break;
+  case CS_EXIT_IN_TAKEN_BACK: wp_join(pool, exit_if_second, own, other); break;
+  case CS_EXIT_AFTER_STOLEN:
+  case CS_EXIT_AFTER_NESTED_STOLEN: wp_join(pool, steal, own, other); break;
+  case CS_EXIT_AFTER_RANGE: wp_concurrent_perform(pool, do_nothing_with, own, 100, 1); break;
+  case CS_EXIT_AFTER_GROUP:
+    if (!wp_group_begin(&group, pool, do_nothing, NULL)) return;
+    for (int i = 0; i < 10; i++) wp_group_spawn(&group);
+    wp_group_wait(&group);
+  }
+  pthread_exit(NULL);
+}
+
 // MARK: In the middle of fork-join work
 
 typedef struct scene {
@@ -60,7 +112,6 @@ static void half(void *first, void *second, size_t begin, size_t end) {
   bool is_other = second != NULL;
   atomic_fetch_add(&s->begun, 1);
   if (s->place == CS_EXIT_JOIN_OWN && !is_other) pthread_exit(NULL);
-  if (s->place == CS_EXIT_JOIN_TAKEN_BACK && is_other) pthread_exit(NULL);
   if (s->place == CS_EXIT_JOIN_BESIDE_THIEF && !is_other) {
     wait_for_begun(s, 2);
     pthread_exit(NULL);
@@ -107,7 +158,7 @@ static void play(cs_exit_place place) {
   static scene s;
   s.place = place;
   wp_thread_pool_config config = {0};
-  bool alone = place == CS_EXIT_JOIN_OWN || place == CS_EXIT_JOIN_TAKEN_BACK || place == CS_EXIT_GROUP_CALL;
+  bool alone = place == CS_EXIT_JOIN_OWN || place == CS_EXIT_GROUP_CALL;
   config.worker_count = alone ? 1 : 2;
   if (wp_thread_pool_create(&config, &s.pool, NULL) != WP_OK) return;
   wp_job job = {(uintptr_t)run_scene, &s};

@@ -76,12 +76,9 @@ private let noSpares = UInt32.max  // WP_NO_SPARES
       begun.signal()
       #expect(waits[0].sleep() == WP_BLOCKING_WOKEN)
       waits[0].end()
-      let wait = Wait()
-      do {
-        try wait.begin(WP_BLOCKED_FOR_POOL)
-        wait.end()
-        refused.append(nil)
-      } catch { refused.append(error as? Wait.Refusal) }
+      // As soon as the others have fallen asleep.
+      let error = eventualRefusal()
+      refused.append(error)
       turn.signal()
       ended.signal()
     }
@@ -126,11 +123,10 @@ private let noSpares = UInt32.max  // WP_NO_SPARES
       #expect(innermost.mayBegin(WP_BLOCKED_FOR_POOL))
       pool.submit {
         // Now both would wait for the pool.
-        let own = Wait()
-        #expect(!own.mayBegin(WP_BLOCKED_FOR_POOL))
-        ran.signal()
+        #expect(eventualRefusal()?.status == WP_WOULD_DEADLOCK)
+        innermost.wake()
       }
-      ran.wait()
+      #expect(innermost.sleep() == WP_BLOCKING_WOKEN)
       innermost.end()
       for wait in waits.reversed() { wait.end() }
       ended.signal()
@@ -215,8 +211,8 @@ private let noSpares = UInt32.max  // WP_NO_SPARES
         other.submit(errand)
         wp_thread_pool_close(other.pool)
         #expect(wp_thread_pool_join(other.pool) == WP_OK)
-      case 1: Errand(errand).join(in: other)
-      default: Errand(errand).perform(in: other)
+      case 1: #expect(other.join(errand, errand) == WP_OK)
+      default: #expect(other.perform(4) { _ in errand() } == WP_OK)
       }
       ended.signal()
     }
@@ -226,18 +222,16 @@ private let noSpares = UInt32.max  // WP_NO_SPARES
   }
 }
 
-/// A closure as fork-join work.
-private final class Errand: Sendable {
-  private let body: @Sendable () -> Void
-
-  init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-
-  private var work: wp_borrowed { wp_borrowed(first: Unmanaged.passUnretained(self).toOpaque(), second: nil) }
-
-  func join(in pool: EnginePool) { #expect(wp_join(pool.pool, run, work, work) == WP_OK) }
-  func perform(in pool: EnginePool) { #expect(wp_concurrent_perform(pool.pool, run, work, 4, 1) == WP_OK) }
-
-  private var run: wp_borrowed_call {
-    { errand, _, _, _ in Unmanaged<Errand>.fromOpaque(errand!).takeUnretainedValue().body() }
+/// Waits for the pool, over and over, until that is refused; nil if it is not within 20 s.
+private func eventualRefusal() -> Wait.Refusal? {
+  let wait = Wait()
+  var refusal: Wait.Refusal?
+  _ = eventually {
+    do {
+      try wait.begin(WP_BLOCKED_FOR_POOL)
+      wait.end()
+    } catch { refusal = error as? Wait.Refusal }
+    return refusal != nil
   }
+  return refusal
 }

@@ -124,11 +124,27 @@ import ThreadTestSupport
     }
   }
 
+  /// Fork-join work that is over, or that the thread has taken back, concerns nobody else.
+  @Test(arguments: [1, 2] as [UInt32]) func afterForkJoinWorkAJobMayEndItsThread(workers: UInt32) throws {
+    let pool = try EnginePool(workers: workers, spares: .max)
+    let alone = [CS_EXIT_AFTER_JOIN, CS_EXIT_AFTER_RANGE, CS_EXIT_AFTER_GROUP]
+    let stories =
+      alone + (workers == 1 ? [CS_EXIT_IN_TAKEN_BACK] : [CS_EXIT_AFTER_STOLEN, CS_EXIT_AFTER_NESTED_STOLEN])
+    for round in 0..<100 {
+      var story = cs_exit_story(pool: UnsafeMutableRawPointer(pool.pool), kind: stories[round % stories.count])
+      withUnsafeMutablePointer(to: &story) { story in
+        #expect(wp_thread_pool_submit(pool.pool, job(cs_exit_thread_after, story)) == WP_OK)
+        #expect(eventually { pool.hooks.abandoned.entries.count == round + 1 })
+      }
+    }
+    pool.end()
+  }
+
   /// Others use the frames of fork-join work: nothing can go on without them.
   @Test(
     .disabled(if: runsUnderSanitizer, "the sanitizer has its own way to abort"),
     arguments: [
-      CS_EXIT_JOIN_OWN, CS_EXIT_JOIN_BESIDE_THIEF, CS_EXIT_JOIN_TAKEN_BACK, CS_EXIT_JOIN_STOLEN, CS_EXIT_RANGE,
+      CS_EXIT_JOIN_OWN, CS_EXIT_JOIN_BESIDE_THIEF, CS_EXIT_JOIN_STOLEN, CS_EXIT_RANGE,
       CS_EXIT_GROUP_OWNER, CS_EXIT_GROUP_CALL, CS_EXIT_GROUP_ELSEWHERE,
     ].map(\.rawValue)) func inForkJoinWorkItEndsTheProcess(place: UInt32)
   {

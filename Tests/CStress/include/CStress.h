@@ -122,12 +122,32 @@ void cs_exit_thread(void *argument);
 void cs_exit_thread_blocked(void *argument);
 void cs_exit_thread_nested(void *argument);
 
+/// After which fork-join work a thread is ended; and in which that concerns no other thread.
+typedef enum cs_exit_kind {
+  CS_EXIT_AFTER_JOIN,
+  CS_EXIT_AFTER_RANGE,
+  CS_EXIT_AFTER_GROUP,
+  /// A join's other half, which nobody else took.
+  CS_EXIT_IN_TAKEN_BACK,
+  /// Joins whose other halves run elsewhere: one, and some in one another.
+  CS_EXIT_AFTER_STOLEN,
+  CS_EXIT_AFTER_NESTED_STOLEN,
+} cs_exit_kind;
+
+typedef struct cs_exit_story {
+  /// A wp_thread_pool.
+  void *pool;
+  cs_exit_kind kind;
+} cs_exit_story;
+
+/// A job whose argument is a story.
+void cs_exit_thread_after(void *story);
+
 /// Where in fork-join work a thread is ended.
 typedef enum cs_exit_place {
-  /// A join's own half, before anybody took the other, or beside its thief; the other half, on the own stack, and on a thief's.
+  /// A join's own half, before anybody took the other, or beside its thief; the other half, on a thief's stack.
   CS_EXIT_JOIN_OWN,
   CS_EXIT_JOIN_BESIDE_THIEF,
-  CS_EXIT_JOIN_TAKEN_BACK,
   CS_EXIT_JOIN_STOLEN,
   CS_EXIT_RANGE,
   /// Between a group's begin and wait; in a call that its owner makes, and in one that another thread makes.
