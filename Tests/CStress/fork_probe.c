@@ -1,6 +1,7 @@
 #include "CStress.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "wp_blocking.h"
 #include "wp_thread_pool.h"
 
 #define BITS_PER_STATUS 4
@@ -86,7 +88,7 @@ static bool limit_address_space(size_t bytes) {
   if (file == NULL || fscanf(file, "%lu", &pages) != 1) return false;
   fclose(file);
   rlim_t limit = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + bytes;
-  return setrlimit(RLIMIT_AS, &(struct rlimit){limit, limit}) == 0;
+  return setrlimit(RLIMIT_AS, &(struct rlimit){limit, RLIM_INFINITY}) == 0;
 }
 
 static cs_start_answers fail_to_start(void) {
@@ -110,20 +112,76 @@ static cs_start_answers fail_to_start(void) {
   return answers;
 }
 
-cs_start_answers cs_fork_and_fail_to_start(void) {
-  cs_start_answers answers = {0};
+/// Runs a function in a child, which writes `size` bytes of answers. False if it did not get as far.
+static bool ask_child(void (*function)(void *answers), void *answers, size_t size) {
   int ends[2];
-  if (pipe(ends) != 0) return answers;
+  if (pipe(ends) != 0) return false;
   pid_t child = fork();
   if (child == 0) {
+    // A child that hangs must not hang the tests.
     alarm(60);
-    answers = fail_to_start();
-    _exit(write(ends[1], &answers, sizeof answers) == (ssize_t)sizeof answers ? 0 : 1);
+    function(answers);
+    _exit(write(ends[1], answers, size) == (ssize_t)size ? 0 : 1);
   }
   close(ends[1]);
-  if (child < 0 || read(ends[0], &answers, sizeof answers) != (ssize_t)sizeof answers) answers.answered = false;
+  bool answered = child > 0 && read(ends[0], answers, size) == (ssize_t)size;
   close(ends[0]);
   int status;
-  if (child > 0 && (waitpid(child, &status, 0) != child || status != 0)) answers.answered = false;
+  return child > 0 && waitpid(child, &status, 0) == child && status == 0 && answered;
+}
+
+static void answer_start(void *answers) { *(cs_start_answers *)answers = fail_to_start(); }
+
+cs_start_answers cs_fork_and_fail_to_start(void) {
+  cs_start_answers answers = {0};
+  if (!ask_child(answer_start, &answers, sizeof answers)) answers.answered = false;
+  return answers;
+}
+
+// MARK: A spare that cannot be started
+
+typedef struct block_scene {
+  wp_thread_pool *pool;
+  cs_block_answers *answers;
+  _Atomic bool over;
+} block_scene;
+
+static void block_in_job(void *argument) {
+  block_scene *scene = (block_scene *)argument;
+  cs_block_answers *answers = scene->answers;
+  wp_blocking blocking;
+  wp_error error = {WP_OK, 0, NULL, NULL, 0};
+  answers->for_others = (int)wp_blocking_begin(&blocking, WP_BLOCKED_FOR_OTHERS, &error);
+  wp_blocking_end(&blocking);
+  answers->for_pool = (int)wp_blocking_begin(&blocking, WP_BLOCKED_FOR_POOL, &error);
+  if (answers->for_pool == WP_OK) wp_blocking_end(&blocking);
+  answers->names_pthread_create = error.call != NULL && strcmp(error.call, "pthread_create") == 0;
+  answers->errno_is_set = error.system_errno == EAGAIN || error.system_errno == ENOMEM;
+  struct rlimit limit;
+  getrlimit(RLIMIT_AS, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_AS, &limit);
+  answers->after_raise = (int)wp_blocking_begin(&blocking, WP_BLOCKED_FOR_POOL, &error);
+  if (answers->after_raise == WP_OK) wp_blocking_end(&blocking);
+  atomic_store(&scene->over, true);
+}
+
+static void block_without_spare(void *argument) {
+  block_scene scene = {NULL, (cs_block_answers *)argument, false};
+  wp_thread_pool_config config = {0};
+  config.worker_count = 1;
+  config.stack_size = (size_t)64 << 20;
+  if (wp_thread_pool_create(&config, &scene.pool, NULL) != WP_OK) return;
+  if (!limit_address_space((size_t)32 << 20)) return;
+  wp_job job = {(uintptr_t)block_in_job, &scene};
+  wp_thread_pool_submit(scene.pool, job);
+  while (!atomic_load(&scene.over)) sched_yield();
+  wp_thread_pool_close(scene.pool);
+  scene.answers->answered = wp_thread_pool_join(scene.pool) == WP_OK;
+}
+
+cs_block_answers cs_fork_and_block_without_spare(void) {
+  cs_block_answers answers = {0};
+  if (!ask_child(block_without_spare, &answers, sizeof answers)) answers.answered = false;
   return answers;
 }

@@ -8,6 +8,8 @@ final class Hooks: Sendable {
     var thread: Int
   }
 
+  /// Called on each worker's thread before its first job.
+  let starting: (@Sendable () -> Void)?
   let started = Log<Event>()
   let stopped = Log<Event>()
   let startedOne = Semaphore()
@@ -18,6 +20,8 @@ final class Hooks: Sendable {
   let destroyed = Counter()
   let wasDestroyed = Semaphore()
 
+  init(starting: (@Sendable () -> Void)? = nil) { self.starting = starting }
+
   static func from(_ context: UnsafeMutableRawPointer?) -> Hooks {
     Unmanaged<Hooks>.fromOpaque(context!).takeUnretainedValue()
   }
@@ -27,6 +31,7 @@ final class Hooks: Sendable {
       context: Unmanaged.passRetained(self).toOpaque(),
       worker_start: { context, worker in
         let hooks = Hooks.from(context)
+        hooks.starting?()
         hooks.started.append(Event(worker: Int(worker), thread: currentThreadID()))
         hooks.startedOne.signal()
       },
@@ -56,7 +61,7 @@ final class Hooks: Sendable {
 struct EnginePool: Sendable {
   // SAFETY: wp_thread_pool_* functions may be called from any thread.
   nonisolated(unsafe) let pool: OpaquePointer
-  let hooks = Hooks()
+  let hooks: Hooks
 
   struct Refusal: Error {
     var status: wp_status
@@ -66,12 +71,14 @@ struct EnginePool: Sendable {
     var refused: Int32
   }
 
+  /// With `guests` the pool has no start and stop hooks, which would keep guests out.
   init(
     workers: UInt32, name: String? = nil, stackSize: Int = 0, affinity: wp_affinity = WP_AFFINITY_NONE,
     cpus: [Int32] = [], spin: UInt64 = 0, spares: UInt32 = 0, blockedSignals: [Int32] = [], hooks: Hooks? = nil,
-    machine: MachineFiles? = nil
+    machine: MachineFiles? = nil, guests: Bool = false
   ) throws {
-    let hooks = hooks ?? self.hooks
+    let hooks = hooks ?? Hooks()
+    self.hooks = hooks
     var config = wp_thread_pool_config()
     config.worker_count = workers
     config.stack_size = stackSize
@@ -79,6 +86,10 @@ struct EnginePool: Sendable {
     config.spin_ns = spin
     config.spare_limit = spares
     config.hooks = hooks.intoC()
+    if guests {
+      config.hooks.worker_start = nil
+      config.hooks.worker_stop = nil
+    }
     var created: OpaquePointer?
     var error = wp_error()
     let create = { (name: UnsafePointer<CChar>?) in

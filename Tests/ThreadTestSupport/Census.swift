@@ -9,6 +9,8 @@ public struct ThreadStatus: Sendable {
   public var state: Character
   /// Voluntary and involuntary context switches since it started.
   public var switches: Int
+  /// The voluntary ones: each time that it went to sleep.
+  public var sleeps: Int
   public var blockedSignals: Set<Int32>
 
   /// Nil when the thread is gone.
@@ -29,6 +31,7 @@ public struct ThreadStatus: Sendable {
     self.name = String(name.dropLast())  // the newline
     self.state = state
     switches = voluntary + involuntary
+    sleeps = voluntary
     blockedSignals = Set((1...64).filter { mask & 1 << UInt64($0 - 1) != 0 })
   }
 }
@@ -101,6 +104,16 @@ public func adoptOrphans() { cs_adopt_orphans() }
 /// Number of mappings of anonymous files in this process.
 public func sharedMappings() -> Int {
   contents(of: "/proc/self/maps")?.split(separator: "\n").count { $0.contains("/memfd:") } ?? 0
+}
+
+/// Number of mappings of `bytes` bytes in this process, with or without a page to guard them: the stacks of threads that were
+/// given such a size, and of those that have ended and that nobody has joined.
+public func mappings(of bytes: Int) -> Int {
+  let sizes = [bytes, bytes - Int(sysconf(Int32(_SC_PAGESIZE)))]
+  return contents(of: "/proc/self/maps")?.split(separator: "\n").count { line in
+    let ends = line.prefix { $0 != " " }.split(separator: "-").compactMap { Int($0, radix: 16) }
+    return ends.count == 2 && sizes.contains(ends[1] - ends[0])
+  } ?? 0
 }
 
 /// CPUs that the calling thread may use, ascending.

@@ -111,4 +111,67 @@ typedef struct cs_start_answers {
 
 cs_start_answers cs_fork_and_fail_to_start(void);
 
+/// What the one worker of a pool, whose spares' stacks find no room in the address space, was told when it blocked: for
+/// others, for the pool, and for the pool when there was room again (statuses of wp_base.h).
+typedef struct cs_block_answers {
+  bool answered;
+  int for_others;
+  int for_pool;
+  bool names_pthread_create;
+  bool errno_is_set;
+  int after_raise;
+} cs_block_answers;
+
+cs_block_answers cs_fork_and_block_without_spare(void);
+
+// MARK: Jobs that end their thread
+
+/// Jobs (`wp_job_function`) that end their thread (pthread_exit): at once; while it counts as blocked; and in the middle of two
+/// others, whose arguments are the own one plus 1 and plus 2, the innermost.
+void cs_exit_thread(void *argument);
+void cs_exit_thread_blocked(void *argument);
+void cs_exit_thread_nested(void *argument);
+
+/// After which fork-join work a thread is ended; and in which that concerns no other thread.
+typedef enum cs_exit_kind {
+  CS_EXIT_AFTER_JOIN,
+  CS_EXIT_AFTER_RANGE,
+  CS_EXIT_AFTER_GROUP,
+  /// A join's other half, which nobody else took.
+  CS_EXIT_IN_TAKEN_BACK,
+  /// Joins whose other halves run elsewhere: one, and some in one another.
+  CS_EXIT_AFTER_STOLEN,
+  CS_EXIT_AFTER_NESTED_STOLEN,
+} cs_exit_kind;
+
+typedef struct cs_exit_story {
+  /// A wp_thread_pool.
+  void *pool;
+  cs_exit_kind kind;
+} cs_exit_story;
+
+/// A job whose argument is a story.
+void cs_exit_thread_after(void *story);
+
+/// Where in fork-join work a thread is ended.
+typedef enum cs_exit_place {
+  /// A join's own half, before anybody took the other, or beside its thief; the other half, on a thief's stack.
+  CS_EXIT_JOIN_OWN,
+  CS_EXIT_JOIN_BESIDE_THIEF,
+  CS_EXIT_JOIN_STOLEN,
+  CS_EXIT_RANGE,
+  /// Between a group's begin and wait; in a call that its owner makes, and in one that another thread makes.
+  CS_EXIT_GROUP_OWNER,
+  CS_EXIT_GROUP_CALL,
+  CS_EXIT_GROUP_ELSEWHERE,
+} cs_exit_place;
+
+/// How a process ended in which that happened, and the beginning of what it wrote to stderr.
+typedef struct cs_exit_answers {
+  bool aborted;
+  char message[256];
+} cs_exit_answers;
+
+cs_exit_answers cs_fork_and_exit_thread(cs_exit_place place);
+
 #endif
