@@ -52,7 +52,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c test-cgroups test-numa test-sandbox tsan asan docs model soak chaos fuzz simulate bench bench-peers bench-headline bench-instructions \
+.PHONY: help run test test-consumer test-c test-cgroups test-numa test-sandbox tsan asan docs model soak faults chaos fuzz simulate bench bench-peers bench-headline bench-instructions \
   bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c lint-layers format setup clean
 
 help: ## Show this list.
@@ -138,10 +138,15 @@ model: ## Check the protocols of queue, sleep, future and collector with the Spi
 	@.ci/need spin=spin gcc=gcc
 	@Tests/Models/run.sh
 
-soak: setup ## Check what the thread pool holds on to under lasting load, a minute each (SOAK_SECONDS=600).
+soak: setup ## Check what thread pools hold on to under lasting load, and random programs, a minute each (SOAK_SECONDS=600).
 	@swift build -c release --product ThreadSoak
+	@swift build -c release --product ThreadPrograms
 	@soak=.build/release/ThreadSoak; failed=0; for scenario in $$($$soak list); do \
-	  echo "$$scenario: $$($$soak $$scenario $(SOAK_SECONDS))" || failed=1; done; exit $$failed
+	  echo "$$scenario: $$($$soak $$scenario $(SOAK_SECONDS))" || failed=1; done; \
+	  echo "random programs: $$(.build/release/ThreadPrograms seconds $(SOAK_SECONDS))" || failed=1; exit $$failed
+
+faults: setup ## Plant known faults into the thread engine, which random programs have to find (half an hour).
+	@Tests/ThreadPrograms/faults.sh
 
 chaos: setup ## Kill random processes of a pool under load, a minute with each start method (CHAOS_SECONDS=600).
 	@swift build -c release --product ProcessChaos

@@ -50,12 +50,18 @@ let package = Package(
     .testTarget(name: "FutureTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
     // Run in a process of its own, whose memory no other test changes; for a minute or more by `make soak`.
     .executableTarget(name: "ThreadSoak", dependencies: ["WorkerPool", "ThreadTestSupport"], path: "Tests/ThreadSoak"),
+    // Random programs over thread pools, in a process of their own, which ends when one hangs; for a minute or more by
+    // `make soak`.
+    .executableTarget(
+      name: "ThreadPrograms", dependencies: ["WorkerPool", "ThreadTestSupport"], path: "Tests/ThreadPrograms",
+      exclude: ["faults", "faults.sh"]),
     // Forks, in a process of its own.
     .executableTarget(name: "ForkScenarios", dependencies: ["WorkerPool", "CStress"], path: "Tests/ForkScenarios"),
     .testTarget(
       name: "ThreadExecutorTests",
       dependencies: [
-        "WorkerPool", "CWorkerPool", "CStress", "ForkScenarios", "ThreadSoak", "ThreadTestSupport", "TestSupport",
+        "WorkerPool", "CWorkerPool", "CStress", "ForkScenarios", "ThreadPrograms", "ThreadSoak", "ThreadTestSupport",
+        "TestSupport",
       ]),
     .testTarget(name: "AsyncTests", dependencies: ["WorkerPool", "ThreadTestSupport"]),
     // Run by the tests in processes of their own, where a pool can be forked.

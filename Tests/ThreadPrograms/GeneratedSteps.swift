@@ -1,0 +1,397 @@
+// What a strand does next.
+
+extension Generator {
+  private static let deepest = 5
+
+  mutating func addStep(_ id: Int) {
+    payDebts(id)
+    let choices = Profile.Choice.allCases.map { choice in
+      (choice, allows(choice, id) ? program.profile.weight(of: choice) : 0)
+    }
+    add(random.pick(weighted: choices) ?? .pause, to: id)
+  }
+
+  private mutating func append(_ step: Step, to id: Int) { program.strands[id].steps.append(step) }
+
+  private func kind(_ id: Int) -> Kind { program.strands[id].kind }
+
+  private func isSwiftTask(_ id: Int) -> Bool { kind(id) == .swiftTask }
+
+  private func isCallback(_ id: Int) -> Bool { kind(id) == .callback }
+
+  /// Whether the strand has a thread that may block.
+  private func mayBlock(_ id: Int) -> Bool { !actors[id].isLeaf && !isSwiftTask(id) && !isCallback(id) }
+
+  private func allows(_ choice: Profile.Choice, _ id: Int) -> Bool {
+    let hasThread = !isSwiftTask(id) && !isCallback(id)
+    return switch choice {
+    case .pause, .submit, .keep, .drop, .link, .resize, .inspect: true
+    case .callback, .cancel: !actors.isEmpty
+    case .meet: !isCallback(id)
+    case .batch: !isCallback(id)
+    case .thread: threadsLeft > 0 && !isCallback(id)
+    case .swiftTask: !isCallback(id)
+    case .wait: !done.isEmpty && !actors[id].isLeaf && !isCallback(id)
+    case .waitEarly: mayBlock(id)
+    case .waitForLater: !actors[id].isLeaf && !isCallback(id)
+    case .join, .scope, .perform: hasThread && actors[id].depth < Self.deepest && poolToEnter(id) != nil
+    case .map: !isCallback(id) && actors[id].depth < Self.deepest && poolToEnter(id) != nil
+    case .sum: mayBlock(id) && poolToEnter(id) != nil
+    case .spawn: hasThread && !actors[id].scopes.isEmpty
+    case .shutdown: true
+    case .release: mayRelease
+    }
+  }
+
+  private mutating func add(_ choice: Profile.Choice, to id: Int) {
+    switch choice {
+    case .pause: append(pause(isSwiftTask(id) || isCallback(id)), to: id)
+    case .meet: addMeeting(id)
+    case .submit: addSubmission(id)
+    case .batch: addBatch(id)
+    case .thread: addThread(id)
+    case .swiftTask: addSwiftTask(id)
+    case .wait: addWait(id)
+    case .waitEarly: addEarlyWait(id)
+    case .waitForLater: addWaitForLater(id)
+    case .keep, .drop: addKeep(id, drops: choice == .drop)
+    case .link: addLink(id)
+    case .callback: addCallback(id)
+    case .cancel: append(.cancel(anyEvent()), to: id)
+    case .join: addJoin(id)
+    case .scope: addScope(id)
+    case .spawn: addSpawn(id)
+    case .perform, .map: addCalls(id, maps: choice == .map)
+    case .sum: addSum(id)
+    case .resize: append(.resize(pool: pool(near: id), random.number(1...4)), to: id)
+    case .shutdown: addShutdown(id)
+    case .release: addRelease(id)
+    case .inspect: append(.inspect(pool: pool(near: id)), to: id)
+    }
+  }
+
+  private mutating func pause(_ isShort: Bool) -> Step {
+    if isShort || random.chance(60) { return .spin(microseconds: random.number(0..<(isShort ? 20 : 200))) }
+    return .nap(microseconds: random.number(50..<1500))
+  }
+
+  /// The strand's own pool most times.
+  private mutating func pool(near id: Int) -> Int {
+    if let own = program.strands[id].pool, random.chance(70) { return own }
+    return random.number(program.pools.indices)
+  }
+
+  // MARK: Tasks
+
+  private mutating func addSubmission(_ id: Int) {
+    let target = pool(near: id)
+    guard !isReleased[target], !isClosing[target] || random.chance(30) else {
+      append(pause(isSwiftTask(id) || isCallback(id)), to: id)
+      return
+    }
+    let runs = isSwiftTask(id) && !actors[id].isLeaf ? 40 : 0
+    let submission: Submission =
+      random.pick(weighted: [(.submit, 60), (.execute, 20), (.onNode, 5), (.run, runs)]) ?? .submit
+    let task = addFree(.task(submission), pool: target, by: id)
+    if submission == .run { actors[task].parent = id }
+    append(.submit(task), to: id)
+    open(task)
+  }
+
+  private mutating func addBatch(_ id: Int) {
+    let target = pool(near: id)
+    let submission = random.pick([Submission.batch, .executeBatch])
+    let tasks = (0..<random.number(2...4)).map { _ in addFree(.task(submission), pool: target, by: id) }
+    append(.batch(tasks), to: id)
+    for task in tasks { open(task) }
+  }
+
+  private mutating func addThread(_ id: Int) {
+    threadsLeft -= 1
+    let thread = addFree(.thread, pool: nil, by: id)
+    if random.chance(50) { append(.nap(microseconds: random.number(50..<3000)), to: thread) }
+    append(.start(thread), to: id)
+    open(thread)
+  }
+
+  /// A Swift task needs its pool to the end, so none is on a pool that might be released.
+  private mutating func addSwiftTask(_ id: Int) {
+    let target = mayRelease || random.chance(30) ? nil : pool(near: id)
+    let task = addFree(.swiftTask, pool: target, by: id)
+    append(.start(task), to: id)
+    open(task)
+  }
+
+  private mutating func addMeeting(_ id: Int) {
+    let others = actors.indices.filter { $0 != id && canGoOn($0) && !isCallback($0) }
+    guard !others.isEmpty else { return append(pause(isSwiftTask(id)), to: id) }
+    meet(id, random.pick(others))
+  }
+
+  /// What the two do next they do at the same time, or a little after each other.
+  private mutating func meet(_ one: Int, _ other: Int) {
+    for id in [one, other] {
+      append(.meet(program.meetings), to: id)
+      if random.chance(40) { append(.spin(microseconds: random.number(0..<400)), to: id) }
+    }
+    program.meetings += 1
+    // The first may have opened parts and have to wait for them.
+    for id in [one, other] where stepsLeft > 0 && canGoOn(id) {
+      stepsLeft -= 1
+      addStep(id)
+    }
+  }
+
+  // MARK: Waiting
+
+  mutating func addWait(_ id: Int) {
+    guard !isCallback(id) else { return }
+    let count = random.chance(60) ? 1 : random.number(2...4)
+    let events = (0..<count).compactMap { _ in eventToAwait(id) }
+    guard !events.isEmpty else { return }
+    append(.wait(events, wayToAwait(events, id)), to: id)
+  }
+
+  /// One that has come, as a rule lately and since the strand began: in the run it may not have come yet.
+  private mutating func eventToAwait(_ id: Int) -> Event? {
+    guard !done.isEmpty else { return nil }
+    let first = random.chance(70) ? min(actors[id].begun, done.count - 1) : 0
+    let event = random.chance(75) ? random.pick(Array(done[first...].suffix(8))) : random.pick(Array(done[first...]))
+    // A worker might run it here, on top of what must not end with the thread.
+    if case .strand(let strand) = event, actors[strand].leavesThread, program.strands[id].pool != nil { return nil }
+    return event
+  }
+
+  private mutating func wayToAwait(_ events: [Event], _ id: Int) -> Wait {
+    let microseconds = random.number(100..<2500)
+    if program.isLimited, program.strands[id].pool != nil, !isSwiftTask(id), !events.allSatisfy({ isOwn($0, id) }) {
+      return random.pick([.resultWithin(microseconds: microseconds), .allWithin(microseconds: microseconds)])
+    }
+    let blocking = !program.isLimited || program.strands[id].pool == nil ? 8 : 0
+    let several = events.count > 1
+    return random.pick(
+      weighted: [
+        (.result, several ? 10 : 50), (.resultWithin(microseconds: microseconds), several ? 0 : 8),
+        (.all, 20), (.allWithin(microseconds: microseconds), 8), (.first, several ? 10 : 0),
+        (.firstError, several ? 6 : 0), (.asCompleted, several ? 20 : 5), (.look(microseconds: 200), 5),
+        (.blocking, blocking),
+      ]) ?? .result
+  }
+
+  /// Whether the event is the end of a task of the strand's own pool, of which the pool knows.
+  private func isOwn(_ event: Event, _ id: Int) -> Bool {
+    guard case .strand(let strand) = event else { return false }
+    return program.strands[strand].hasPoolFuture && program.strands[strand].pool == program.strands[id].pool
+  }
+
+  /// Waits for what another strand will do: for a promise, or for its end.
+  mutating func addWaitForLater(_ id: Int) {
+    guard !isCallback(id), !actors[id].isLeaf else { return }
+    let debtors = actors.indices.filter { other in
+      other != id && actors[other].isOpen && !actors[other].hasEnded && !isCallback(other) && !waits(other, for: id)
+    }
+    guard !debtors.isEmpty else { return }
+    addWait(of: id, for: random.pick(Array(debtors.suffix(12))))
+  }
+
+  private mutating func addWait(of id: Int, for debtor: Int) {
+    let isEnd =
+      program.strands[debtor].isAwaitable && random.chance(40)
+      && !(actors[debtor].leavesThread && program.strands[id].pool != nil)
+    let event = isEnd ? Event.strand(debtor) : .promise(newPromise())
+    if case .promise(let promise) = event { actors[debtor].debts.append(promise) }
+    actors[id].trigger = event
+    actors[id].debtor = debtor
+    append(.wait([event], wayToAwait([event], id)), to: id)
+  }
+
+  /// Waits a little for a promise that may be kept much later.
+  private mutating func addEarlyWait(_ id: Int) {
+    let promise = newPromise()
+    announced.append(promise)
+    append(.wait([.promise(promise)], .resultWithin(microseconds: random.number(50..<1500))), to: id)
+  }
+
+  // MARK: Promises
+
+  private mutating func addKeep(_ id: Int, drops: Bool) {
+    let promise = announced.isEmpty || random.chance(30) ? newPromise() : announced.removeFirst()
+    append(drops ? .drop(promise) : .keep(promise), to: id)
+    come(.promise(promise))
+  }
+
+  private mutating func addLink(_ id: Int) {
+    var source = anyEvent()
+    for _ in 0..<random.number(1...3) {
+      let promise = newPromise()
+      append(.link(source, to: promise), to: id)
+      addLink(source, to: promise)
+      source = .promise(promise)
+    }
+  }
+
+  private mutating func addCallback(_ id: Int) {
+    let event = anyEvent()
+    let strand = addFree(.callback, pool: nil, by: id)
+    actors[strand].trigger = event
+    append(.callback(event, strand), to: id)
+    open(strand)
+  }
+
+  /// One that has come or will come, lately most times.
+  private mutating func anyEvent() -> Event {
+    let strands = actors.indices.filter { program.strands[$0].isAwaitable && actors[$0].isOpen }.map {
+      Event.strand($0)
+    }
+    let events = strands.suffix(4) + done.suffix(4)
+    if events.isEmpty {
+      announced.append(newPromise())
+      return .promise(program.promises - 1)
+    }
+    return random.pick(Array(events))
+  }
+
+  // MARK: Forks
+
+  /// The pool that the strand's next fork is for, nil when there is none.
+  private func poolToEnter(_ id: Int) -> Int? {
+    let own = program.strands[id].pool
+    if actors[id].isLeaf { return own }
+    return program.pools.indices.first { mayEnter($0, id) }
+  }
+
+  private func mayEnter(_ pool: Int, _ id: Int) -> Bool {
+    guard let own = program.strands[id].pool, !isSwiftTask(id) else { return !isClosing[pool] }
+    return pool == own || (!isClosing[pool] && (!program.isLimited || own < pool))
+  }
+
+  private mutating func pickPoolToEnter(_ id: Int) -> Int? {
+    if actors[id].isLeaf { return program.strands[id].pool }
+    if let own = program.strands[id].pool, !isSwiftTask(id), random.chance(75) { return own }
+    let pools = program.pools.indices.filter { mayEnter($0, id) }
+    return pools.isEmpty ? poolToEnter(id) : random.pick(pools)
+  }
+
+  private mutating func addJoin(_ id: Int) {
+    guard let pool = pickPoolToEnter(id) else { return }
+    let halves = (addPart(.half, pool: pool, of: id), addPart(.half, pool: pool, of: id))
+    append(.join(pool: pool, halves.0, halves.1), to: id)
+    open(halves.0)
+    open(halves.1)
+    if random.chance(40) { meet(halves.0, halves.1) }
+    if !actors[halves.1].scopes.isEmpty, random.chance(30), canGoOn(halves.1) { addSpawn(halves.1) }
+  }
+
+  private mutating func addScope(_ id: Int) {
+    guard let pool = pickPoolToEnter(id) else { return }
+    let body = addPart(.scopeBody, pool: pool, of: id)
+    append(.scope(pool: pool, body), to: id)
+    openScope(body)
+  }
+
+  private mutating func addSpawn(_ id: Int) {
+    let scope = random.pick(actors[id].scopes)
+    guard let pool = program.strands[scope].pool, pool == program.strands[id].pool else { return }
+    let task = addPart(.spawned(scope: scope), pool: pool, of: id)
+    // The scope waits for it, and not who spawned it.
+    actors[task].parent = scope
+    actors[task].scopes = actors[scope].scopes
+    actors[task].chain = actors[scope].chain
+    append(.spawn(task), to: id)
+    openMember(task, of: scope)
+    if actors[task].trigger == nil, !actors[task].isLeaf, random.chance(50) { addWait(of: task, forForkerOf: id) }
+  }
+
+  /// Has a scope's task wait for what comes after a fork that its spawner is a part of. Whoever waits for the end of the
+  /// fork must not take the task up.
+  private mutating func addWait(of task: Int, forForkerOf id: Int) {
+    var forkers: [Int] = []
+    var next = actors[id].parent
+    while let forker = next, program.strands[forker].pool == program.strands[id].pool {
+      if !actors[forker].hasEnded, !waits(forker, for: task) { forkers.append(forker) }
+      next = actors[forker].parent
+    }
+    guard !forkers.isEmpty else { return }
+    addWait(of: task, for: random.pick(forkers))
+    if random.chance(60) { append(.spin(microseconds: random.number(50..<500)), to: id) }
+  }
+
+  private mutating func addCalls(_ id: Int, maps: Bool) {
+    guard let pool = pickPoolToEnter(id) else { return }
+    let calls = (0..<random.number(2...6)).map { _ in addPart(.iteration, pool: pool, of: id) }
+    let chunk = random.pick([1, 1, 2, 3])
+    let mapping: Mapping =
+      isSwiftTask(id)
+      ? .sequence : random.pick([.collection, .collection, .sequence, .lazily(reads: random.number(1...calls.count))])
+    append(maps ? .map(pool: pool, calls, mapping, chunk: chunk) : .perform(pool: pool, calls, grain: chunk), to: id)
+    for call in calls { program.strands[call].siblings = calls }
+    actors[calls[0]].followers = Array(calls.dropFirst())
+    open(calls[0])
+  }
+
+  private mutating func addSum(_ id: Int) {
+    guard let pool = pickPoolToEnter(id) else { return }
+    let plan = program.pools[pool]
+    let isLarge = program.profile == .waiting && plan.spares == nil && !plan.hasSmallStack && random.chance(30)
+    let count = isLarge ? random.number(300...600) : random.number(4...60)
+    append(.sum(pool: pool, count: count, random.pick(SumWay.allCases)), to: id)
+  }
+
+  // MARK: Ends
+
+  private mutating func addShutdown(_ id: Int) {
+    let own = program.strands[id].pool
+    let others = program.pools.indices.filter { $0 != own && !isClosing[$0] }
+    // A thread of one pool that waits for another pool's end is what a shutdown meets most seldom.
+    let pool = !isSwiftTask(id) && !others.isEmpty && random.chance(65) ? random.pick(others) : pool(near: id)
+    guard !isReleased[pool], !isClosing[pool] || random.chance(30) else {
+      return append(pause(isSwiftTask(id) || isCallback(id)), to: id)
+    }
+    let ways: [Shutdown] =
+      waitsForEnd(pool, id) ? [.begin, .wait, .wait, .discardAndWait] : [.begin, .begin, .discard]
+    let way = random.pick(ways)
+    if way.waits, let own, own != pool, random.chance(50) { addTaskThatWaits(in: pool, forTaskIn: own, by: id) }
+    append(.shutdown(pool: pool, way), to: id)
+    isClosing[pool] = true
+    // On a thread of the pool the call returns at once.
+    guard way.waits, isSwiftTask(id) || program.strands[id].pool != pool else { return }
+    for waiting in actors[id].chain { awaitsEnd[waiting][pool] = true }
+    actors[id].awaitedPool = pool
+  }
+
+  /// Gives both pools a task, of which one waits for the other: whoever waits for the end of the one pool must not keep the
+  /// other one from its work.
+  private mutating func addTaskThatWaits(in pool: Int, forTaskIn own: Int, by id: Int) {
+    guard !isClosing[own] else { return }
+    let awaited = addFree(.task(.submit), pool: own, by: id)
+    append(.submit(awaited), to: id)
+    begin(awaited)
+    let waiting = addFree(.task(.submit), pool: pool, by: id)
+    append(.submit(waiting), to: id)
+    begin(waiting)
+    if !actors[waiting].isLeaf, !actors[awaited].leavesThread { addWait(of: waiting, for: awaited) }
+  }
+
+  /// Whether the strand may ask for the pool's end to be waited for.
+  private func waitsForEnd(_ pool: Int, _ id: Int) -> Bool {
+    if actors[id].isLeaf || isCallback(id) { return false }
+    if !isSwiftTask(id), program.strands[id].pool == pool { return true }
+    let strands = actors.indices.filter { actors[$0].isOpen && !actors[$0].hasEnded }
+    if strands.contains(where: { holds($0, pool) && waits($0, for: id) }) { return false }
+    if isSwiftTask(id) { return true }
+    let chain = actors[id].chain
+    if chain.contains(pool) || chain.contains(where: { awaitsEnd[pool][$0] }) { return false }
+    return chain.isEmpty || !program.isLimited || chain.allSatisfy { $0 < pool }
+  }
+
+  private func holds(_ id: Int, _ pool: Int) -> Bool {
+    program.strands[id].pool == pool && program.strands[id].holdsPool
+  }
+
+  private mutating func addRelease(_ id: Int) {
+    let pool = pool(near: id)
+    isReleased[pool] = true
+    isClosing[pool] = true
+    append(.release(pool: pool), to: id)
+  }
+}
