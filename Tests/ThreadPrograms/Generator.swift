@@ -1,3 +1,5 @@
+import ThreadTestSupport
+
 /// Makes a program by playing it, as if there were threads without end and one strand at a time did a step.
 ///
 /// A strand that waits for an event goes on when the event has come in the play, and no two strands may wait for each other.
