@@ -30,7 +30,7 @@ static wp_status enter_by_queue(wp_thread_pool *pool, void (*body)(wp_worker *se
   entrance.context = context;
   wp_latch_init(&entrance.latch);
   wp_job job;
-  job.code = (uintptr_t)run_entrance | WP_JOB_ENGINE;
+  job.code = (uintptr_t)run_entrance | WP_JOB_UNBEGUN;
   job.argument = &entrance;
   wp_status status = wp_thread_pool_submit(pool, job);
   if (status != WP_OK) return status;

@@ -24,24 +24,44 @@ void wp_thread_pool_close(wp_thread_pool *pool) {
 
 // MARK: Giving back
 
-/// Gives a job back that will not run. Returns how many that were of the user's.
-static size_t give_back(wp_thread_pool *pool, wp_job job) {
-  if (wp_job_is_engine(job)) {
-    ((wp_engine_job *)job.argument)->refuse(job.argument);
-    return 0;
-  }
-  wp_pool_discard(pool, job);
-  return 1;
+/// Leaves fork-join work to the workers that is under way: its owner may be blocked on top of it, and wait for what it does.
+static void let_go_on(wp_thread_pool *pool, wp_job job) {
+  size_t accepted;
+  wp_atomic_store(&pool->aside_used, 1u, wp_seq_cst);  // edge ANNOUNCE: before the job, which is before the notify
+  // Without memory its owner does it, which claims what nobody comes for.
+  if (wp_injector_push(pool->aside, &job, 1, &accepted) != WP_OK) ((wp_engine_job *)job.argument)->refuse(job.argument);
 }
 
+/// Gives a job back that was taken from a node's queue. Returns how many that were of the user's.
+static size_t give_back(wp_thread_pool *pool, wp_job job) {
+  if (!wp_job_is_engine(job)) {
+    wp_pool_discard(pool, job);
+    return 1;
+  }
+  if ((job.code & WP_JOB_UNBEGUN) == WP_JOB_UNBEGUN) {
+    ((wp_engine_job *)job.argument)->refuse(job.argument);
+  } else {
+    let_go_on(pool, job);
+  }
+  return 0;
+}
+
+/// Steals and discards as far as no job of the engine's own is in the way; workers do the rest.
 static size_t discard_deque(wp_thread_pool *pool, wp_deque *deque) {
+  static const wp_job_filter discardable[] = {
+      {WP_JOB_FOREIGN, WP_JOB_FOREIGN, NULL},
+      {WP_JOB_FOREIGN | WP_JOB_ENGINE, 0, NULL},
+  };
   size_t discarded = 0;
   wp_job job;
-  for (;;) {
-    wp_steal steal = wp_deque_steal(deque, &job);
-    if (steal == WP_STEAL_EMPTY) return discarded;
-    if (steal == WP_STEAL_TAKEN) discarded += give_back(pool, job);
+  for (int i = 0, misses = 0; misses < 2; i ^= 1) {
+    wp_steal steal = wp_deque_steal_if(deque, &discardable[i], INT64_MIN, &job);
+    misses = steal == WP_STEAL_EMPTY ? misses + 1 : 0;
+    if (steal != WP_STEAL_TAKEN) continue;
+    wp_pool_discard(pool, job);
+    discarded++;
   }
+  return discarded;
 }
 
 size_t wp_thread_pool_discard_pending(wp_thread_pool *pool) {
@@ -59,7 +79,11 @@ size_t wp_thread_pool_discard_pending(wp_thread_pool *pool) {
   }
   uint32_t spares = wp_atomic_load(&pool->spares.used, wp_acquire);  // edge SLOT
   for (uint32_t i = 0; i < spares; i++) discarded += discard_deque(pool, &pool->spares.slots[i].deque);
-  while (wp_injector_pop(pool->aside, &job, 1, 1, NULL) == 1) discarded += give_back(pool, job);
+  // What was set aside stood in no queue for a moment, in which threads may have slept, ended or blocked.
+  wp_pool_wake_all(pool);
+  pthread_mutex_lock(&pool->threads.lock);
+  wp_spares_compensate(pool, 0, NULL);
+  pthread_mutex_unlock(&pool->threads.lock);
   return discarded;
 }
 

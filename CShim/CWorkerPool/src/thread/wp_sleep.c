@@ -61,7 +61,7 @@ static bool leave_stack(wp_worker *worker) {
 static bool sleep_expendable(wp_worker *worker) {
   wp_event_count *event_count = worker->event_count;
   if (worker->is_spare) {
-    uint64_t deadline = wp_clock_now() + WP_SPARE_IDLE_NS;
+    uint64_t deadline = wp_clock_now() + WP_SPARE_ASLEEP_NS;
     wp_wake wake = wp_event_count_wait_until(event_count, worker->waiter, deadline);
     if (wake != WP_WAKE_TIMED_OUT) return wake == WP_WAKE_SEARCHING;
   }

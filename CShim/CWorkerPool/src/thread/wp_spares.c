@@ -93,12 +93,7 @@ static wp_status call_up(wp_thread_pool *pool, uint32_t node, wp_error *error) {
 }
 
 wp_status wp_spares_compensate(wp_thread_pool *pool, uint32_t node, wp_error *error) {
-  if (!wp_thread_counts_are_short(&pool->threads.counts) && !wp_thread_counts_are_short(&pool->nodes[node].counts)) {
-    return WP_OK;
-  }
-  // In a draining pool jobs come from those that run, who look for themselves when they block.
-  if (wp_pool_is_draining(pool) && wp_pool_find_work(pool, node) == WP_NO_NODE) return WP_OK;
-  return call_up(pool, node, error);
+  return wp_threads_need_one_more(pool, node) ? call_up(pool, node, error) : WP_OK;
 }
 
 // MARK: The spare's side
@@ -116,7 +111,7 @@ static bool sit_on_bench(wp_worker *spare) {
   wp_threads_set_life(spare, WP_WORKER_BENCHED);
   spare->next_idle = wp_node_of(spare)->benched;
   wp_node_of(spare)->benched = spare;
-  uint64_t deadline = wp_clock_now() + WP_SPARE_IDLE_NS;
+  uint64_t deadline = wp_clock_now() + WP_SPARE_BENCHED_NS;
   bool in_time = true;
   while (spare->life == WP_WORKER_BENCHED && in_time) {
     uint32_t called = wp_atomic_load(&spare->called, wp_acquire);

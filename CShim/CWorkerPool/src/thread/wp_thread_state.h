@@ -44,7 +44,8 @@ extern "C" {
 #define WP_NO_NODE UINT32_MAX
 
 /// How long a spare sleeps without work before it asks whether it is needed, and how long it sits on the bench.
-#define WP_SPARE_IDLE_NS 5000000000u
+#define WP_SPARE_ASLEEP_NS 1000000000u
+#define WP_SPARE_BENCHED_NS 5000000000u
 
 // MARK: Jobs of the engine
 
@@ -53,7 +54,9 @@ extern "C" {
 #define WP_JOB_ENGINE ((uintptr_t)1 << (sizeof(uintptr_t) * 8 - 2))
 /// Of those, the forks: jobs on the stack of a thread that waits for them.
 #define WP_JOB_FORK (WP_JOB_ENGINE | (uintptr_t)1 << (sizeof(uintptr_t) * 8 - 3))
-#define WP_JOB_TAGS (WP_JOB_FOREIGN | WP_JOB_FORK)
+/// Of those, the ones that nobody has begun to work on: they are refused when pending work is discarded. All others go on.
+#define WP_JOB_UNBEGUN (WP_JOB_ENGINE | (uintptr_t)1 << (sizeof(uintptr_t) * 8 - 4))
+#define WP_JOB_TAGS (WP_JOB_FOREIGN | WP_JOB_FORK | WP_JOB_UNBEGUN)
 
 /// The head of what an engine job's argument points to.
 typedef struct wp_engine_job {
@@ -191,6 +194,11 @@ typedef struct wp_thread_counts {
   /// How many are wanted that are not blocked: the workers that STAY.
   wp_atomic_u32 wanted;
 } wp_thread_counts;
+
+/// Whether no thread is left that is not blocked.
+static inline bool wp_thread_counts_are_all_blocked(const wp_thread_counts *counts) {
+  return wp_atomic_load(&counts->threads, wp_relaxed) == wp_atomic_load(&counts->blocked, wp_relaxed);
+}
 
 /// Whether one thread more than wanted is not blocked.
 static inline bool wp_thread_counts_have_surplus(const wp_thread_counts *counts) {

@@ -55,6 +55,14 @@ bool wp_threads_have_surplus(const wp_worker *worker) {
          wp_thread_counts_have_surplus(&wp_node_of(worker)->counts);
 }
 
+bool wp_threads_need_one_more(wp_thread_pool *pool, uint32_t node) {
+  const wp_thread_counts *counts = &pool->threads.counts;
+  bool is_short = wp_thread_counts_are_short(counts) || wp_thread_counts_are_short(&pool->nodes[node].counts);
+  if (!wp_pool_is_draining(pool)) return is_short;
+  // Workers end there, and are not wanted any more. Jobs come from those that run, who ask when they block.
+  return (is_short || wp_thread_counts_are_all_blocked(counts)) && wp_pool_find_work(pool, node) != WP_NO_NODE;
+}
+
 // MARK: Starting
 
 wp_status wp_threads_start(wp_worker *worker, wp_worker_life life, wp_error *error) {
@@ -189,12 +197,7 @@ static bool count_out(wp_thread_pool *pool, pthread_t *before) {
 /// Requires: lock. Starts another thread for a spare whose own ends, if a thread has blocked since it began to end: nobody
 /// could call it up then (S1 in wp_spares.h).
 static bool start_again(wp_worker *spare) {
-  wp_thread_pool *pool = spare->pool;
-  if (!wp_thread_counts_are_short(&pool->threads.counts) && !wp_thread_counts_are_short(&wp_node_of(spare)->counts)) {
-    return false;
-  }
-  if (!is_open(pool) && wp_pool_find_work(pool, spare->node) == WP_NO_NODE) return false;
-  return wp_threads_start(spare, WP_WORKER_LEAVES, NULL) == WP_OK;
+  return wp_threads_need_one_more(spare->pool, spare->node) && wp_threads_start(spare, WP_WORKER_LEAVES, NULL) == WP_OK;
 }
 
 void wp_threads_end(wp_worker *worker) {

@@ -33,6 +33,9 @@ wp_status wp_threads_start(wp_worker *worker, wp_worker_life life, wp_error *err
 /// Whether there is one thread too many, in the pool and on the worker's node: then a thread of that node may leave.
 bool wp_threads_have_surplus(const wp_worker *worker);
 
+/// Requires: lock. Whether fewer threads than wanted are not blocked, in the pool or on the node (S1 in wp_spares.h).
+bool wp_threads_need_one_more(wp_thread_pool *pool, uint32_t node);
+
 /// For a worker that may leave, between two jobs. True when its thread is to end: it is ENDING then.
 bool wp_threads_leave(wp_worker *worker);
 
