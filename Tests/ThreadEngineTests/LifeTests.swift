@@ -69,7 +69,6 @@ import ThreadTestSupport
           }
         }
       }
-      for _ in 0..<4 { pool.submit { blockBriefly(round) } }
       closing.wait()
       wp_thread_pool_close(pool.pool)
       #expect(wp_thread_pool_join(pool.pool) == WP_OK)

@@ -174,4 +174,43 @@ typedef struct cs_exit_answers {
 
 cs_exit_answers cs_fork_and_exit_thread(cs_exit_place place);
 
+// MARK: Fairness
+
+/// Where a job waits while others come without end.
+typedef enum cs_place {
+  /// At the far end of its worker's deque, below a chain of jobs.
+  CS_OWN_OLDEST,
+  /// In the injector, while each worker has a chain; in that of a node without workers.
+  CS_INJECTOR,
+  CS_OTHER_NODE,
+  /// In the deque of a worker that is in a long job, that is blocked, of a spare on the bench, and of a worker that has ended.
+  CS_OF_LONG_JOB,
+  CS_OF_BLOCKED,
+  CS_OF_BENCHED,
+  CS_OF_ENDED,
+  /// Aside, since it stood above a join's half; and such a half itself.
+  CS_ASIDE,
+  CS_FORK,
+  /// Forty of them in the injector, behind a long job that waits for them.
+  CS_BEHIND_LONG_JOB,
+  /// Behind long jobs among short ones, some of which go back to the queue.
+  CS_PUT_BACK,
+} cs_place;
+
+/// How long jobs waited: in the time that each of the workers ran meanwhile, and by the clock. Those that had not begun within
+/// two seconds are lost.
+typedef struct cs_waits {
+  /// Jobs that waited while others did, from their beginning to their end.
+  uint32_t counted;
+  uint32_t lost;
+  double median_ms;
+  double worst_ms;
+  double median_by_clock_ms;
+  /// How many other jobs ran, of 2 µs each.
+  uint64_t flood;
+} cs_waits;
+
+/// `machine`: a wp_topology_source, or NULL for this one.
+cs_waits cs_flood_and_wait(cs_place place, uint32_t workers, uint32_t samples, const void *machine);
+
 #endif
