@@ -28,6 +28,7 @@ extension Generator {
     case .pause, .submit, .keep, .drop, .link, .resize, .inspect: true
     case .callback, .cancel: !actors.isEmpty
     case .meet: !isCallback(id)
+    case .submitAndWait: !isCallback(id) && !actors[id].isLeaf
     case .batch: !isCallback(id)
     case .thread: threadsLeft > 0 && !isCallback(id)
     case .swiftTask: !isCallback(id)
@@ -50,6 +51,7 @@ extension Generator {
     case .pause: append(pause(isSwiftTask(id) || isCallback(id)), to: id)
     case .meet: addMeeting(id)
     case .submit: addSubmission(id)
+    case .submitAndWait: addSubmitAndWait(id)
     case .batch: addBatch(id)
     case .thread: addThread(id)
     case .swiftTask: addSwiftTask(id)
@@ -102,6 +104,15 @@ extension Generator {
     if submission == .run { actors[task].parent = id }
     append(.submit(task), to: id)
     open(task)
+  }
+
+  private mutating func addSubmitAndWait(_ id: Int) {
+    let target = pool(near: id)
+    guard !isClosing[target] else { return append(pause(isSwiftTask(id)), to: id) }
+    let task = addFree(.task(.submit), pool: target, by: id)
+    append(.submit(task), to: id)
+    open(task)
+    if !actors[task].isLeaf, !actors[task].leavesThread, !waits(task, for: id) { addWait(of: id, for: task) }
   }
 
   private mutating func addBatch(_ id: Int) {
@@ -201,8 +212,10 @@ extension Generator {
   }
 
   mutating func addWait(of id: Int, for debtor: Int) {
+    // Where waits may be refused, the end of a task of the own pool is what can be waited for at all.
+    let chance = program.isLimited && isOwn(.strand(debtor), id) ? 85 : 40
     let isEnd =
-      program.strands[debtor].isAwaitable && random.chance(40)
+      program.strands[debtor].isAwaitable && random.chance(chance)
       && !(actors[debtor].leavesThread && program.strands[id].pool != nil)
     let event = isEnd ? Event.strand(debtor) : .promise(newPromise())
     if case .promise(let promise) = event { actors[debtor].debts.append(promise) }

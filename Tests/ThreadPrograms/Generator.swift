@@ -96,8 +96,8 @@ struct Generator {
 
   private mutating func plan(isLimited: Bool) -> PoolPlan {
     PoolPlan(
-      workers: random.pick([1, 1, 2, 2, 2, 3, 4]), spares: isLimited ? random.pick([nil, 0, 0, 0, 1, 2]) : nil,
-      hasHooks: random.chance(40), spins: random.chance(60), hasSmallStack: random.chance(isLimited ? 40 : 15))
+      workers: random.pick([1, 1, 2, 2, 2, 3, 4]), spares: isLimited ? random.pick([nil, 0, 0, 0, 0, 1, 2]) : nil,
+      hasHooks: random.chance(40), spins: random.chance(60), hasSmallStack: random.chance(isLimited ? 60 : 15))
   }
 
   /// The whole program.

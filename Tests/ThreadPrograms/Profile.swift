@@ -3,7 +3,8 @@ enum Profile: String, Sendable {
   case mixed, closing, structured, waiting, across, async, flood
 
   enum Choice: Sendable, CaseIterable {
-    case pause, meet, submit, batch, thread, swiftTask, wait, waitEarly, waitForLater, keep, drop, link, callback
+    case pause, meet, submit, submitAndWait, batch, thread, swiftTask, wait, waitEarly, waitForLater, keep, drop, link,
+      callback
     case cancel
     case join, scope, spawn, spawnAndWait, perform, map, sum, resize, shutdown, release, inspect, pour
   }
@@ -36,6 +37,7 @@ enum Profile: String, Sendable {
       case .scope: 14
       case .spawn: 30
       case .spawnAndWait: 6
+      case .submitAndWait: 10
       case .perform: 6
       case .wait: 24
       case .submit: 8
@@ -86,6 +88,7 @@ enum Profile: String, Sendable {
     case .pause: 8
     case .meet: 6
     case .submit: 14
+    case .submitAndWait: 6
     case .batch: 2
     case .thread: 3
     case .swiftTask: 3
