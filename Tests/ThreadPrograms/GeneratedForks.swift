@@ -109,7 +109,11 @@ extension Generator {
       isSwiftTask(id)
       ? .sequence : random.pick([.collection, .collection, .sequence, .lazily(reads: random.number(1...calls.count))])
     append(maps ? .map(pool: pool, calls, mapping, chunk: chunk) : .perform(pool: pool, calls, grain: chunk), to: id)
-    for call in calls { program.strands[call].siblings = calls }
+    for call in calls {
+      program.strands[call].siblings = calls
+      // One may go on when the reader has left, and its scope has ended.
+      if maps, mapping != .collection { actors[call].scopes = [] }
+    }
     actors[calls[0]].followers = Array(calls.dropFirst())
     open(calls[0])
   }
