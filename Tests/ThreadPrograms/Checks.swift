@@ -23,6 +23,7 @@ extension Execution {
   /// After a call that has waited for the pool's end.
   func checkEnded(_ number: Int) {
     let state = pools[number]
+    state.hasEnded.set()
     if state.started.value != state.stopped.value {
       violated("pool \(number) has ended, and \(state.stopped.value) of \(state.started.value) threads have")
     }

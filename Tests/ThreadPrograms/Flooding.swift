@@ -29,7 +29,7 @@ final class Flooding: Sendable {
   var count: Int { ran.value }
 
   func start() {
-    if kind != .outside { for _ in 0..<2 { pour() } }
+    if kind != .outside { pour() }
     if kind != .chain { thread.set(RunningThread { self.flood() }) }
   }
 
@@ -58,7 +58,7 @@ final class Flooding: Sendable {
     }
   }
 
-  private func pour() {
+  func pour() {
     try? pool.executor?.execute {
       self.work()
       if !self.isOver.isSet { self.pour() }

@@ -11,13 +11,13 @@ extension Generator {
     add(random.pick(weighted: choices) ?? .pause, to: id)
   }
 
-  private mutating func append(_ step: Step, to id: Int) { program.strands[id].steps.append(step) }
+  mutating func append(_ step: Step, to id: Int) { program.strands[id].steps.append(step) }
 
-  private func kind(_ id: Int) -> Kind { program.strands[id].kind }
+  func kind(_ id: Int) -> Kind { program.strands[id].kind }
 
-  private func isSwiftTask(_ id: Int) -> Bool { kind(id) == .swiftTask }
+  func isSwiftTask(_ id: Int) -> Bool { kind(id) == .swiftTask }
 
-  private func isCallback(_ id: Int) -> Bool { kind(id) == .callback }
+  func isCallback(_ id: Int) -> Bool { kind(id) == .callback }
 
   /// Whether the strand has a thread that may block.
   private func mayBlock(_ id: Int) -> Bool { !actors[id].isLeaf && !isSwiftTask(id) && !isCallback(id) }
@@ -28,6 +28,7 @@ extension Generator {
     case .pause, .submit, .keep, .drop, .link, .resize, .inspect: true
     case .callback, .cancel: !actors.isEmpty
     case .meet: !isCallback(id)
+    case .submitAndWait: !isCallback(id) && !actors[id].isLeaf
     case .batch: !isCallback(id)
     case .thread: threadsLeft > 0 && !isCallback(id)
     case .swiftTask: !isCallback(id)
@@ -37,7 +38,9 @@ extension Generator {
     case .join, .scope, .perform: hasThread && actors[id].depth < Self.deepest && poolToEnter(id) != nil
     case .map: !isCallback(id) && actors[id].depth < Self.deepest && poolToEnter(id) != nil
     case .sum: mayBlock(id) && poolToEnter(id) != nil
-    case .spawn: hasThread && !actors[id].scopes.isEmpty
+    case .spawn, .spawnAndWait: hasThread && !actors[id].scopes.isEmpty
+    // Where the task gets on top of what the strand has submitted.
+    case .pour: poursLeft > 0 && program.strands[id].pool == 0 && program.flood != .outside
     case .shutdown: true
     case .release: mayRelease
     }
@@ -48,6 +51,7 @@ extension Generator {
     case .pause: append(pause(isSwiftTask(id) || isCallback(id)), to: id)
     case .meet: addMeeting(id)
     case .submit: addSubmission(id)
+    case .submitAndWait: addSubmitAndWait(id)
     case .batch: addBatch(id)
     case .thread: addThread(id)
     case .swiftTask: addSwiftTask(id)
@@ -61,6 +65,10 @@ extension Generator {
     case .join: addJoin(id)
     case .scope: addScope(id)
     case .spawn: addSpawn(id)
+    case .spawnAndWait: addSpawnAndWait(id)
+    case .pour:
+      poursLeft -= 1
+      append(.pour, to: id)
     case .perform, .map: addCalls(id, maps: choice == .map)
     case .sum: addSum(id)
     case .resize: append(.resize(pool: pool(near: id), random.number(1...4)), to: id)
@@ -70,13 +78,13 @@ extension Generator {
     }
   }
 
-  private mutating func pause(_ isShort: Bool) -> Step {
+  mutating func pause(_ isShort: Bool) -> Step {
     if isShort || random.chance(60) { return .spin(microseconds: random.number(0..<(isShort ? 20 : 200))) }
     return .nap(microseconds: random.number(50..<1500))
   }
 
   /// The strand's own pool most times.
-  private mutating func pool(near id: Int) -> Int {
+  mutating func pool(near id: Int) -> Int {
     if let own = program.strands[id].pool, random.chance(70) { return own }
     return random.number(program.pools.indices)
   }
@@ -96,6 +104,15 @@ extension Generator {
     if submission == .run { actors[task].parent = id }
     append(.submit(task), to: id)
     open(task)
+  }
+
+  private mutating func addSubmitAndWait(_ id: Int) {
+    let target = pool(near: id)
+    guard !isClosing[target] else { return append(pause(isSwiftTask(id)), to: id) }
+    let task = addFree(.task(.submit), pool: target, by: id)
+    append(.submit(task), to: id)
+    open(task)
+    if !actors[task].isLeaf, !actors[task].leavesThread, !waits(task, for: id) { addWait(of: id, for: task) }
   }
 
   private mutating func addBatch(_ id: Int) {
@@ -129,7 +146,7 @@ extension Generator {
   }
 
   /// What the two do next they do at the same time, or a little after each other.
-  private mutating func meet(_ one: Int, _ other: Int) {
+  mutating func meet(_ one: Int, _ other: Int) {
     for id in [one, other] {
       append(.meet(program.meetings), to: id)
       if random.chance(40) { append(.spin(microseconds: random.number(0..<400)), to: id) }
@@ -194,9 +211,11 @@ extension Generator {
     addWait(of: id, for: random.pick(Array(debtors.suffix(12))))
   }
 
-  private mutating func addWait(of id: Int, for debtor: Int) {
+  mutating func addWait(of id: Int, for debtor: Int) {
+    // Where waits may be refused, the end of a task of the own pool is what can be waited for at all.
+    let chance = program.isLimited && isOwn(.strand(debtor), id) ? 85 : 40
     let isEnd =
-      program.strands[debtor].isAwaitable && random.chance(40)
+      program.strands[debtor].isAwaitable && random.chance(chance)
       && !(actors[debtor].leavesThread && program.strands[id].pool != nil)
     let event = isEnd ? Event.strand(debtor) : .promise(newPromise())
     if case .promise(let promise) = event { actors[debtor].debts.append(promise) }
@@ -249,149 +268,5 @@ extension Generator {
       return .promise(program.promises - 1)
     }
     return random.pick(Array(events))
-  }
-
-  // MARK: Forks
-
-  /// The pool that the strand's next fork is for, nil when there is none.
-  private func poolToEnter(_ id: Int) -> Int? {
-    let own = program.strands[id].pool
-    if actors[id].isLeaf { return own }
-    return program.pools.indices.first { mayEnter($0, id) }
-  }
-
-  private func mayEnter(_ pool: Int, _ id: Int) -> Bool {
-    guard let own = program.strands[id].pool, !isSwiftTask(id) else { return !isClosing[pool] }
-    return pool == own || (!isClosing[pool] && (!program.isLimited || own < pool))
-  }
-
-  private mutating func pickPoolToEnter(_ id: Int) -> Int? {
-    if actors[id].isLeaf { return program.strands[id].pool }
-    if let own = program.strands[id].pool, !isSwiftTask(id), random.chance(75) { return own }
-    let pools = program.pools.indices.filter { mayEnter($0, id) }
-    return pools.isEmpty ? poolToEnter(id) : random.pick(pools)
-  }
-
-  private mutating func addJoin(_ id: Int) {
-    guard let pool = pickPoolToEnter(id) else { return }
-    let halves = (addPart(.half, pool: pool, of: id), addPart(.half, pool: pool, of: id))
-    append(.join(pool: pool, halves.0, halves.1), to: id)
-    open(halves.0)
-    open(halves.1)
-    if random.chance(40) { meet(halves.0, halves.1) }
-    if !actors[halves.1].scopes.isEmpty, random.chance(30), canGoOn(halves.1) { addSpawn(halves.1) }
-  }
-
-  private mutating func addScope(_ id: Int) {
-    guard let pool = pickPoolToEnter(id) else { return }
-    let body = addPart(.scopeBody, pool: pool, of: id)
-    append(.scope(pool: pool, body), to: id)
-    openScope(body)
-  }
-
-  private mutating func addSpawn(_ id: Int) {
-    let scope = random.pick(actors[id].scopes)
-    guard let pool = program.strands[scope].pool, pool == program.strands[id].pool else { return }
-    let task = addPart(.spawned(scope: scope), pool: pool, of: id)
-    // The scope waits for it, and not who spawned it.
-    actors[task].parent = scope
-    actors[task].scopes = actors[scope].scopes
-    actors[task].chain = actors[scope].chain
-    append(.spawn(task), to: id)
-    openMember(task, of: scope)
-    if actors[task].trigger == nil, !actors[task].isLeaf, random.chance(50) { addWait(of: task, forForkerOf: id) }
-  }
-
-  /// Has a scope's task wait for what comes after a fork that its spawner is a part of. Whoever waits for the end of the
-  /// fork must not take the task up.
-  private mutating func addWait(of task: Int, forForkerOf id: Int) {
-    var forkers: [Int] = []
-    var next = actors[id].parent
-    while let forker = next, program.strands[forker].pool == program.strands[id].pool {
-      if !actors[forker].hasEnded, !waits(forker, for: task) { forkers.append(forker) }
-      next = actors[forker].parent
-    }
-    guard !forkers.isEmpty else { return }
-    addWait(of: task, for: random.pick(forkers))
-    if random.chance(60) { append(.spin(microseconds: random.number(50..<500)), to: id) }
-  }
-
-  private mutating func addCalls(_ id: Int, maps: Bool) {
-    guard let pool = pickPoolToEnter(id) else { return }
-    let calls = (0..<random.number(2...6)).map { _ in addPart(.iteration, pool: pool, of: id) }
-    let chunk = random.pick([1, 1, 2, 3])
-    let mapping: Mapping =
-      isSwiftTask(id)
-      ? .sequence : random.pick([.collection, .collection, .sequence, .lazily(reads: random.number(1...calls.count))])
-    append(maps ? .map(pool: pool, calls, mapping, chunk: chunk) : .perform(pool: pool, calls, grain: chunk), to: id)
-    for call in calls { program.strands[call].siblings = calls }
-    actors[calls[0]].followers = Array(calls.dropFirst())
-    open(calls[0])
-  }
-
-  private mutating func addSum(_ id: Int) {
-    guard let pool = pickPoolToEnter(id) else { return }
-    let plan = program.pools[pool]
-    let isLarge = program.profile == .waiting && plan.spares == nil && !plan.hasSmallStack && random.chance(30)
-    let count = isLarge ? random.number(300...600) : random.number(4...60)
-    append(.sum(pool: pool, count: count, random.pick(SumWay.allCases)), to: id)
-  }
-
-  // MARK: Ends
-
-  private mutating func addShutdown(_ id: Int) {
-    let own = program.strands[id].pool
-    let others = program.pools.indices.filter { $0 != own && !isClosing[$0] }
-    // A thread of one pool that waits for another pool's end is what a shutdown meets most seldom.
-    let pool = !isSwiftTask(id) && !others.isEmpty && random.chance(65) ? random.pick(others) : pool(near: id)
-    guard !isReleased[pool], !isClosing[pool] || random.chance(30) else {
-      return append(pause(isSwiftTask(id) || isCallback(id)), to: id)
-    }
-    let ways: [Shutdown] =
-      waitsForEnd(pool, id) ? [.begin, .wait, .wait, .discardAndWait] : [.begin, .begin, .discard]
-    let way = random.pick(ways)
-    if way.waits, let own, own != pool, random.chance(50) { addTaskThatWaits(in: pool, forTaskIn: own, by: id) }
-    append(.shutdown(pool: pool, way), to: id)
-    isClosing[pool] = true
-    // On a thread of the pool the call returns at once.
-    guard way.waits, isSwiftTask(id) || program.strands[id].pool != pool else { return }
-    for waiting in actors[id].chain { awaitsEnd[waiting][pool] = true }
-    actors[id].awaitedPool = pool
-  }
-
-  /// Gives both pools a task, of which one waits for the other: whoever waits for the end of the one pool must not keep the
-  /// other one from its work.
-  private mutating func addTaskThatWaits(in pool: Int, forTaskIn own: Int, by id: Int) {
-    guard !isClosing[own] else { return }
-    let awaited = addFree(.task(.submit), pool: own, by: id)
-    append(.submit(awaited), to: id)
-    begin(awaited)
-    let waiting = addFree(.task(.submit), pool: pool, by: id)
-    append(.submit(waiting), to: id)
-    begin(waiting)
-    if !actors[waiting].isLeaf, !actors[awaited].leavesThread { addWait(of: waiting, for: awaited) }
-  }
-
-  /// Whether the strand may ask for the pool's end to be waited for.
-  private func waitsForEnd(_ pool: Int, _ id: Int) -> Bool {
-    if actors[id].isLeaf || isCallback(id) { return false }
-    if !isSwiftTask(id), program.strands[id].pool == pool { return true }
-    let strands = actors.indices.filter { actors[$0].isOpen && !actors[$0].hasEnded }
-    if strands.contains(where: { holds($0, pool) && waits($0, for: id) }) { return false }
-    if isSwiftTask(id) { return true }
-    let chain = actors[id].chain
-    if chain.contains(pool) || chain.contains(where: { awaitsEnd[pool][$0] }) { return false }
-    return chain.isEmpty || !program.isLimited || chain.allSatisfy { $0 < pool }
-  }
-
-  private func holds(_ id: Int, _ pool: Int) -> Bool {
-    program.strands[id].pool == pool && program.strands[id].holdsPool
-  }
-
-  private mutating func addRelease(_ id: Int) {
-    let pool = pool(near: id)
-    isReleased[pool] = true
-    isClosing[pool] = true
-    append(.release(pool: pool), to: id)
   }
 }

@@ -64,10 +64,11 @@ struct Generator {
   let mayRelease: Bool
   var stepsLeft: Int
   var threadsLeft = 6
+  var poursLeft = 4
 
   init(seed: UInt64, exits: Bool = false) {
     var random = Random(seed: seed)
-    let profile = random.pick(Profile.allCases)
+    let profile = random.pick(Profile.all)
     program = Program(seed: seed, profile: profile)
     let pools = profile == .across || random.chance(profile == .closing ? 50 : 25) ? 2 : 1
     mayRelease = profile.weight(of: .release) > 0 && random.chance(15)
@@ -75,7 +76,8 @@ struct Generator {
     isClosing = Array(repeating: false, count: pools)
     isReleased = isClosing
     isLate = isClosing
-    stepsLeft = random.pick([6...16, 6...16, 12...40, 12...40, 30...100].map { random.number($0) })
+    let sizes = profile == .closing ? [12...40, 30...100] : [6...16, 6...16, 12...40, 12...40, 30...100]
+    stepsLeft = random.number(random.pick(sizes))
     if profile == .flood { program.flood = random.pick(Flood.allCases) }
     program.epilogue =
       random.pick(
@@ -94,14 +96,16 @@ struct Generator {
 
   private mutating func plan(isLimited: Bool) -> PoolPlan {
     PoolPlan(
-      workers: random.pick([1, 1, 2, 2, 2, 3, 4]), spares: isLimited ? random.pick([nil, 0, 0, 0, 1, 2]) : nil,
-      hasHooks: random.chance(40), spins: random.chance(60), hasSmallStack: random.chance(isLimited ? 40 : 15))
+      workers: random.pick([1, 1, 2, 2, 2, 3, 4]), spares: isLimited ? random.pick([nil, 0, 0, 0, 0, 1, 2]) : nil,
+      hasHooks: random.chance(40), spins: random.chance(60), hasSmallStack: random.chance(isLimited ? 60 : 15))
   }
 
   /// The whole program.
   mutating func make() -> Program {
     let main = add(Strand(kind: .main), Actor())
     open(main)
+    // A thread from outside that works as a worker is another one that a closing pool has to wait for.
+    if program.profile == .closing, random.chance(60) { addVisit(main) }
     while let id = next() { play(id) }
     let hanging = actors.indices.filter { actors[$0].isOpen && !actors[$0].hasEnded }
     let waits = hanging.map { "strand \($0) waits for \(awaited(by: $0))" }.joined(separator: "\n")
@@ -156,6 +160,12 @@ struct Generator {
   }
 
   private func chanceToEnd(_ id: Int) -> Int {
+    // What goes on in a closing pool has more to meet there the longer it does.
+    if let pool = program.strands[id].pool, isClosing[pool] { return usualChanceToEnd(id) / 2 }
+    return usualChanceToEnd(id)
+  }
+
+  private func usualChanceToEnd(_ id: Int) -> Int {
     switch program.strands[id].kind {
     case .main: 4
     case .thread: 10

@@ -1,22 +1,31 @@
 /// What a program is mostly about: how often each kind of step is chosen.
-enum Profile: String, Sendable, CaseIterable {
+enum Profile: String, Sendable {
   case mixed, closing, structured, waiting, across, async, flood
 
   enum Choice: Sendable, CaseIterable {
-    case pause, meet, submit, batch, thread, swiftTask, wait, waitEarly, waitForLater, keep, drop, link, callback
+    case pause, meet, submit, submitAndWait, batch, thread, swiftTask, wait, waitEarly, waitForLater, keep, drop, link,
+      callback
     case cancel
-    case join, scope, spawn, perform, map, sum, resize, shutdown, release, inspect
+    case join, scope, spawn, spawnAndWait, perform, map, sum, resize, shutdown, release, inspect, pour
   }
+
+  /// How often a program is of each kind.
+  static let all: [Profile] = [
+    .mixed, .closing, .closing, .structured, .structured, .waiting, .across, .async, .flood, .flood,
+  ]
 
   func weight(of choice: Choice) -> Int {
     switch self {
     case .mixed: Self.common(choice)
     case .closing:
       switch choice {
-      case .shutdown: 8
-      case .resize: 12
-      case .meet: 16
-      case .wait: 30
+      case .shutdown: 10
+      case .resize: 10
+      case .meet: 14
+      case .wait: 24
+      case .waitForLater: 20
+      case .join, .spawn, .spawnAndWait: 14
+      case .scope: 8
       case .thread: 8
       case .release: 1
       case .perform, .map, .sum: 1
@@ -27,6 +36,8 @@ enum Profile: String, Sendable, CaseIterable {
       case .join: 24
       case .scope: 14
       case .spawn: 30
+      case .spawnAndWait: 6
+      case .submitAndWait: 10
       case .perform: 6
       case .wait: 24
       case .submit: 8
@@ -66,6 +77,7 @@ enum Profile: String, Sendable, CaseIterable {
       case .shutdown, .release, .sum, .drop: 0
       case .resize: 4
       case .meet: 2
+      case .pour: 8
       default: Self.common(choice)
       }
     }
@@ -76,6 +88,7 @@ enum Profile: String, Sendable, CaseIterable {
     case .pause: 8
     case .meet: 6
     case .submit: 14
+    case .submitAndWait: 6
     case .batch: 2
     case .thread: 3
     case .swiftTask: 3
@@ -90,6 +103,7 @@ enum Profile: String, Sendable, CaseIterable {
     case .join: 6
     case .scope: 4
     case .spawn: 8
+    case .spawnAndWait: 2
     case .perform: 2
     case .map: 2
     case .sum: 1
@@ -97,6 +111,7 @@ enum Profile: String, Sendable, CaseIterable {
     case .shutdown: 2
     case .release: 1
     case .inspect: 1
+    case .pour: 0
     }
   }
 }

@@ -110,6 +110,8 @@ enum Step: Hashable, Sendable {
   case release(pool: Int)
   /// Asks a pool what it tells of itself.
   case inspect(pool: Int)
+  /// Adds to the flood: a task of the pool that submits itself again.
+  case pour
   case leaveThread
   case exit
 }

@@ -51,6 +51,7 @@ extension Step: CustomStringConvertible {
     case .shutdown(let pool, let way): "shut down pool \(pool): \(way)"
     case .release(let pool): "release pool \(pool)"
     case .inspect(let pool): "inspect pool \(pool)"
+    case .pour: "add to the flood"
     case .leaveThread: "pthread_exit"
     case .exit: "exit"
     }

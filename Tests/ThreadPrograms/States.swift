@@ -108,6 +108,8 @@ final class PoolState: Sendable {
   let isResized = Flag()
   /// Set after a call that has closed the pool.
   let isClosed = Flag()
+  /// Set after a call that has waited for the pool's end.
+  let hasEnded: Flag
   let started = Counter()
   let stopped = Counter()
 
@@ -120,7 +122,9 @@ final class PoolState: Sendable {
     self.plan = plan
     self.name = name
     let stackSize = plan.hasSmallStack ? Self.smallStackSize : Self.stackSize
-    let start = plan.hasHooks ? counting(started) : nil
+    let hasEnded = Flag()
+    self.hasEnded = hasEnded
+    let start = plan.hasHooks ? counting(started, unless: hasEnded) : nil
     let stop = plan.hasHooks ? counting(stopped) : nil
     pool = Cell(
       try ThreadPoolExecutor(
@@ -138,6 +142,9 @@ final class PoolState: Sendable {
   }
 }
 
-private func counting(_ counter: Counter) -> @Sendable (Int) -> Void {
-  { _ in counter.add() }
+private func counting(_ counter: Counter, unless hasEnded: Flag = Flag()) -> @Sendable (Int) -> Void {
+  { _ in
+    counter.add()
+    if hasEnded.isSet { violated("a thread starts in a pool that has ended") }
+  }
 }

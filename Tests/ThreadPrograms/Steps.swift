@@ -36,6 +36,7 @@ extension Execution {
     case .resize(let pool, let workers): resize(pool, workers)
     case .release(let pool): release(pool)
     case .inspect(let pool): inspect(pool)
+    case .pour: flooding?.pour()
     case .leaveThread: leaveThread(id)
     case .exit:
       exits.set()
@@ -208,8 +209,11 @@ extension Execution {
 
   private func resize(_ number: Int, _ workers: Int) {
     pools[number].isResized.set()
+    let isClosed = pools[number].isClosed.isSet
     do {
-      try pools[number].executor?.resize(maxWorkers: workers)
+      guard let pool = pools[number].executor else { return }
+      try pool.resize(maxWorkers: workers)
+      if isClosed { violated("pool \(number) was shut down and has been resized") }
     } catch let error as WorkerPoolError where error.code == .shutDown && pools[number].isClosing.isSet {
     } catch {
       violated("resizing pool \(number): \(error)")
