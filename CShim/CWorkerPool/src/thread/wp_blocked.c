@@ -76,7 +76,7 @@ static bool is_not_asleep(void *blocking) {
   return wp_atomic_load(&((wp_blocking_state *)blocking)->word, wp_seq_cst) != WP_BLOCKING_AWAITED;  // edge ASLEEP
 }
 
-/// Of any other wait, which may sleep on something else.
+/// Of any other wait, while it sleeps in `wp_blocking_wait`. It may also sleep on something else.
 static bool is_woken(void *blocking) {
   return wp_atomic_load(&((wp_blocking_state *)blocking)->word, wp_seq_cst) == WP_BLOCKING_IS_WOKEN;
 }
@@ -159,10 +159,7 @@ static void begin_for_others(wp_worker *self, wp_blocking_state *blocking) {
   wp_thread_deliver();
   if (self == NULL) return;
   pthread_mutex_lock(&self->pool->threads.lock);
-  if (enter(self, blocking)) {
-    if (blocking->goes_on != NULL) list(&self->pool->threads, blocking);
-    wp_spares_compensate(self->pool, self->node, NULL);
-  }
+  if (enter(self, blocking)) wp_spares_compensate(self->pool, self->node, NULL);
   pthread_mutex_unlock(&self->pool->threads.lock);
 }
 
@@ -184,7 +181,7 @@ void wp_blocked_end(wp_blocking_state *blocking) {
 
 void wp_blocked_forget(wp_worker *worker) {
   pthread_mutex_lock(&worker->pool->threads.lock);
-  for (wp_blocking_state *wait = worker->blocking; wait != NULL; wait = wait->outer) unlist(&worker->pool->threads, wait);
+  // Its waits stand on frames that are gone. None is listed: a thread that is in the list runs nobody's code.
   if (worker->blocking != NULL) count_blocked(worker, UINT32_MAX);
   set_innermost(worker, NULL);
   worker->plain_blockings = 0;
@@ -205,6 +202,16 @@ wp_status wp_blocking_begin(wp_blocking *blocking, wp_blocked_for what, wp_error
 
 void wp_blocking_end(wp_blocking *blocking) { wp_blocked_end(state_of(blocking)); }
 
+/// Lists a wait for something outside the pool, or takes it out. Only while the thread sleeps here, and when it was woken:
+/// otherwise it may run code of the user's, which may end the thread.
+static void set_listed(wp_blocking_state *blocking, bool listed) {
+  wp_threads *threads = &blocking->worker->pool->threads;
+  pthread_mutex_lock(&threads->lock);
+  if (listed) list(threads, blocking);
+  else unlist(threads, blocking);
+  pthread_mutex_unlock(&threads->lock);
+}
+
 /// For a thread that has just fallen asleep as others see it: perhaps it was the last one that did not.
 static void look_for_deadlock(wp_blocking_state *blocking) {
   if (blocking->worker == NULL) return;
@@ -215,13 +222,14 @@ static void look_for_deadlock(wp_blocking_state *blocking) {
   pthread_mutex_unlock(&pool->threads.lock);
 }
 
-wp_blocking_outcome wp_blocking_wait(wp_blocking *blocking, uint64_t deadline_ns) {
-  wp_atomic_u32 *word = &state_of(blocking)->word;
+/// Sleeps until the word is no longer AWAITED, or the deadline. Returns the word.
+static uint32_t sleep_until_set(wp_blocking_state *blocking, uint64_t deadline_ns) {
+  wp_atomic_u32 *word = &blocking->word;
   uint64_t start = wp_clock_now();
   uint32_t found = WP_BLOCKING_OPEN;
   if (wp_atomic_cas_strong(word, &found, WP_BLOCKING_AWAITED, wp_seq_cst, wp_acquire)) {  // edge ASLEEP
     found = WP_BLOCKING_AWAITED;
-    look_for_deadlock(state_of(blocking));
+    look_for_deadlock(blocking);
   }
   bool in_time = true;
   while (found == WP_BLOCKING_AWAITED && in_time) {
@@ -229,9 +237,18 @@ wp_blocking_outcome wp_blocking_wait(wp_blocking *blocking, uint64_t deadline_ns
     found = wp_atomic_load(word, wp_acquire);  // edge WAKE
   }
   wp_wait_slept(wp_clock_now() - start);
+  return found;
+}
+
+wp_blocking_outcome wp_blocking_wait(wp_blocking *blocking, uint64_t deadline_ns) {
+  wp_blocking_state *state = state_of(blocking);
+  bool lists = state->worker != NULL && !state->is_listed;
+  if (lists) set_listed(state, true);
+  uint32_t found = sleep_until_set(state, deadline_ns);
+  if (lists && found != WP_BLOCKING_IS_WOKEN) set_listed(state, false);
   // Seen: a later wait is for the wake alone, if that has not come meanwhile.
   if (found == WP_BLOCKING_IS_REFUSED &&
-      wp_atomic_cas_strong(word, &found, WP_BLOCKING_OPEN, wp_acquire, wp_acquire)) {  // edge WAKE
+      wp_atomic_cas_strong(&state->word, &found, WP_BLOCKING_OPEN, wp_acquire, wp_acquire)) {  // edge WAKE
     return WP_BLOCKING_REFUSED;
   }
   return found == WP_BLOCKING_IS_WOKEN ? WP_BLOCKING_WOKEN : WP_BLOCKING_TIMED_OUT;

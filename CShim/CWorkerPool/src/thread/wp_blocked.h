@@ -31,7 +31,7 @@ void wp_blocked_begin_structured(wp_worker *self, wp_blocking_state *blocking, b
 void wp_blocked_begin_for_others(wp_worker *self, wp_blocking_state *blocking);
 void wp_blocked_end(wp_blocking_state *blocking);
 
-/// For a thread that a job has ended in the middle of its waits: ends their counting. Reads the frames of the job.
+/// For a thread that a job has ended in the middle of its waits: ends their counting.
 void wp_blocked_forget(wp_worker *worker);
 
 #ifdef __cplusplus

@@ -12,7 +12,7 @@
 #include "../platform/wp_name.h"
 #include "../platform/wp_thread.h"
 
-// Bytes of stack that `end_of_thread` may use before it has read what the frames below say: which waits and jobs there were.
+// Bytes of stack that `end_of_thread` may use before it has read what the frames below say.
 #define ROOM_APART 4096
 
 /// Whether a worker that may have to leave leaves now. The look without the lock is right soon enough.
@@ -62,6 +62,7 @@ static WP_THREAD_LOCAL bool is_over;
 static void end_of_thread(void *argument) {
   if (is_over) return;
   wp_worker *worker = (wp_worker *)argument;
+  // First: what is told next may block.
   wp_blocked_forget(worker);
   wp_worker_abandon(worker);
   call_stop_hook(worker);
