@@ -55,8 +55,11 @@ import WorkerPool
   @Test(.timeLimit(.minutes(1))) func anAwaitedTaskRunsWithoutAnotherThread() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1, maxSpares: 0)
     func result<T>(_ future: Future<T>) throws -> T { try future.result() }
-    let seen = try await Task(executorPreference: pool) { try result(pool.submit { 7 }) }.value
-    #expect(seen == 7)
+    let seen = try await Task(executorPreference: pool) {
+      let waited = try blockingWait((0..<3).map { number in try pool.submit { number } })
+      return try [result(pool.submit { 7 })] + waited.map(result)
+    }.value
+    #expect(seen == [7, 0, 1, 2])
     await pool.shutdown()
   }
 

@@ -72,24 +72,55 @@ struct Delivery {
     record.pointee.running = (0, 0)
     record.pointee.delivers = false
   }
+}
 
-  // MARK: Tasks on top of a callback
+// MARK: - Tasks on top of a wait
 
-  /// Runs a task on top of what this thread is in the middle of, as if that were not so: what the task completes is told
-  /// at once.
-  func apart(_ body: () -> Void) {
+/// The visit of a task to a thread that waits for it, on top of what the thread is in the middle of. As if that were not
+/// so: what the task completes is told at once. And so that the task is found if it ends the thread.
+@usableFromInline
+struct Visit {
+  private let delivery: Delivery
+  /// Stands in the queue above what is not told meanwhile; nil where the thread is not in a callback.
+  private let floor: WaiterNode?
+  private let outer: Delivery.Mark
+
+  /// - Returns: the visit, and what to keep until ``end()``, for ``HelpedTask/failAbandoned()``.
+  static func begin(_ task: any HelpedTask) -> (Visit, kept: Delivery.Mark) {
+    let delivery = Delivery.ofThread
+    let visit = Visit(delivery: delivery, floor: delivery.raiseFloor(), outer: delivery.record.pointee.running)
+    delivery.record.pointee.running = unsafeBitCast(task as any HelpedTask, to: Delivery.Mark.self)
+    return (visit, visit.outer)
+  }
+
+  /// After the task's body.
+  @usableFromInline
+  func endBody() { delivery.record.pointee.running = outer }
+
+  /// After all that the task had to tell.
+  @usableFromInline
+  func end() {
+    if let floor { delivery.lower(floor) }
+  }
+}
+
+extension Delivery {
+  fileprivate func raiseFloor() -> WaiterNode? {
     forgetWhatWasBeforeFork()
-    guard record.pointee.delivers else { return body() }
+    guard record.pointee.delivers else { return nil }
     let floor = WaiterNode()
     var rest = WaiterList(from: &record.pointee.fresh)
     rest.append(contentsOf: WaiterList(from: &record.pointee.rest))
     rest.prepend(floor)
     rest.move(to: &record.pointee.rest)
     record.pointee.delivers = false
-    body()
+    return floor
+  }
+
+  fileprivate func lower(_ floor: WaiterNode) {
     record.pointee.delivers = true
     guard floor.isListed else { return }
-    rest = WaiterList(from: &record.pointee.rest)
+    var rest = WaiterList(from: &record.pointee.rest)
     rest.remove(floor)
     rest.move(to: &record.pointee.rest)
   }
@@ -99,23 +130,13 @@ struct Delivery {
 
 /// A task that runs on top of a wait for it.
 protocol HelpedTask: AnyObject {
-  /// Fails the task, whose thread ends. Returns what ``Delivery/begin(_:)`` returned for it.
+  /// Fails the task, whose thread ends. Returns what ``Visit/begin(_:)`` gave it to keep.
   func failAbandoned() -> Delivery.Mark
 }
 
 extension Delivery {
   /// The task that was innermost before another one.
   typealias Mark = (UInt, UInt)
-
-  /// Notes the innermost task of this thread, for as long as its body runs.
-  func begin(_ task: any HelpedTask) -> Mark {
-    let outer = record.pointee.running
-    record.pointee.running = unsafeBitCast(task as any HelpedTask, to: Mark.self)
-    return outer
-  }
-
-  /// Ends what ``begin(_:)`` began.
-  func end(_ outer: Mark) { record.pointee.running = outer }
 
   /// For a thread that ends in a task's body or in a callback: fails the tasks that run on top of waits for them, and tells
   /// all that is left. What the frames of the thread own is never released, so that the tasks are still there.

@@ -86,10 +86,10 @@ extension Future {
     return source?.waitDeadlocks == true ? .waitInCallback : nil
   }
 
-  /// Blocks until the future is done or the deadline has passed; returns whether it is done.
+  /// Blocks until the future is done or the deadline has passed; returns whether it is done. For a task that the caller has
+  /// tried to run itself (``runHere(alsoInSwiftTask:)``).
   ///
-  /// On a worker of the task's own pool, runs the task here if it can (``runHere()``). Otherwise, on any worker, has a spare
-  /// take its place in its pool meanwhile. A deadline that has passed: looks once.
+  /// On any worker, has a spare take its place in its pool meanwhile. A deadline that has passed: looks once.
   ///
   /// - Throws: ``WorkerPoolError/Code/wouldDeadlock`` on a worker of the task's own pool, without a deadline, when every thread
   ///   of the pool waits for work of the pool; and in a callback that keeps the future's process pool from completing it.
@@ -98,17 +98,17 @@ extension Future {
   func block(until deadline: MonotonicInstant) throws -> Bool {
     if isDone { return true }
     if let reason = reasonNotToBlock { throw reason }
-    if deadline.hasPassed || runHere() && isDone { return isDone }
+    if deadline.hasPassed { return isDone }
     do {
       return try sleep(until: deadline, for: isOfOwnPool && deadline.isNever ? .ownPool : .others)
     } catch {
       // No other thread is left: better in the middle of a Swift task than not at all.
       guard runHere(alsoInSwiftTask: true) else { throw error }
-      return isDone
+      return true
     }
   }
 
-  /// The same without any help.
+  /// The same, and nothing else.
   func sleep(until deadline: MonotonicInstant, for what: BlockedFor) throws -> Bool {
     Delivery.ofThread.deliverAll()
     if spin(until: deadline) { return true }
@@ -169,27 +169,35 @@ extension Future {
   /// are not this task's. Returns whether it ran here.
   ///
   /// - Parameter alsoInSwiftTask: Where no other thread could run it.
-  func runHere(alsoInSwiftTask: Bool = false) -> Bool {
-    guard isOfOwnPool, wp_thread_remaining_stack() > minimumInlineStack else { return false }
-    guard alsoInSwiftTask || !isInSwiftTask else { return false }
-    let delivery = Delivery.ofThread
-    var ran = false
-    delivery.apart {
-      guard begin() else { return }
-      let (code, context) = payload.words
-      let result: Result<Success, any Error>
-      do {
-        let body = payload.move(as: TaskBody<Success>.self)
-        // Until the result takes its place the payload is free.
-        payload.words = delivery.begin(self)
-        result = Result { try body.run() }
-      }
-      delivery.end(payload.words)
-      sayFreed(code: code, context: context)
-      finish(with: result)
-      ran = true
+  @inlinable
+  final func runHere(alsoInSwiftTask: Bool = false) -> Bool {
+    guard mayRunHere(alsoInSwiftTask: alsoInSwiftTask), begin() else { return false }
+    let (code, context) = payload.words
+    let result: Result<Success, any Error>
+    let visit: Visit
+    do {
+      let body = payload.move(as: TaskBody<Success>.self)
+      visit = beginVisit()
+      result = Result { try body.run() }
     }
-    return ran
+    visit.endBody()
+    sayFreed(code: code, context: context)
+    finish(with: result)
+    visit.end()
+    return true
+  }
+
+  @usableFromInline
+  final func mayRunHere(alsoInSwiftTask: Bool) -> Bool {
+    isOfOwnPool && wp_thread_remaining_stack() > minimumInlineStack && (alsoInSwiftTask || !isInSwiftTask)
+  }
+
+  /// Until the result takes its place the payload is free.
+  @usableFromInline
+  final func beginVisit() -> Visit {
+    let (visit, kept) = Visit.begin(self)
+    payload.words = kept
+    return visit
   }
 }
 

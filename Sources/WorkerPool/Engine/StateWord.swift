@@ -43,7 +43,7 @@ struct MonotonicInstant: Sendable {
   static var past: MonotonicInstant { MonotonicInstant(nanoseconds: 0) }
 
   var isNever: Bool { nanoseconds == .max }
-  var hasPassed: Bool { nanoseconds == 0 || !isNever && wp_monotonic_now() >= nanoseconds }
+  @usableFromInline var hasPassed: Bool { nanoseconds == 0 || !isNever && wp_monotonic_now() >= nanoseconds }
 
   /// Whether there is time for any spin that wp_word_spin may find worth its while.
   var leavesTimeToSpin: Bool { isNever || nanoseconds.subtractingClamped(wp_monotonic_now()) > longestSpin }

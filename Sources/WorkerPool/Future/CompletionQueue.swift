@@ -112,7 +112,9 @@ final class CompletionQueue<Success: Sendable>: Sendable {
       do {
         if let signal = signal(), try !signal.sleep(until: deadline, for: kind) { return .givenUp }
       } catch {
-        return .hopeless
+        // As in `Future.block`.
+        tryAgain()
+        if !runOne(alsoInSwiftTask: true) { return .hopeless }
       }
     }
   }
@@ -127,13 +129,15 @@ final class CompletionQueue<Success: Sendable>: Sendable {
   }
 
   /// On a worker, runs the first task of its pool that nobody has begun. False when there is none.
-  private func runOne() -> Bool {
+  private func runOne(alsoInSwiftTask: Bool = false) -> Bool {
     guard pool != 0, pool == poolOfThread else { return false }
     while let position = firstUntried() {
-      if futures[position].runHere() { return true }
+      if futures[position].runHere(alsoInSwiftTask: alsoInSwiftTask) { return true }
     }
     return false
   }
+
+  private func tryAgain() { state.withLock { $0.untried = 0 } }
 
   private func firstUntried() -> Int? {
     state.withLock { state in

@@ -29,7 +29,7 @@ extension Future {
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
   @inlinable
   public final func result() throws -> Success {
-    _ = try block(until: .never)
+    if !isDone, !runHere() { _ = try block(until: .never) }
     return try settledResult()
   }
 
@@ -44,7 +44,8 @@ extension Future {
   @available(*, noasync, message: "blocks a thread of the cooperative pool; await 'value' instead")
   @inlinable
   public final func result(timeout: Duration) throws -> Success {
-    guard try block(until: .after(timeout)) else {
+    let deadline = MonotonicInstant.after(timeout)
+    guard try isDone || !deadline.hasPassed && runHere() || block(until: deadline) else {
       throw WorkerPoolError(code: .timedOut, message: "no result after \(timeout)")
     }
     return try settledResult()

@@ -33,7 +33,7 @@ public struct LazyMapResults<Base: Sequence, Output: Sendable>: Sequence, AsyncS
         if let element = state.nextReady() { return element }
         guard let chunk = state.nextChunk() else { return nil }
         do {
-          _ = try chunk.block(until: .never)
+          if !chunk.runHere() { _ = try chunk.block(until: .never) }
           state.unpack(chunk)
         } catch {
           state.giveUp(chunk, error)
