@@ -14,9 +14,9 @@ extension Future {
   /// Blocks the calling thread until the future is done, and returns what the task returned.
   ///
   /// Tasks may wait for tasks, nested as deep as you like. Called on a worker of the pool that the task waits in, this
-  /// runs the task itself if nobody has begun it, enough of the stack is left, and it is no Swift task that waits; otherwise a
-  /// spare thread takes the worker's place in its pool while it is blocked. In a done callback, what the thread still has to
-  /// tell is told first (``addDoneCallback(_:)``).
+  /// runs the task itself if nobody has begun it, enough of the stack is left, and it is no Swift task that waits (that does so
+  /// only where no other thread is left); otherwise a spare thread takes the worker's place in its pool while it is blocked.
+  /// In a done callback, what the thread still has to tell is told first (``addDoneCallback(_:)``).
   ///
   /// - Throws: what the task threw; `CancellationError` when it was cancelled; ``WorkerPoolError`` with
   ///   ``WorkerPoolError/Code/wouldDeadlock`` on a worker, for a task of its own pool, when all workers and all spares of the pool
