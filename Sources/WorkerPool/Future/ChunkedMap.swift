@@ -31,15 +31,19 @@ final class ChunkedMap<Output: Sendable>: Sendable {
   func fill<Base: IteratorProtocol>(
     from chunks: inout Chunks<Base>, submit: ([Base.Element]) throws -> Future<[Output]>
   ) -> Future<Void>? {
-    while let chunk = reserveChunk(from: &chunks) {
-      do {
-        let future = try submit(chunk.inputs)
-        watch(future, of: chunk.index, count: chunk.inputs.count)
-      } catch {
-        finish(chunk.index, with: .failure(error), after: nil)
+    while true {
+      while let chunk = reserveChunk(from: &chunks) {
+        do {
+          let future = try submit(chunk.inputs)
+          watch(future, of: chunk.index, count: chunk.inputs.count)
+        } catch {
+          finish(chunk.index, with: .failure(error), after: nil)
+        }
       }
+      if let progress = progress() { return progress }
+      // All that was in flight may have ended since the window was full.
+      if chunks.isAtEnd || paceIfRoom == nil { return nil }
     }
-    return progress()
   }
 
   /// Submits everything from async code and returns the outputs. Cancelling the calling task takes back what has not
@@ -231,6 +235,8 @@ struct Chunks<Base: IteratorProtocol> {
   /// The length of the sequence, 0 if it does not know.
   @usableFromInline let count: Int
   @usableFromInline var pulled = 0
+  /// Whether the sequence has ended.
+  @usableFromInline var isAtEnd = false
 
   /// Chunks of sequences whose length nobody knows grow up to this size.
   @inlinable
@@ -258,6 +264,7 @@ struct Chunks<Base: IteratorProtocol> {
     if pulled < count { chunk.reserveCapacity(min(size, count - pulled)) }
     while chunk.count < size, let element = base.next() { chunk.append(element) }
     pulled += chunk.count
+    isAtEnd = chunk.isEmpty
     return chunk.isEmpty ? nil : chunk
   }
 
