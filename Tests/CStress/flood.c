@@ -190,7 +190,9 @@ static uint32_t play_all(flood *f, uint32_t samples) {
     s->deadline = wp_monotonic_now() + PATIENCE_NS;
     cs_flood_play(s);
     in_time = watch(s);
-    if (in_time && s->probes[s->probe_count - 1].was_flooded) counted++;
+    const probe *last = &s->probes[s->probe_count - 1];
+    // ThreadSanitizer does not know sem_clockwait: what the probe wrote is read behind its mark.
+    if (in_time && atomic_load(&last->begun) && last->was_flooded) counted++;
   }
   return played;
 }

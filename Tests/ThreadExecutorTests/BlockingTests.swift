@@ -11,7 +11,7 @@ import ThreadTestSupport
   // MARK: withBlocking
 
   /// The one worker waits for a semaphore that the next task signals.
-  @Test(.timeLimit(.minutes(1))) func aSpareTakesThePlaceOfATaskThatBlocks() throws {
+  @Test(.timeLimit(.minutes(5))) func aSpareTakesThePlaceOfATaskThatBlocks() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     let signalled = Semaphore()
     let waiting = try pool.submit { pool.withBlocking { signalled.wait() } }
@@ -20,7 +20,7 @@ import ThreadTestSupport
     pool.shutdown()
   }
 
-  @Test(.timeLimit(.minutes(1))) func inASwiftTaskOfThePool() async throws {
+  @Test(.timeLimit(.minutes(5))) func inASwiftTaskOfThePool() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     let signalled = Semaphore()
     let waiting = Task(executorPreference: pool) {
@@ -33,7 +33,7 @@ import ThreadTestSupport
   }
 
   /// It counts for the pool of the thread, whichever pool it is called on; nested, and beside other waits.
-  @Test(.timeLimit(.minutes(1))) func itCountsWhereTheThreadBelongs() throws {
+  @Test(.timeLimit(.minutes(5))) func itCountsWhereTheThreadBelongs() throws {
     let (pool, other) = try (ThreadPoolExecutor(maxWorkers: 1), ThreadPoolExecutor(maxWorkers: 1))
     let (signalled, promise) = (Semaphore(), Promise<Int>())
     let waiting = try pool.submit {
@@ -65,7 +65,7 @@ import ThreadTestSupport
   }
 
   /// Something outside may end such a wait: so others that wait for the task are not told of a deadlock.
-  @Test(.timeLimit(.minutes(1))) func itIsNoDeadlock() throws {
+  @Test(.timeLimit(.minutes(5))) func itIsNoDeadlock() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 2, maxSpares: 0)
     let (began, signalled) = (Semaphore(), Semaphore())
     let blocked = try pool.submit {
@@ -85,7 +85,7 @@ import ThreadTestSupport
   }
 
   /// In a callback, what the callback has brought about is told before.
-  @Test(.timeLimit(.minutes(1))) func callbacksAreToldBefore() {
+  @Test(.timeLimit(.minutes(5))) func callbacksAreToldBefore() {
     onThreads(1) { _ in
       let pool = try! ThreadPoolExecutor(maxWorkers: 1)
       let (first, second, signalled) = (Promise<Int>(), Promise<Int>(), Semaphore())
@@ -100,7 +100,7 @@ import ThreadTestSupport
   }
 
   /// The same for a join whose stolen half waits for what is to be told.
-  @Test(.timeLimit(.minutes(1))) func callbacksAreToldBeforeAJoinSleeps() throws {
+  @Test(.timeLimit(.minutes(5))) func callbacksAreToldBeforeAJoinSleeps() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 2)
     for _ in 0..<20 {
       let (first, second, third, stolen) = (Promise<Int>(), Promise<Int>(), Promise<Int>(), Semaphore())
@@ -123,7 +123,7 @@ import ThreadTestSupport
   // MARK: Spares
 
   /// Without spares no two tasks of a pool of one are ever in the middle at once, though one waits.
-  @Test(.timeLimit(.minutes(1))) func withoutSparesNoMoreTasksRunThanThereAreWorkers() throws {
+  @Test(.timeLimit(.minutes(5))) func withoutSparesNoMoreTasksRunThanThereAreWorkers() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1, maxSpares: 0)
     let (inside, seen, promise, thread) = (Counter(), Log<Int>(), Promise<Int>(), Counter())
     let first = try pool.submit {
@@ -144,7 +144,7 @@ import ThreadTestSupport
     pool.shutdown()
   }
 
-  @Test(.timeLimit(.minutes(1))) func thereAreNoMoreSparesThanAllowed() throws {
+  @Test(.timeLimit(.minutes(5))) func thereAreNoMoreSparesThanAllowed() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1, maxSpares: 2, name: "sparse")
     let (began, promise) = (Semaphore(), Promise<Void>())
     let waiting = try (0..<6).map { _ in
@@ -188,7 +188,7 @@ import ThreadTestSupport
   // MARK: Shutdowns
 
   /// A worker shuts another pool down whose last task waits for a task of the worker's own pool.
-  @Test(.timeLimit(.minutes(1))) func aShutdownOfAnotherPoolIsABlockingWait() throws {
+  @Test(.timeLimit(.minutes(5))) func aShutdownOfAnotherPoolIsABlockingWait() throws {
     let (pool, other) = try (ThreadPoolExecutor(maxWorkers: 1), ThreadPoolExecutor(maxWorkers: 1))
     let result = Promise<Int>()
     try pool.submit {

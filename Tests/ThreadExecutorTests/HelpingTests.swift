@@ -8,7 +8,7 @@ import WorkerPool
 @Suite struct HelpingTests {
   /// Two scopes; a task of the second waits for the future of the first. A worker that waited for the first scope and
   /// helped with the second's task would wait for itself.
-  @Test(.timeLimit(.minutes(1))) func aScopeDoesNotRunAnothersTask() async throws {
+  @Test(.timeLimit(.minutes(5))) func aScopeDoesNotRunAnothersTask() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 3)
     for _ in 0..<200 {
       let (firstStolen, secondSpawned, finish) = (Semaphore(), Semaphore(), Semaphore())
@@ -40,7 +40,7 @@ import WorkerPool
   }
 
   /// A Swift task that waits for the future of the job which forked it must not run on that job's stack.
-  @Test(.timeLimit(.minutes(1))) func aJoinRunsNoSwiftTask() async throws {
+  @Test(.timeLimit(.minutes(5))) func aJoinRunsNoSwiftTask() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 2)
     for _ in 0..<200 {
       let promise = Promise<Future<Int>>()
@@ -65,7 +65,7 @@ import WorkerPool
   }
 
   /// More spawns than a deque holds, on one worker that has no spare: nobody else could run what went elsewhere.
-  @Test(.timeLimit(.minutes(1))) func spawnsBeyondTheDequeRun() throws {
+  @Test(.timeLimit(.minutes(5))) func spawnsBeyondTheDequeRun() throws {
     var config = wp_thread_pool_config()
     config.worker_count = 1
     config.spare_limit = UInt32.max  // WP_NO_SPARES
@@ -115,7 +115,7 @@ import WorkerPool
   }
 
   /// Each task spawns the next in a closed pool: that must not become a recursion.
-  @Test(.timeLimit(.minutes(1))) func aChainOfSpawnsNeedsNoStack() throws {
+  @Test(.timeLimit(.minutes(5))) func aChainOfSpawnsNeedsNoStack() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 2)
     let ran = Counter()
     @Sendable func next(_ scope: ThreadPoolExecutor.Scope) {
@@ -129,7 +129,7 @@ import WorkerPool
     #expect(ran.value == 200_000)
   }
 
-  @Test(.timeLimit(.minutes(1))) func aCancellingShutdownLetsAScopeEnd() throws {
+  @Test(.timeLimit(.minutes(5))) func aCancellingShutdownLetsAScopeEnd() throws {
     for _ in 0..<50 {
       let pool = try ThreadPoolExecutor(maxWorkers: 2)
       let ran = Counter()
@@ -144,7 +144,7 @@ import WorkerPool
   }
 
   /// Tasks that stand behind forked work are cancelled by the worker that comes to them.
-  @Test(.timeLimit(.minutes(1))) func tasksBehindForkedWorkAreCancelledToo() async throws {
+  @Test(.timeLimit(.minutes(5))) func tasksBehindForkedWorkAreCancelledToo() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     let ran = Counter()
     let tasks = Log<Future<Void>>()

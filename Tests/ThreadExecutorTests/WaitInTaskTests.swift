@@ -24,21 +24,21 @@ import WorkerPool
     return try pool.submit { try sum(0..<count) }.result()
   }
 
-  @Test(.timeLimit(.minutes(1))) func waitForAll() throws {
+  @Test(.timeLimit(.minutes(5))) func waitForAll() throws {
     #expect(try sum(of: 10_000) { try wait(for: $0).done.map { try $0.result() } } == 49_995_000)
   }
 
-  @Test(.timeLimit(.minutes(1))) func waitWithATimeout() throws {
+  @Test(.timeLimit(.minutes(5))) func waitWithATimeout() throws {
     let result = try sum(of: 10_000) { try wait(for: $0, timeout: .seconds(600)).done.map { try $0.result() } }
     #expect(result == 49_995_000)
   }
 
-  @Test(.timeLimit(.minutes(1))) func waitForAnError() throws {
+  @Test(.timeLimit(.minutes(5))) func waitForAnError() throws {
     let result = try sum(of: 10_000) { try wait(for: $0, returnWhen: .firstError).done.map { try $0.result() } }
     #expect(result == 49_995_000)
   }
 
-  @Test(.timeLimit(.minutes(1))) func inTheOrderOfCompletion() throws {
+  @Test(.timeLimit(.minutes(5))) func inTheOrderOfCompletion() throws {
     let result = try sum(of: 10_000) { halves in
       var values: [Int] = []
       for future in asCompleted(halves) { values.append(try future.result()) }
@@ -47,7 +47,7 @@ import WorkerPool
     #expect(result == 49_995_000)
   }
 
-  @Test(.timeLimit(.minutes(1)), arguments: [1, 2]) func lazyAndStreamedMaps(workers: Int) throws {
+  @Test(.timeLimit(.minutes(5)), arguments: [1, 2]) func lazyAndStreamedMaps(workers: Int) throws {
     let pool = try ThreadPoolExecutor(maxWorkers: workers, maxSpares: 0)
     let (lazily, streamed) = try pool.submit {
       let lazily = try pool.mapLazily(0..<1000, chunkSize: 3) { $0 }.reduce(0) { try $0 + $1.get() }
