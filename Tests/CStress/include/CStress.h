@@ -213,4 +213,25 @@ typedef struct cs_waits {
 /// `machine`: a wp_topology_source, or NULL for this one.
 cs_waits cs_flood_and_wait(cs_place place, uint32_t workers, uint32_t samples, const void *machine);
 
+// MARK: Order
+
+/// A job that has begun: the how manieth it was submitted, on which worker, and when (CLOCK_MONOTONIC).
+typedef struct cs_begun {
+  uint32_t number;
+  int32_t worker;
+  uint64_t at_ns;
+} cs_begun;
+
+/// Submits `count` jobs from outside, `batch` at a time, each of which takes as long as `durations_ns` says; with `gated` no
+/// worker is free before all are submitted. Writes them in the order in which they began.
+void cs_order_from_outside(uint32_t workers, const uint32_t *durations_ns, uint32_t count, uint32_t batch, bool gated,
+                           cs_begun *order);
+/// The same for one batch of jobs without duration that the one worker of a pool submits.
+void cs_order_of_own_batch(uint32_t count, cs_begun *order);
+
+/// Has one worker run `count` tiny jobs, of which number `slow` takes milliseconds, and looks after that every 500 jobs how many
+/// of them it has taken from the queue at once and not yet run. Writes that to `taken`, which has room for one number for each
+/// 500 jobs; returns how many it wrote.
+uint32_t cs_batches_after_slow_job(uint32_t count, uint32_t slow, uint32_t *taken);
+
 #endif
