@@ -234,4 +234,28 @@ void cs_order_of_own_batch(uint32_t count, cs_begun *order);
 /// 500 jobs; returns how many it wrote.
 uint32_t cs_batches_after_slow_job(uint32_t count, uint32_t slow, uint32_t *taken);
 
+// MARK: Cancelled jobs
+
+/// What a child held that submitted and cancelled jobs of some 60 bytes each, while both workers of the pool were stuck.
+typedef struct cs_cancel_answers {
+  bool answered;
+  /// Bytes of the C allocator.
+  size_t most_held;
+  /// Jobs that were not cancelled, and those that ran in the end.
+  uint64_t live;
+  uint64_t ran;
+} cs_cancel_answers;
+
+/// `pairs` of submit and cancel behind one job that is not cancelled. With `live_every` > 0 each so manieth is not either.
+cs_cancel_answers cs_fork_and_cancel(uint32_t pairs, uint32_t live_every);
+
+/// Submits `count` jobs while the pool's one worker is stuck, and cancels all but each so manieth. Writes the numbers of those
+/// in the order in which they then ran. Returns how many had been given back by then.
+uint64_t cs_cancelled_order(uint32_t count, uint32_t live_every, uint32_t *order);
+
+/// `submitters` threads submit `items` jobs in all and cancel two of three, at once or later, while workers run them. With
+/// `close_after` > 0 the pool is closed when so many were accepted, and what waits is discarded. Counts how often each ended;
+/// `out_of_order` is how many were given back.
+cs_tally cs_cancel_stress(uint32_t submitters, uint32_t workers, uint64_t items, uint64_t close_after);
+
 #endif
