@@ -27,6 +27,21 @@ bool cs_injector_sequential(uint64_t items);
 /// Bytes that the C allocator holds for the queue after `items` were pushed, and after they were popped again.
 void cs_injector_memory(uint64_t items, size_t *full, size_t *drained);
 
+/// What a pop and a look tell of places and numbers. False on the first surprise.
+bool cs_injector_tickets(uint64_t items);
+/// How often somebody is told that the queue has grown while one thread pushes `items`.
+uint32_t cs_injector_growth(uint64_t items);
+
+/// Jobs that go back to the front of a queue: by their tickets, and with some filtered out. False on the first surprise.
+bool cs_putback_order(void);
+bool cs_putback_filter(void);
+/// `putters` put `items` in all back, `takers` take them, and `filters` take out one in three. `out_of_order` counts those that
+/// one call gave in the wrong order, or with a ticket too high.
+cs_tally cs_putback_stress(uint32_t putters, uint32_t takers, uint32_t filters, uint64_t items);
+
+/// The owner alone, with batches that are turned round.
+bool cs_deque_reversed(void);
+
 /// One owner pushes and takes, `thieves` threads steal, until `items` have come out.
 cs_tally cs_deque_stress(uint32_t thieves, uint64_t items, uint32_t burst);
 
