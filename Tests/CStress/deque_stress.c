@@ -19,20 +19,53 @@ static void record(run *r, wp_job job) {
   atomic_fetch_add(&r->out, 1);
 }
 
+/// Pushes a burst at once, turned round. Returns how many there was room for.
+static uint64_t push_reversed(run *r, uint64_t first) {
+  wp_job jobs[64];
+  size_t count = r->burst < 64 ? r->burst : 64;
+  if (count > r->items - first) count = r->items - first;
+  for (size_t i = 0; i < count; i++) jobs[i] = item_job(first + i);
+  return wp_deque_push_reversed(&r->deque, jobs, count);
+}
+
 /// Pushes in bursts and takes about half of each back, so that the last job is fought over again and again.
 static void own(run *r) {
   wp_job job;
   for (uint64_t item = 0; item < r->items;) {
+    item += push_reversed(r, item);
     for (uint32_t i = 0; i < r->burst && item < r->items; i++) {
       job = item_job(item);
       if (wp_deque_push(&r->deque, &job, 1) == 0) break;  // at its limit: thieves and the takes below make room
       item++;
     }
-    for (uint32_t i = 0; i < r->burst / 2 + 1; i++) {
+    for (uint32_t i = 0; i < r->burst + 1; i++) {
       if (wp_deque_take(&r->deque, &job)) record(r, job);
     }
   }
   while (wp_deque_take(&r->deque, &job)) record(r, job);
+}
+
+bool cs_deque_reversed(void) {
+  wp_deque *deque = (wp_deque *)aligned_alloc(WP_CACHE_LINE, sizeof *deque);
+  wp_deque_init(deque);
+  wp_job jobs[20], job;
+  for (uint64_t i = 0; i < 20; i++) jobs[i] = item_job(i);
+  bool good = wp_deque_push_reversed(deque, jobs, 0) == 0 && wp_deque_is_empty(deque);
+  // The first is taken first, and the last stolen first; what is pushed later stands above all of them.
+  good = good && wp_deque_push_reversed(deque, jobs, 20) == 20 && wp_deque_steal(deque, &job) == WP_STEAL_TAKEN;
+  good = good && job.code == jobs[19].code && wp_deque_take(deque, &job) && job.code == jobs[0].code;
+  good = good && wp_deque_push_reversed(deque, jobs, 2) == 2 && wp_deque_take(deque, &job) && job.code == jobs[0].code;
+  good = good && wp_deque_take(deque, &job) && job.code == jobs[1].code;
+  for (uint64_t i = 1; i < 19; i++) good = good && wp_deque_take(deque, &job) && job.code == jobs[i].code;
+  good = good && wp_deque_is_empty(deque);
+  // At the limit the first of them fit.
+  for (uint64_t i = 0; i < WP_DEQUE_MAX_CELLS - 5; i++) good = good && wp_deque_push(deque, &jobs[0], 1) == 1;
+  good = good && wp_deque_push_reversed(deque, jobs, 20) == 5 && wp_deque_push_reversed(deque, jobs, 20) == 0;
+  for (uint64_t i = 0; i < 5; i++) good = good && wp_deque_take(deque, &job) && job.code == jobs[i].code;
+  good = good && wp_deque_count(deque) == WP_DEQUE_MAX_CELLS - 5 && wp_deque_room(deque) == 5;
+  wp_deque_destroy(deque);
+  free(deque);
+  return good;
 }
 
 static void steal(run *r) {

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "stress_support.h"
 #include "wp_blocking.h"
 #include "wp_thread_pool.h"
 
@@ -112,8 +113,7 @@ static cs_start_answers fail_to_start(void) {
   return answers;
 }
 
-/// Runs a function in a child, which writes `size` bytes of answers. False if it did not get as far.
-static bool ask_child(void (*function)(void *answers), void *answers, size_t size) {
+bool cs_ask_child(void (*function)(void *answers), void *answers, size_t size) {
   int ends[2];
   if (pipe(ends) != 0) return false;
   pid_t child = fork();
@@ -134,7 +134,7 @@ static void answer_start(void *answers) { *(cs_start_answers *)answers = fail_to
 
 cs_start_answers cs_fork_and_fail_to_start(void) {
   cs_start_answers answers = {0};
-  if (!ask_child(answer_start, &answers, sizeof answers)) answers.answered = false;
+  if (!cs_ask_child(answer_start, &answers, sizeof answers)) answers.answered = false;
   return answers;
 }
 
@@ -182,6 +182,6 @@ static void block_without_spare(void *argument) {
 
 cs_block_answers cs_fork_and_block_without_spare(void) {
   cs_block_answers answers = {0};
-  if (!ask_child(block_without_spare, &answers, sizeof answers)) answers.answered = false;
+  if (!cs_ask_child(block_without_spare, &answers, sizeof answers)) answers.answered = false;
   return answers;
 }

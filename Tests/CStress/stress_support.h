@@ -40,6 +40,9 @@ static inline void cs_run_threads(uint32_t count, cs_body body, void *argument) 
   free(handles);
 }
 
+/// Runs a function in a child made by `fork`, which changes `size` bytes of answers. False if it did not get to its end.
+bool cs_ask_child(void (*function)(void *answers), void *answers, size_t size);
+
 /// Items are numbered from 1, so that none looks like an empty cell.
 static inline cs_tally cs_count(const atomic_uchar *seen, uint64_t items, uint64_t accepted, uint64_t out_of_order) {
   cs_tally tally = {accepted, 0, 0, out_of_order};

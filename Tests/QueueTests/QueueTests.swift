@@ -38,6 +38,16 @@ private let million: UInt64 = 1_000_000
     }
   }
 
+  @Test(arguments: [1, 1023, 1024, 1025, 5000] as [UInt64]) func popsAndLooksTellPlacesAndNumbers(items: UInt64) {
+    #expect(cs_injector_tickets(items))
+  }
+
+  /// A segment has 1,024 cells, and the first one is there from the beginning.
+  @Test(arguments: [(1024, 0), (1025, 1), (2048, 1), (10_000, 9)] as [(UInt64, UInt32)])
+  func growthIsTold(items: UInt64, times: UInt32) {
+    #expect(cs_injector_growth(items) == times)
+  }
+
   @Test func memoryReturnsWhenTheBurstIsOver() {
     var full = 0
     var drained = 0
@@ -50,12 +60,27 @@ private let million: UInt64 = 1_000_000
 
 @Suite struct DequeTests {
   @Test func bothEndsAndTheLimit() { #expect(cs_deque_sequential()) }
+  @Test func aBatchTurnedRound() { #expect(cs_deque_reversed()) }
 
   @Test(arguments: [(1, 1), (1, 3), (3, 1), (3, 2), (3, 100), (3, 9000)] as [(UInt32, UInt32)])
   func everyItemComesOutOnce(thieves: UInt32, burst: UInt32) {
     let tally = cs_deque_stress(thieves, million, burst)
     #expect(tally.once == million)
     #expect(tally.repeated == 0)
+  }
+}
+
+@Suite struct PutbackTests {
+  @Test func jobsStandByTheirTickets() { #expect(cs_putback_order()) }
+  @Test func aFilterGoesOnWhereItEnded() { #expect(cs_putback_filter()) }
+
+  @Test(arguments: [(1, 1, 0), (2, 2, 0), (3, 2, 1), (2, 1, 2), (1, 3, 1)] as [(UInt32, UInt32, UInt32)])
+  func everyItemComesOutOnce(putters: UInt32, takers: UInt32, filters: UInt32) {
+    let items: UInt64 = 60_000
+    let tally = cs_putback_stress(putters, takers, filters, items)
+    #expect(tally.once == items)
+    #expect(tally.repeated == 0)
+    #expect(tally.out_of_order == 0)
   }
 }
 

@@ -259,18 +259,18 @@ private final class Waker: Sendable {
   // SAFETY: written before `given` is signalled, read after it; who writes again was woken in between.
   nonisolated(unsafe) private var next: (wait: Wait, time: UInt64)?
   private let given = Semaphore()
-  private let over = Semaphore()
+  private let thread = Log<RunningThread>()
 
   init() {
-    _ = RunningThread { [self] in
+    let body = RunningThread { [self] in
       while true {
         given.wait()
         guard let (wait, time) = next else { break }
         while wp_monotonic_now() < time {}
         wait.wake()
       }
-      over.signal()
     }
+    thread.append(body)
   }
 
   func wake(_ wait: Wait, at time: UInt64 = 0) {
@@ -281,6 +281,6 @@ private final class Waker: Sendable {
   func end() {
     next = nil
     given.signal()
-    over.wait()
+    for thread in thread.entries { thread.join() }
   }
 }

@@ -27,6 +27,21 @@ bool cs_injector_sequential(uint64_t items);
 /// Bytes that the C allocator holds for the queue after `items` were pushed, and after they were popped again.
 void cs_injector_memory(uint64_t items, size_t *full, size_t *drained);
 
+/// What a pop and a look tell of places and numbers. False on the first surprise.
+bool cs_injector_tickets(uint64_t items);
+/// How often somebody is told that the queue has grown while one thread pushes `items`.
+uint32_t cs_injector_growth(uint64_t items);
+
+/// Jobs that go back to the front of a queue: by their tickets, and with some filtered out. False on the first surprise.
+bool cs_putback_order(void);
+bool cs_putback_filter(void);
+/// `putters` put `items` in all back, `takers` take them, and `filters` take out one in three. `out_of_order` counts those that
+/// one call gave in the wrong order, or with a ticket too high.
+cs_tally cs_putback_stress(uint32_t putters, uint32_t takers, uint32_t filters, uint64_t items);
+
+/// The owner alone, with batches that are turned round.
+bool cs_deque_reversed(void);
+
 /// One owner pushes and takes, `thieves` threads steal, until `items` have come out.
 cs_tally cs_deque_stress(uint32_t thieves, uint64_t items, uint32_t burst);
 
@@ -212,5 +227,50 @@ typedef struct cs_waits {
 
 /// `machine`: a wp_topology_source, or NULL for this one.
 cs_waits cs_flood_and_wait(cs_place place, uint32_t workers, uint32_t samples, const void *machine);
+
+// MARK: Order
+
+/// A job that has begun: the how manieth it was submitted, on which worker, and when (CLOCK_MONOTONIC).
+typedef struct cs_begun {
+  uint32_t number;
+  int32_t worker;
+  uint64_t at_ns;
+} cs_begun;
+
+/// Submits `count` jobs from outside, `batch` at a time, each of which takes as long as `durations_ns` says; with `gated` no
+/// worker is free before all are submitted. Writes them in the order in which they began.
+void cs_order_from_outside(uint32_t workers, const uint32_t *durations_ns, uint32_t count, uint32_t batch, bool gated,
+                           cs_begun *order);
+/// The same for one batch of jobs without duration that the one worker of a pool submits.
+void cs_order_of_own_batch(uint32_t count, cs_begun *order);
+
+/// Has one worker run `count` tiny jobs, of which number `slow` takes milliseconds, and looks after that every 500 jobs how many
+/// of them it has taken from the queue at once and not yet run. Writes that to `taken`, which has room for one number for each
+/// 500 jobs; returns how many it wrote.
+uint32_t cs_batches_after_slow_job(uint32_t count, uint32_t slow, uint32_t *taken);
+
+// MARK: Cancelled jobs
+
+/// What a child held that submitted and cancelled jobs of some 60 bytes each, while both workers of the pool were stuck.
+typedef struct cs_cancel_answers {
+  bool answered;
+  /// Bytes of the C allocator.
+  size_t most_held;
+  /// Jobs that were not cancelled, and those that ran in the end.
+  uint64_t live;
+  uint64_t ran;
+} cs_cancel_answers;
+
+/// `pairs` of submit and cancel behind one job that is not cancelled. With `live_every` > 0 each so manieth is not either.
+cs_cancel_answers cs_fork_and_cancel(uint32_t pairs, uint32_t live_every);
+
+/// Submits `count` jobs while the pool's one worker is stuck, and cancels all but each so manieth. Writes the numbers of those
+/// in the order in which they then ran. Returns how many had been given back by then.
+uint64_t cs_cancelled_order(uint32_t count, uint32_t live_every, uint32_t *order);
+
+/// `submitters` threads submit `items` jobs in all and cancel two of three, at once or later, while workers run them. With
+/// `close_after` > 0 the pool is closed when so many were accepted, and what waits is discarded. Counts how often each ended;
+/// `out_of_order` is how many were given back.
+cs_tally cs_cancel_stress(uint32_t submitters, uint32_t workers, uint64_t items, uint64_t close_after);
 
 #endif

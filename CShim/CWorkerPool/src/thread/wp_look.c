@@ -63,9 +63,11 @@ static void keep_rest(wp_worker *worker, const wp_job *rest, size_t count, uint6
   worker->batch_position = wp_deque_position(&worker->deque);
   size_t pushed = wp_deque_push_reversed(&worker->deque, rest, count);
   WP_ASSERT(pushed == count);
-  worker->batch_is_fresh = true;
+  worker->batch_is_timed = true;
+  wp_fairness_stop_after(&worker->fairness, 1);
   worker->batch_rest = (uint16_t)pushed;
   worker->batch_ticket = ticket;
+  worker->batch_taken = worker->batch_clear = wp_atomic_load(&worker->taken, wp_relaxed) + 1;
   // While the rest was in neither queue others may have looked, found nothing and slept: they were woken for it once,
   // and a job that blocks would keep it from them. (ANNOUNCE: push stores `bottom`, notify loads the word.)
   wp_event_count_notify_one(worker->event_count);
@@ -96,24 +98,51 @@ static bool refill(wp_worker *worker, wp_pool_node *node, wp_job *job) {
     wp_pace_begin_batch(&worker->pace, now != 0 ? now : wp_clock_now(), wp_atomic_load(&worker->taken, wp_relaxed));
   }
   *job = batch[0];
+  worker->batch_rest = 0;
   if (taken > 1) keep_rest(worker, batch + 1, taken - 1, popped.ticket + 1);
   return true;
 }
 
-void wp_look_after_first(wp_worker *worker) {
-  worker->batch_is_fresh = false;
-  if (wp_clock_now() - worker->pace.began < WP_PACE_LONG_NS) return;
-  // What the job has submitted stands above the rest, and belongs there.
-  if (wp_deque_position(&worker->deque) != worker->batch_position + worker->batch_rest) return;
+/// Returns how long it took since the last look in the batch at hand.
+static uint64_t look_at_clock(wp_worker *worker) {
+  return wp_pace_look(&worker->pace, wp_clock_now(), wp_atomic_load(&worker->taken, wp_relaxed));
+}
+
+/// How many jobs of the batch at hand are left, if nothing stands above them: what a job has submitted belongs where it is.
+static uint16_t count_rest(wp_worker *worker) {
+  uint64_t taken = wp_atomic_load(&worker->taken, wp_relaxed);
+  uint64_t run = taken - worker->batch_taken;
+  int64_t left = wp_deque_position(&worker->deque) - worker->batch_position;
+  if (taken < worker->batch_clear) return 0;
+  // Each job that is run lowers the position by one, and each that is submitted raises it.
+  if (run >= worker->batch_rest || left != worker->batch_rest - (int64_t)run) worker->batch_rest = 0;
+  return worker->batch_rest == 0 ? 0 : (uint16_t)left;
+}
+
+/// Puts the rest of a batch back where it came from, if the job that was timed was long.
+static void look_after_timed(wp_worker *worker) {
+  worker->batch_is_timed = false;
+  size_t left = count_rest(worker);
+  if (look_at_clock(worker) < WP_PACE_LONG_NS || left == 0) return;
   wp_job rest[WP_REFILL_MAX];
   size_t count = 0;
-  while (count < worker->batch_rest && wp_deque_take(&worker->deque, &rest[count])) count++;
+  while (count < left && wp_deque_take(&worker->deque, &rest[count])) count++;
   if (count == 0) return;
   wp_pool_node *node = wp_node_of(worker);
-  if (!wp_putback_put(&node->putback, worker->batch_ticket, rest, count)) {
+  uint64_t ticket = worker->batch_ticket + worker->batch_rest - left;
+  if (!wp_putback_put(&node->putback, ticket, rest, count)) {
     wp_deque_push_reversed(&worker->deque, rest, count);  // without memory: into the cells that they came from
   }
+  worker->batch_rest = 0;
+  wp_pace_begin_anew(&worker->pace);
   wp_event_count_notify_one(worker->event_count);
+}
+
+/// Has the next job of a batch timed alone, if those since the last look took as long as one that is long. Whether it does.
+static bool look_at_batch(wp_worker *worker) {
+  if (count_rest(worker) == 0 || look_at_clock(worker) < WP_PACE_LONG_NS) return false;
+  worker->batch_is_timed = true;
+  return true;
 }
 
 // MARK: Deques
@@ -256,7 +285,9 @@ static bool take_some(wp_worker *worker, wp_worker *victim, wp_job *job) {
   wp_job some[WP_FAIR_TAKE];
   size_t max = wp_pace_is_long(&worker->pace) || wp_pool_is_draining(worker->pool) ? 1 : WP_FAIR_TAKE;
   size_t room = 1 + wp_deque_room(&worker->deque);
-  size_t half = (wp_deque_count(&victim->deque) + 1) / 2;
+  size_t there = wp_deque_count(&victim->deque);
+  size_t half = (there + 1) / 2;
+  if (max > WP_FAIR_TAKE_FEW && there < WP_REFILL_MAX) max = WP_FAIR_TAKE_FEW;
   if (max > room) max = room;
   if (max > half) max = half;
   size_t count = 0;
@@ -284,9 +315,9 @@ static bool turn_to_deques(wp_worker *worker, wp_job *job) {
   return false;
 }
 
-bool wp_look_in_turn(wp_worker *worker, wp_job *job) {
+/// Takes the worker's next turn, or the next but one and so on, as far as their places are empty.
+static bool look_in_turn(wp_worker *worker, wp_job *job) {
   wp_fairness *fairness = &worker->fairness;
-  fairness->countdown = (wp_pace_is_long(&worker->pace) ? WP_FAIR_INTERVAL_LONG : WP_FAIR_INTERVAL) - 1;
   for (uint32_t i = 0; i < WP_TURNS; i++) {
     bool found = false;
     switch ((wp_turn)(fairness->turns++ % WP_TURNS)) {
@@ -299,4 +330,28 @@ bool wp_look_in_turn(wp_worker *worker, wp_job *job) {
     if (found) return true;
   }
   return false;
+}
+
+/// Takes a turn, if it is time for one.
+static bool take_turn(wp_worker *worker, bool is_long, wp_job *job) {
+  if (!wp_fairness_is_turn(&worker->fairness, is_long ? WP_FAIR_INTERVAL_LONG : WP_FAIR_INTERVAL)) return false;
+  int64_t before = wp_deque_position(&worker->deque);
+  if (!look_in_turn(worker, job)) return false;
+  // These are none of the batch at hand.
+  uint64_t found = 1 + (uint64_t)(wp_deque_position(&worker->deque) - before);
+  worker->batch_taken += found;
+  worker->batch_clear = wp_atomic_load(&worker->taken, wp_relaxed) + found;
+  return true;
+}
+
+bool wp_look_at_stop(wp_worker *worker, wp_job *job) {
+  if (worker->batch_is_timed) {
+    look_after_timed(worker);
+  } else if (worker->batch_rest != 0 && look_at_batch(worker)) {
+    wp_fairness_stop_after(&worker->fairness, 1);
+    return false;  // the next job is the batch's
+  }
+  bool is_long = wp_pace_is_long(&worker->pace);
+  wp_fairness_stop_after(&worker->fairness, is_long ? WP_FAIR_INTERVAL_LONG : WP_FAIR_STRETCH);
+  return take_turn(worker, is_long, job);
 }

@@ -13,10 +13,9 @@ extern "C" {
 
 /// Looks everywhere but in the own deque, nearest node first.
 bool wp_look_around(wp_worker *worker, wp_job *job);
-/// Takes the worker's next turn, or the next but one and so on, as far as their places are empty.
-bool wp_look_in_turn(wp_worker *worker, wp_job *job);
-/// After the first job of a batch: puts the rest back where it came from, if that job was long.
-void wp_look_after_first(wp_worker *worker);
+/// Every so many jobs (wp_fairness.h): sees whether jobs have become long, and takes a turn if it is time for one. True with a
+/// job.
+bool wp_look_at_stop(wp_worker *worker, wp_job *job);
 
 /// Finds the next job by the order alone, without a turn.
 static inline bool wp_look_in_order(wp_worker *worker, wp_job *job) {
@@ -26,8 +25,7 @@ static inline bool wp_look_in_order(wp_worker *worker, wp_job *job) {
 /// Finds the next job, by the order and the turns of wp_fairness.h. Inlined, as is what it consists of: tiny jobs cost little
 /// else.
 static inline bool wp_look_next(wp_worker *worker, wp_job *job) {
-  if (worker->batch_is_fresh) wp_look_after_first(worker);
-  if (wp_fairness_is_due(&worker->fairness) && wp_look_in_turn(worker, job)) return true;
+  if (wp_fairness_is_due(&worker->fairness) && wp_look_at_stop(worker, job)) return true;
   return wp_look_in_order(worker, job);
 }
 

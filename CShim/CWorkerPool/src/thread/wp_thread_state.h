@@ -137,8 +137,9 @@ typedef struct wp_worker {
   uint32_t random;
   /// Whether the last look at an injector found some jobs, and few.
   bool close_behind;
-  /// Whether the batch at hand has not run its first job, and where the deque ends without that batch's rest.
-  bool batch_is_fresh;
+  /// Whether the job that runs is timed alone. Of the batch at hand, how many jobs were left after its first one; 0: there is
+  /// none, or something came in between.
+  bool batch_is_timed;
   uint16_t batch_rest;
   /// How often it began to run a piece of work that another thread waits for, in a wait of its own; and how many scopes it
   /// has begun and not ended.
@@ -146,8 +147,12 @@ typedef struct wp_worker {
   uint32_t scopes;
   wp_fairness fairness;
   wp_pace pace;
+  /// Where the deque ends without that rest; the ticket of the rest's first job; how many jobs the worker had run when that was
+  /// next, those of turns not counted; and from how many on nothing of a turn stands above the batch any more.
   int64_t batch_position;
   uint64_t batch_ticket;
+  uint64_t batch_taken;
+  uint64_t batch_clear;
   /// The job that it runs, outside of which it waits for none; and where its deque ended when it began.
   wp_job running;
   int64_t running_position;
