@@ -48,9 +48,25 @@ final class Execution: Sendable {
     }
     waitForStrands()
     flooding?.end()
-    for pool in pools.indices { shutDown(pool, .wait, by: 0) }
+    shutDown()
     for pool in pools { pool.release() }
     checkAtEnd()
+  }
+
+  /// Shuts idle pools down, perhaps while they are resized.
+  private func shutDown() {
+    guard let last = program.lastResize else {
+      for pool in pools.indices { shutDown(pool, .wait, by: 0) }
+      return
+    }
+    let resizer = RunningThread {
+      self.meet(last.meeting)
+      for pool in self.pools.indices { self.resize(pool, last.workers) }
+    }
+    meet(last.meeting)
+    spin(microseconds: last.microseconds)
+    for pool in pools.indices { shutDown(pool, .wait, by: 0) }
+    resizer.join()
   }
 
   private func shutDownInSwiftTask() {

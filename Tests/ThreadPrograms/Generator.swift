@@ -89,10 +89,19 @@ struct Generator {
     // All pools of half of the programs have as many spares as tasks could want: only there may tasks wait for anything.
     let isLimited = self.random.chance([.closing, .structured].contains(profile) ? 30 : 45)
     for _ in 0..<pools { program.pools.append(plan(isLimited: isLimited)) }
+    if program.epilogue == .waitFirst, self.random.chance(40) { addLastResize() }
   }
 
   /// How many steps are left when a strand ends the process.
   private var exitAt: Int?
+
+  private mutating func addLastResize() {
+    program.lastResize = LastResize(
+      workers: random.number(1...4), microseconds: random.number(0..<600), meeting: program.meetings)
+    program.meetings += 1
+    // They tell of threads that start too late.
+    for pool in program.pools.indices { program.pools[pool].hasHooks = random.chance(80) }
+  }
 
   private mutating func plan(isLimited: Bool) -> PoolPlan {
     PoolPlan(

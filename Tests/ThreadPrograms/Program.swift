@@ -179,6 +179,14 @@ enum Epilogue: Hashable, Sendable, CaseIterable {
   case release
 }
 
+/// A resize of idle pools, which begins when they are shut down or a little before.
+struct LastResize: Sendable {
+  var workers: Int
+  /// How long after its beginning the pools are shut down.
+  var microseconds: Int
+  var meeting: Int
+}
+
 struct Program: Sendable {
   var seed: UInt64
   var profile: Profile
@@ -191,6 +199,7 @@ struct Program: Sendable {
   /// In the first pool.
   var flood: Flood?
   var epilogue = Epilogue.waitFirst
+  var lastResize: LastResize?
   /// What the process's exit status is to be if a strand comes to its `exit`.
   static let exitStatus: Int32 = 77
 

@@ -37,7 +37,8 @@ func runExiting(seed: UInt64) {
   defer { for argument in arguments { free(argument) } }
   // A process that ends in the middle of a shutdown has threads that have ended and that nobody has joined yet.
   let options = getenv("TSAN_OPTIONS").map { String(cString: $0) + " " } ?? ""
-  setenv("TSAN_OPTIONS", options + "report_thread_leaks=0", 1)
+  let leaks = "report_thread_leaks=0"
+  if !options.hasSuffix(leaks + " ") { setenv("TSAN_OPTIONS", options + leaks, 1) }
   var child: pid_t = 0
   guard posix_spawn(&child, "/proc/self/exe", nil, nil, arguments, environ) == 0 else {
     violated("seed \(seed), with an exit: the process cannot be started")

@@ -74,6 +74,9 @@ extension Program: CustomStringConvertible {
     for index in strands.indices { lines += text(of: index) }
     if !neverKept.isEmpty { lines.append("never kept: promises \(neverKept)") }
     lines.append("at the end: \(epilogue)")
+    if let lastResize {
+      lines.append("\(lastResize.microseconds) µs before: resize to \(lastResize.workers)")
+    }
     return lines.joined(separator: "\n")
   }
 

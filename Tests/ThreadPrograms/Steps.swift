@@ -46,7 +46,7 @@ extension Execution {
   }
 
   /// Returns when the other one is there, or does not come.
-  private func meet(_ meeting: Int) {
+  func meet(_ meeting: Int) {
     let end = nanoseconds() + 500_000
     meetings[meeting].add()
     while meetings[meeting].value < 2, nanoseconds() < end {}
@@ -207,7 +207,7 @@ extension Execution {
 
   // MARK: Pools
 
-  private func resize(_ number: Int, _ workers: Int) {
+  func resize(_ number: Int, _ workers: Int) {
     pools[number].isResized.set()
     let isClosed = pools[number].isClosed.isSet
     do {
