@@ -8,7 +8,8 @@
  * Checked:
  *   - Without -DCLOSING the pool comes to rest only with every job run. One job, any of them, waits until all
  *     others have ended, so that work may not stand behind a blocked worker while the other one sleeps.
- *   - With -DCLOSING, at any moment: every accepted job is run, and all workers end.
+ *   - With -DCLOSING, at any moment: every accepted job is run, and all workers end. A worker that has ended stands in
+ *     no stack, and nobody writes its signal.
  *   - I1: a waiter's signal is written only when it is IDLE or SLEEPING.
  *
  * What is one step here is one step there: a load, or a CAS loop on the event count's word. A CAS loop may be one step
@@ -19,8 +20,9 @@
  *   BUG_NO_RECHECK         sleep after prepare without the second look
  *   BUG_NO_HANDOVER        the last searcher does not pass the wake on (I2)
  *   BUG_NO_LATE_HANDOVER   nor does one that ended its search in prepare and then found work
- *   BUG_LOOK_BEFORE_CLOSED read `closed` after the look instead of before it
+ *   BUG_LOOK_BEFORE_CLOSED read `closed` after the look instead of before it, and end without another
  *   BUG_LONE_SLEEPER       in a closed pool, wake one instead of all when the stack cannot be left
+ *   BUG_ENDS_UNWOKEN       in a closed pool, end when the stack cannot be left, without waiting for the signal
  *   BUG_SILENT_REFILL      do not announce the rest of a batch
  *   BUG_NO_FUTEX_CHECK     sleep without comparing the futex word
  *   BUG_GUEST_SILENT       a guest does not look for work when it has given its worker back
@@ -64,6 +66,7 @@ byte unfinished = 0; /* accepted jobs that have not ended */
 byte unfinished = JOBS_A + JOBS_B + GUESTS_WORK; /* jobs that have not ended, or not even been submitted */
 #endif
 byte ended = 0; /* workers that have */
+bool gone[WORKERS];
 bool any_waits = false, child_made = false;
 
 /* signal_waiter: the exchange, then FUTEX_WAKE by address. */
@@ -71,6 +74,7 @@ inline signal_waiter(waiter, value) {
   d_step {
     before = signal[waiter];
     assert(before == IDLE || before == SLEEPING); /* I1 */
+    assert(!gone[waiter]);
     signal[waiter] = value;
   }
   if
@@ -273,35 +277,41 @@ next_job:
 #ifdef BUG_LOOK_BEFORE_CLOSED
      seen_closed = closed;
 #endif
+     must_wait = true;
      if
-     :: look ->
+     :: look || seen_closed ->
         d_step { /* wp_event_count_retract */
           if
-          :: top == me + 1 -> top = below[me]; look = false
+          :: top == me + 1 -> top = below[me]; must_wait = false
           :: else
           fi
         }
         if
-        :: look ->
-           if
+        :: !must_wait
 #ifndef BUG_LONE_SLEEPER
-           :: seen_closed -> notify_all()
-           :: else -> notify_one()
+        :: must_wait && seen_closed -> notify_all()
+        :: must_wait && !seen_closed -> notify_one()
 #else
-           :: true -> notify_one()
+        :: must_wait && !look -> notify_all()
+        :: must_wait && look -> notify_one()
 #endif
-           fi;
-           must_wait = true
-        :: else
         fi
-     :: !look && seen_closed -> goto end_of_thread
-     :: else -> must_wait = true
+     :: else
      fi;
-     d_step { look = false; seen_closed = false }
      if
+#ifdef BUG_ENDS_UNWOKEN
+     :: must_wait && seen_closed -> goto end_of_thread
+#endif
      :: must_wait -> must_wait = false; event_count_wait()
      :: else
      fi;
+#ifdef BUG_LOOK_BEFORE_CLOSED
+     if
+     :: !look && seen_closed && !i_search -> goto end_of_thread
+     :: else
+     fi;
+#endif
+     look = false;
      d_step { /* wp_deque_take: what a guest left */
        if
        :: deque[me] > 0 -> deque[me]--; got = true
@@ -319,18 +329,25 @@ next_job:
 #else
      :: got && !i_search -> pass_on(); goto run_it
 #endif
+     :: !got && seen_closed && i_search -> end_search(); goto end_of_thread
+     :: !got && seen_closed && !i_search -> goto end_of_thread /* nothing was left after it saw that the pool is closed */
      :: else
      fi
   od;
 
 run_it:
   skip;
-  d_step { got = false; look = false }
+  d_step { got = false; look = false; seen_closed = false }
   run_job();
   goto next_job;
 
 end_of_thread:
-  ended++
+  skip;
+  d_step { /* it stands in no stack */
+    assert(top != me + 1 && (top == NOBODY || below[top - 1] != me + 1));
+    gone[me] = true;
+    ended++
+  }
 }
 
 proctype Submitter(byte jobs) {
@@ -403,7 +420,11 @@ proctype Guest() {
 #ifndef CLOSING
   unfinished--; /* the rest */
 #endif
-  d_step { below[me] = top; top = me + 1 } /* wp_event_count_give_back */
+  d_step { /* wp_event_count_give_back */
+    assert(signal[me] == SLEEPING);
+    below[me] = top;
+    top = me + 1
+  }
   if
 #ifndef BUG_GUEST_CLOSED
   :: closed -> notify_all(); goto end_of_guest

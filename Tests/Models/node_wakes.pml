@@ -18,10 +18,10 @@
  * Checked:
  *   - Without -DCLOSING the pool comes to rest only with every job run. One job, any of them, waits until all others
  *     have ended, so that work may not stand behind a blocked worker while another one sleeps, on whatever node.
- *   - With -DCLOSING, at any moment: every accepted job is run, and all workers end. With -DWAITS one job waits there,
- *     too: a worker may not end and leave jobs that nobody has begun to one worker alone. (Batches are single jobs
- *     then, as they are in a closed pool.) In a closed pool the rule does not hold: a worker that ended may still stand
- *     in its node's stack, and one that is woken there would search for ever.
+ *   - With -DCLOSING, at any moment: every accepted job is run, all workers end, and none stands in a stack then. With
+ *     -DWAITS one job waits there, too: a worker may not end and leave jobs that nobody has begun to one worker alone.
+ *     (Batches are single jobs then, as they are in a closed pool.) In a closed pool the rule does not hold: the worker
+ *     that waits or searches there may be about to end.
  *   - A waiter's signal is written only when it is IDLE (I1), and of a node at most one worker searches.
  *
  * Planted bugs, each of which must be found:
@@ -413,27 +413,24 @@ next_job:
 #else
      may_take(look, !seen_closed);
 #endif
+     must_wait = true;
      if
-     :: look ->
+     :: look || seen_closed ->
         d_step { /* wp_event_count_retract */
           if
-          :: top[NODE] == me + 1 -> top[NODE] = below[me]; look = false
+          :: top[NODE] == me + 1 -> top[NODE] = below[me]; must_wait = false
           :: else
           fi
         }
         if
-        :: look ->
-           if
-           :: seen_closed -> notify_all(NODE)
-           :: else -> notify(seen)
-           fi;
-           must_wait = true
+        :: must_wait && seen_closed -> notify_all(NODE)
+        :: must_wait && !seen_closed -> notify(seen)
         :: else
         fi
-     :: !look && seen_closed -> goto end_of_thread
-     :: else -> must_wait = true
+     :: else
      fi;
-     d_step { look = false; seen = 0; seen_closed = false }
+     look = false;
+     seen = 0;
      if
      :: must_wait ->
 fall_asleep:
@@ -448,18 +445,28 @@ fall_asleep:
 #else
      :: got && !i_search -> pass_on(); goto run_it
 #endif
+     :: !got && seen_closed && i_search -> end_search(); goto end_of_thread
+     :: !got && seen_closed && !i_search -> goto end_of_thread
      :: else
      fi
   od;
 
 run_it:
   skip;
-  d_step { got = false; look = false; seen = 0 }
+  d_step { got = false; look = false; seen = 0; seen_closed = false }
   run_job();
   goto next_job;
 
 end_of_thread:
-  ended++
+  skip;
+  d_step { /* it stands in no stack */
+    popped = top[NODE];
+    do
+    :: popped != NOBODY -> assert(popped != me + 1); popped = below[popped - 1]
+    :: else -> break
+    od;
+    ended++
+  }
 }
 
 proctype Submitter(byte jobs) {
