@@ -25,18 +25,6 @@ void cs_exit_thread_blocked(void *argument) {
   pthread_exit(NULL);
 }
 
-void cs_exit_thread_nested(void *argument) {
-  wp_nested_job outer, inner;
-  wp_job job = {(uintptr_t)cs_exit_thread, NULL};
-  job.argument = (char *)argument + 1;
-  wp_nested_job_begin(&outer, job);
-  job.argument = (char *)argument + 2;
-  wp_nested_job_begin(&inner, job);
-  wp_nested_job_end(&inner);
-  wp_nested_job_begin(&inner, job);
-  pthread_exit(NULL);
-}
-
 // MARK: After fork-join work
 
 typedef struct story_run {

@@ -95,16 +95,6 @@ import ThreadTestSupport
     pool.end()
   }
 
-  @Test func nestedJobsAreToldTheInnermostFirst() throws {
-    let pool = try EnginePool(workers: 1)
-    let bytes = Marks(3)
-    wp_thread_pool_submit(pool.pool, job(cs_exit_thread_nested, bytes.bytes))
-    let hooks = pool.hooks
-    pool.end()
-    #expect(hooks.abandoned.entries == [2, 1, 0].map { UInt(bitPattern: bytes.bytes + $0) })
-    #expect(bytes.countOnce() == 0)
-  }
-
   /// Also in a pool that is closed, whose threads end one after another.
   @Test(arguments: [1, 2]) func aDrainingPoolComesToItsEnd(workers: Int) throws {
     for _ in 0..<20 {

@@ -43,7 +43,7 @@ typedef struct wp_thread_pool_hooks {
   /// cancels, or on a worker. Without it such jobs are dropped silently.
   void (*WP_NULLABLE WP_SENDABLE discard)(void *WP_NULLABLE context, wp_job job);
   /// Tells of a job that has ended its thread (`pthread_exit`) in place of returning, so that whoever waits for it can be
-  /// told. Called on that thread, for the innermost such job first. What the job's frames owned is lost; the job itself must
+  /// told. Called on that thread. What the job's frames owned is lost; the job itself must
   /// not be run or released again. The pool goes on with as many workers.
   void (*WP_NULLABLE WP_SENDABLE abandon)(void *WP_NULLABLE context, wp_job job);
   /// Whether a job that waits would do nothing any more, since it was cancelled. Must not block or use the pool. Without it
@@ -166,18 +166,6 @@ typedef struct wp_worker_counters {
 /// O(nodes).
 bool wp_thread_pool_counters(wp_thread_pool *pool, uint32_t index, wp_worker_counters *counters,
                              uint64_t *WP_NULLABLE steals);
-
-/// A job that a worker runs in the middle of another: room on its stack.
-typedef struct wp_nested_job {
-  struct wp_nested_job *WP_NULLABLE outer;
-  wp_job job;
-} wp_nested_job;
-
-/// Says that the calling worker begins `job` in the middle of the job that it runs, since that waits for it; so that
-/// `wp_thread_pool_hooks.abandon` learns of both if the inner one ends the thread. `wp_nested_job_end` has to follow on the same
-/// thread, in reverse order. On other threads both do nothing. O(1), some nanoseconds.
-void wp_nested_job_begin(wp_nested_job *frame, wp_job job);
-void wp_nested_job_end(wp_nested_job *frame);
 
 /// Bytes of stack left below the caller, 0 when unknown.
 size_t wp_thread_remaining_stack(void);

@@ -141,11 +141,9 @@ cs_block_answers cs_fork_and_block_without_spare(void);
 
 // MARK: Jobs that end their thread
 
-/// Jobs (`wp_job_function`) that end their thread (pthread_exit): at once; while it counts as blocked; and in the middle of two
-/// others, whose arguments are the own one plus 1 and plus 2, the innermost.
+/// Jobs (`wp_job_function`) that end their thread (pthread_exit): at once, and while it counts as blocked.
 void cs_exit_thread(void *argument);
 void cs_exit_thread_blocked(void *argument);
-void cs_exit_thread_nested(void *argument);
 
 /// After which fork-join work a thread is ended; and in which that concerns no other thread.
 typedef enum cs_exit_kind {

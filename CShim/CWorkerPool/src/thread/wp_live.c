@@ -1,7 +1,5 @@
 #include "wp_live.h"
 
-#include <alloca.h>
-
 #include "wp_blocked.h"
 #include "wp_look.h"
 #include "wp_sleep.h"
@@ -11,9 +9,6 @@
 
 #include "../platform/wp_name.h"
 #include "../platform/wp_thread.h"
-
-// Bytes of stack that `end_of_thread` may use before it has read what the frames below say.
-#define ROOM_APART 4096
 
 /// Whether a worker that may have to leave leaves now. The look without the lock is right soon enough.
 static bool leaves(wp_worker *worker) {
@@ -36,14 +31,6 @@ static void run_jobs(wp_worker *worker) {
     worker->running_position = wp_deque_position(&worker->deque);
     wp_worker_run(worker, *job);
   }
-}
-
-/// The same, with room between the caller's frame and those of the jobs.
-__attribute__((noinline)) static void run_jobs_apart(wp_worker *worker) {
-  char *room = (char *)alloca(ROOM_APART);
-  __asm__ volatile("" : : "r"(room) : "memory");
-  run_jobs(worker);
-  __asm__ volatile("" : : "r"(room) : "memory");
 }
 
 static void live_on(wp_worker *worker);
@@ -81,7 +68,7 @@ static void live_on(wp_worker *worker) {
   wp_thread_pool_hooks *hooks = &worker->pool->hooks;
   if (hooks->worker_start != NULL) hooks->worker_start(hooks->context, worker->index);
   pthread_cleanup_push(end_of_thread, worker);
-  run_jobs_apart(worker);
+  run_jobs(worker);
   pthread_cleanup_pop(0);
   call_stop_hook(worker);
   wp_worker_set_current(NULL);

@@ -156,8 +156,6 @@ typedef struct wp_worker {
   /// The job that it runs, outside of which it waits for none; and where its deque ended when it began.
   wp_job running;
   int64_t running_position;
-  /// Jobs that were begun on top of that one, the innermost first.
-  wp_nested_job *frames;
   /// The waits that it is in, the innermost first.
   wp_blocking_state *blocking;
   /// The wait that `wp_thread_pool_block_begin` began, and how many of them are nested.

@@ -64,45 +64,12 @@ void wp_thread_pool_freed(uintptr_t code, uintptr_t block) {
 
 // MARK: Jobs that end their thread
 
-void wp_nested_job_begin(wp_nested_job *frame, wp_job job) {
-  wp_worker *self = wp_worker_current();
-  frame->job = job;
-  frame->outer = NULL;
-  if (self == NULL) return;
-  frame->outer = self->frames;
-  self->frames = frame;
-}
-
-void wp_nested_job_end(wp_nested_job *frame) {
-  wp_worker *self = wp_worker_current();
-  if (self != NULL) self->frames = frame->outer;
-}
-
-static void abandon(const wp_thread_pool *pool, wp_job job) {
-  if (pool->hooks.abandon != NULL) pool->hooks.abandon(pool->hooks.context, job);
-}
-
-/// The jobs that the worker ran, the innermost first, copied from frames that are about to be overwritten.
-static wp_job *copy_jobs(const wp_worker *worker, size_t *count) {
-  *count = 1;
-  for (const wp_nested_job *frame = worker->frames; frame != NULL; frame = frame->outer) ++*count;
-  wp_job *jobs = (wp_job *)malloc(*count * sizeof(wp_job));
-  if (jobs == NULL) wp_fatal("no memory to tell who waits for a task that has ended its thread");
-  wp_job *next = jobs;
-  for (const wp_nested_job *frame = worker->frames; frame != NULL; frame = frame->outer) *next++ = frame->job;
-  *next = worker->running;
-  return jobs;
-}
-
 void wp_worker_abandon(wp_worker *worker) {
   static const wp_job_filter forks = {WP_JOB_FOREIGN | WP_JOB_FORK, WP_JOB_FORK, NULL};
   if (wp_job_is_engine(worker->running) || worker->helping != 0 || worker->scopes != 0 ||
       wp_deque_has_pushed(&worker->deque, worker->running_position, &forks)) {
     wp_fatal("a task ended its thread (pthread_exit) in the middle of fork-join work, whose frames others use");
   }
-  size_t count;
-  wp_job *jobs = copy_jobs(worker, &count);
-  worker->frames = NULL;
-  for (size_t i = 0; i < count; i++) abandon(worker->pool, jobs[i]);
-  free(jobs);
+  const wp_thread_pool_hooks *hooks = &worker->pool->hooks;
+  if (hooks->abandon != NULL) hooks->abandon(hooks->context, worker->running);
 }
