@@ -100,8 +100,10 @@ static void half(void *first, void *second, size_t begin, size_t end) {
   bool is_other = second != NULL;
   atomic_fetch_add(&s->begun, 1);
   if (s->place == CS_EXIT_JOIN_OWN && !is_other) pthread_exit(NULL);
-  if (s->place == CS_EXIT_JOIN_BESIDE_THIEF && !is_other) {
+  if ((s->place == CS_EXIT_JOIN_BESIDE_THIEF || s->place == CS_EXIT_JOIN_AFTER_OTHERS) && !is_other) {
     wait_for_begun(s, 2);
+    wp_job other = {(uintptr_t)do_nothing, s};
+    for (int i = 0; s->place == CS_EXIT_JOIN_AFTER_OTHERS && i < 20000; i++) wp_thread_pool_submit(s->pool, other);
     pthread_exit(NULL);
   }
   if (s->place == CS_EXIT_JOIN_STOLEN) {

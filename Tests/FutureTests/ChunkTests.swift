@@ -1,4 +1,7 @@
+import Glibc
+import Synchronization
 import Testing
+import ThreadTestSupport
 
 @testable import WorkerPool
 
@@ -66,5 +69,82 @@ import Testing
     #expect(pace(1, took: .max).elements(in: 1_000_000) == 1)
     #expect(pace(.max / 4, took: 0).elements(in: 1_000_000) == 1_000_000_000)
     #expect(Pace().elements(in: 1) == nil)
+  }
+
+  // MARK: Driving
+
+  /// Chunks that are in flight may end at any moment, also while it is asked whether there is room for more. What is left of
+  /// the input still goes out, as far as there is room.
+  @Test(.timeLimit(.minutes(1))) func aWindowThatEmptiesIsFilledAgain() async throws {
+    let rounds = 3000
+    let flights = Flights()
+    let completer = RunningThread { flights.completeAll() }
+    for round in 0..<rounds {
+      let map = ChunkedMap<Int>(workers: 1)
+      let count = 3 * map.window
+      var chunks = try Chunks(of: 0..<count, chunkSize: 1, workers: 1)
+      var submitted = 0
+      while let progress = map.fill(
+        from: &chunks,
+        submit: { inputs in
+          submitted += 1
+          return flights.begin(inputs, most: submitted == count ? 1 : map.window, pauses: round % 64)
+        })
+      {
+        try await progress.value
+      }
+      guard try map.outputs().count == count else {
+        Issue.record("\(try map.outputs().count) of \(count) outputs in round \(round)")
+        break
+      }
+    }
+    flights.end()
+    completer.join()
+  }
+}
+
+/// Chunks that are in flight, and a thread that completes them as soon as their window is full.
+private final class Flights: Sendable {
+  private struct State {
+    var pending: [(promise: Promise<[Int]>, outputs: [Int])] = []
+    var isEnded = false
+  }
+
+  private let state = Locked(State())
+  private let ready = Atomic<Int>(0)
+
+  /// - Parameters:
+  ///   - most: As soon as so many are pending they are completed.
+  ///   - pauses: How long the completer waits before.
+  func begin(_ inputs: [Int], most: Int, pauses: Int) -> Future<[Int]> {
+    let promise = Promise<[Int]>()
+    let count = state.withLock { state in
+      state.pending.append((promise, inputs))
+      return state.pending.count
+    }
+    if count >= most { ready.store(1 + pauses, ordering: .releasing) }
+    return promise.future
+  }
+
+  func end() {
+    state.withLock { $0.isEnded = true }
+    ready.store(1, ordering: .releasing)
+  }
+
+  func completeAll() {
+    while true {
+      let pauses = ready.exchange(0, ordering: .acquiring)
+      guard pauses > 0 else {
+        sched_yield()
+        continue
+      }
+      for _ in 1..<pauses { _ = ready.load(ordering: .relaxed) }
+      let (pending, isEnded) = state.withLock { state in
+        defer { state.pending = [] }
+        return (state.pending, state.isEnded)
+      }
+      for (promise, outputs) in pending { promise.succeed(outputs) }
+      if isEnded { return }
+    }
   }
 }

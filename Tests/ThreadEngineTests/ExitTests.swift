@@ -134,8 +134,8 @@ import ThreadTestSupport
   @Test(
     .disabled(if: runsUnderSanitizer, "the sanitizer has its own way to abort"),
     arguments: [
-      CS_EXIT_JOIN_OWN, CS_EXIT_JOIN_BESIDE_THIEF, CS_EXIT_JOIN_STOLEN, CS_EXIT_RANGE,
-      CS_EXIT_GROUP_OWNER, CS_EXIT_GROUP_CALL, CS_EXIT_GROUP_ELSEWHERE,
+      CS_EXIT_JOIN_OWN, CS_EXIT_JOIN_BESIDE_THIEF, CS_EXIT_JOIN_AFTER_OTHERS, CS_EXIT_JOIN_STOLEN,
+      CS_EXIT_RANGE, CS_EXIT_GROUP_OWNER, CS_EXIT_GROUP_CALL, CS_EXIT_GROUP_ELSEWHERE,
     ].map(\.rawValue)) func inForkJoinWorkItEndsTheProcess(place: UInt32)
   {
     var answers = cs_fork_and_exit_thread(cs_exit_place(place))

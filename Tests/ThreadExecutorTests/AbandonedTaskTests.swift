@@ -75,7 +75,7 @@ import ThreadTestSupport
 
   // MARK: What the engine asks
 
-  @Test func aTaskIsStaleOnceItIsDone() throws {
+  @Test func aTaskIsStaleOnceItIsBegun() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     let released = Counter()
     let future = Future<Void>.make(home: pool.engine.pool) { [token = Token(released)] in token.touch() }
@@ -83,7 +83,7 @@ import ThreadTestSupport
     #expect(!isStaleForeign(nil, job))
     #expect(!isStaleForeign(nil, ClosureCell {}.intoJob()))
     #expect(future.begin())
-    #expect(!isStaleForeign(nil, job))
+    #expect(isStaleForeign(nil, job))
     abandonForeign(nil, job)
     let error = #expect(throws: WorkerPoolError.self) { try future.result() }
     #expect(error?.code == .threadEnded)

@@ -94,6 +94,26 @@ private enum OtherFailure: Error { case odd }
     #expect(stopped.entries.sorted() == [0, 1, 2, 3])
   }
 
+  /// What a hook submits at a thread's end runs, or is refused, also when the pool is closed at that moment.
+  @Test(.timeLimit(.minutes(1)), arguments: [1, 2]) func whatAStopHookSubmitsIsRunOrRefused(workers: Int) async throws {
+    for _ in 0..<300 {
+      let submitted = Log<Future<Int>>()
+      let room = Mutex<ThreadPoolExecutor?>(nil)
+      let pool = try ThreadPoolExecutor(
+        maxWorkers: workers, maxSpares: 0,
+        onWorkerStop: { index in
+          guard let pool = room.withLock({ $0 }), let future = try? pool.submit({ index }) else { return }
+          submitted.append(future)
+        })
+      room.withLock { $0 = pool }
+      try pool.resize(maxWorkers: workers == 1 ? 2 : 1)
+      try pool.resize(maxWorkers: 1)
+      await pool.shutdown()
+      room.withLock { $0 = nil }
+      for future in submitted.entries { #expect(future.state == .finished) }
+    }
+  }
+
   // MARK: Waiting inside of tasks
 
   @Test func tasksMayWaitForTheirOwnTasks() throws {

@@ -46,7 +46,7 @@ typedef struct wp_thread_pool_hooks {
   /// told. Called on that thread. What the job's frames owned is lost; the job itself must
   /// not be run or released again. The pool goes on with as many workers.
   void (*WP_NULLABLE WP_SENDABLE abandon)(void *WP_NULLABLE context, wp_job job);
-  /// Whether a job that waits would do nothing any more, since it was cancelled. Must not block or use the pool. Without it
+  /// Whether a job that waits would do nothing any more, since it was cancelled, or begun by somebody else. Must not block or use the pool. Without it
   /// cancelled jobs keep their places until a worker comes by.
   bool (*WP_NULLABLE WP_SENDABLE is_stale)(void *WP_NULLABLE context, wp_job job);
   /// Called once when the pool is destroyed, on whichever thread lets go of it last.
@@ -130,6 +130,12 @@ wp_status wp_thread_pool_submit_on(wp_thread_pool *pool, int node, wp_job job);
 /// Counts a job of the pool that was cancelled while it waited, so that `wp_thread_pool_hooks.is_stale` is asked about those
 /// that wait when many were. The pool need not exist any more. A hint. Any thread; O(1).
 void wp_thread_pool_note_cancelled(const wp_thread_pool *pool);
+
+/// Says that the calling job runs another one itself, which was submitted with `argument` and stands in a queue still, and of
+/// which `wp_thread_pool_hooks.is_stale` holds from now on. Its place is given back: at once if it is the end of the caller's
+/// deque, where such jobs are discarded up to the first that is not stale; else as those of cancelled jobs are. The caller
+/// keeps what `argument` points to alive. On threads that are no workers it does nothing. O(1), amortised.
+void wp_thread_pool_note_begun(const void *WP_NULLABLE argument);
 
 /// Says that a job has just ended whose function, or what tells it from others, is `code`, and that `block`, which it owned,
 /// may have been freed with it on the calling thread. Small blocks (up to 120 bytes), of a size that depends on `code`

@@ -255,7 +255,7 @@ public class Future<Success: Sendable>: @unchecked Sendable {
   @usableFromInline
   final func answerWithoutRunning(_ action: TaskAction) -> Bool {
     switch action {
-    case .isStale: return isDone
+    case .isStale: return word.load(ordering: .acquiring) & Phase.mask != Phase.pending
     case .abandoned: failIfRunning()
     case .run, .discard: _ = completeCancelled()
     }

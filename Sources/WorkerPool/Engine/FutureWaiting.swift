@@ -172,6 +172,7 @@ extension Future {
   @inlinable
   final func runHere(alsoInSwiftTask: Bool = false) -> Bool {
     guard mayRunHere(alsoInSwiftTask: alsoInSwiftTask), begin() else { return false }
+    givePlaceBack()
     let (code, context) = payload.words
     let result: Result<Success, any Error>
     let visit: Visit
@@ -191,6 +192,11 @@ extension Future {
   final func mayRunHere(alsoInSwiftTask: Bool) -> Bool {
     isOfOwnPool && wp_thread_remaining_stack() > minimumInlineStack && (alsoInSwiftTask || !isInSwiftTask)
   }
+
+  /// Has the queue forget the task, which was begun here. What stands in the queue captures the future and nothing else, and
+  /// so is a cell with this address (``ThreadPool/submitTask(_:)``).
+  @usableFromInline
+  final func givePlaceBack() { wp_thread_pool_note_begun(Unmanaged.passUnretained(self).toOpaque()) }
 
   /// Until the result takes its place the payload is free.
   @usableFromInline

@@ -8,7 +8,7 @@ enum TaskAction: Sendable {
   case discard
   /// The thread that ran the task was ended in the middle of it: likewise.
   case abandoned
-  /// To say whether the task is done, so that it need not stand in the queue any longer.
+  /// To say whether the task was cancelled or begun elsewhere, so that it need not stand in the queue any longer.
   case isStale
 }
 

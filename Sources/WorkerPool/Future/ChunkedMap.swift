@@ -32,17 +32,19 @@ final class ChunkedMap<Output: Sendable>: Sendable {
     from chunks: inout Chunks<Base>, submit: ([Base.Element]) throws -> Future<[Output]>
   ) -> Future<Void>? {
     while true {
-      while let chunk = reserveChunk(from: &chunks) {
+      switch next(isAtEnd: chunks.isAtEnd) {
+      case .take(let pace):
+        // Outside the lock: the sequence is the caller's code.
+        guard let inputs = chunks.next(at: pace) else { continue }
+        let chunk = appendChunk()
         do {
-          let future = try submit(chunk.inputs)
-          watch(future, of: chunk.index, count: chunk.inputs.count)
+          watch(try submit(inputs), of: chunk, count: inputs.count)
         } catch {
-          finish(chunk.index, with: .failure(error), after: nil)
+          finish(chunk, with: .failure(error), after: nil)
         }
+      case .wait(let progress): return progress
+      case .stop: return nil
       }
-      if let progress = progress() { return progress }
-      // All that was in flight may have ended since the window was full.
-      if chunks.isAtEnd || paceIfRoom == nil { return nil }
     }
   }
 
@@ -63,14 +65,25 @@ final class ChunkedMap<Output: Sendable>: Sendable {
     return try outputs()
   }
 
-  /// What is completed when the next chunk ends; nil when none is in flight.
+  /// What ``fill(from:submit:)`` does next.
   @usableFromInline
-  func progress() -> Future<Void>? {
+  enum Step: Sendable {
+    /// Takes a chunk, with elements as fast as this.
+    case take(Pace)
+    /// Waits until the next chunk ends.
+    case wait(Future<Void>)
+    case stop
+  }
+
+  /// In one look: chunks may end at any moment.
+  @usableFromInline
+  func next(isAtEnd: Bool) -> Step {
     state.withLock { state in
-      guard state.inFlight > 0 else { return nil }
+      if !isAtEnd, state.failure == nil, state.inFlight < window { return .take(state.pace) }
+      guard state.inFlight > 0 else { return .stop }
       let waiter = Promise<Void>()
       state.waiter = waiter
-      return waiter.future
+      return .wait(waiter.future)
     }
   }
 
@@ -112,20 +125,6 @@ final class ChunkedMap<Output: Sendable>: Sendable {
     }
     for future in pending { future.cancel() }
   }
-
-  /// The next chunk with its place, nil when none may be submitted now.
-  @inlinable
-  func reserveChunk<Base: IteratorProtocol>(
-    from chunks: inout Chunks<Base>
-  ) -> (index: Int, inputs: [Base.Element])? {
-    // Outside the lock: the sequence is the caller's code.
-    guard let pace = paceIfRoom, let inputs = chunks.next(at: pace) else { return nil }
-    return (appendChunk(), inputs)
-  }
-
-  /// How fast elements were so far; nil when no chunk may be submitted now.
-  @usableFromInline
-  var paceIfRoom: Pace? { state.withLock { $0.failure == nil && $0.inFlight < window ? $0.pace : nil } }
 
   /// Makes a place for one more chunk and returns its index.
   @usableFromInline

@@ -10,9 +10,9 @@
 /// pool.shutdown()
 /// ```
 ///
-/// Tasks submitted from outside begin about in the order of their submission (workers take them by batches of at most
-/// 32); tasks that a worker submits go to that worker's own queue, newest first, from which idle workers steal the
-/// oldest. An idle pool uses no CPU.
+/// Tasks submitted from outside begin in the order of their submission, and about in that order where they take less than
+/// some 20 µs; tasks that a worker submits go to that worker's own queue, newest first, from which idle workers steal the
+/// oldest (<doc:Threads>). An idle pool uses no CPU.
 ///
 /// A task that runs cannot be ended, as a thread cannot: what may have to be belongs in a ``ProcessPoolExecutor``.
 ///

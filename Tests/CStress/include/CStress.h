@@ -171,6 +171,8 @@ typedef enum cs_exit_place {
   /// A join's own half, before anybody took the other, or beside its thief; the other half, on a thief's stack.
   CS_EXIT_JOIN_OWN,
   CS_EXIT_JOIN_BESIDE_THIEF,
+  /// The same after more submissions than a small deque has cells.
+  CS_EXIT_JOIN_AFTER_OTHERS,
   CS_EXIT_JOIN_STOLEN,
   CS_EXIT_RANGE,
   /// Between a group's begin and wait; in a call that its owner makes, and in one that another thread makes.

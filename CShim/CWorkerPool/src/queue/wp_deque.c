@@ -33,15 +33,13 @@ void wp_deque_destroy(wp_deque *deque) {
 }
 
 /// A ring with room for `needed` jobs, or the largest there may be.
-static wp_ring *grow(wp_deque *deque, wp_ring *ring, int64_t bottom, int64_t needed) {
+static wp_ring *grow(wp_deque *deque, wp_ring *ring, int64_t top, int64_t bottom, int64_t needed) {
   int64_t capacity = ring->capacity == 0 ? WP_DEQUE_MIN_CELLS : ring->capacity;
   while (capacity < needed && capacity < WP_DEQUE_MAX_CELLS) capacity *= 2;
   if (capacity == ring->capacity) return ring;
   wp_ring *larger = ring_create(capacity, ring);
   if (larger == NULL) return ring;
-  // Those that were stolen, too: wp_deque_has_pushed asks for them.
-  int64_t first = bottom > ring->capacity ? bottom - ring->capacity : 0;
-  for (int64_t i = first; i < bottom; i++) wp_deque_cell_write(wp_ring_cell(larger, i), wp_deque_cell_read(wp_ring_cell(ring, i)));
+  for (int64_t i = top; i < bottom; i++) wp_deque_cell_write(wp_ring_cell(larger, i), wp_deque_cell_read(wp_ring_cell(ring, i)));
   wp_atomic_store(&deque->ring, (uintptr_t)larger, wp_release);  // edge GROW
   return larger;
 }
@@ -49,7 +47,7 @@ static wp_ring *grow(wp_deque *deque, wp_ring *ring, int64_t bottom, int64_t nee
 bool wp_deque_reserve(wp_deque *deque) {
   wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
   int64_t bottom = wp_atomic_load(&deque->bottom, wp_relaxed);
-  return ring != &no_ring || grow(deque, ring, bottom, 1) != &no_ring;
+  return ring != &no_ring || grow(deque, ring, bottom, bottom, 1) != &no_ring;
 }
 
 /// Pushes as many of the first jobs as there is room for, turned round or not.
@@ -60,7 +58,7 @@ __attribute__((always_inline)) static inline size_t push(wp_deque *deque, const 
   int64_t top = wp_atomic_load(&deque->top, wp_acquire);
   wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
   int64_t needed = bottom - top + (int64_t)count;
-  if (needed > ring->capacity) ring = grow(deque, ring, bottom, needed);
+  if (needed > ring->capacity) ring = grow(deque, ring, top, bottom, needed);
   int64_t room = ring->capacity - (bottom - top);
   int64_t pushed = (int64_t)count < room ? (int64_t)count : room;
   for (int64_t i = 0; i < pushed; i++) {
@@ -113,29 +111,6 @@ size_t wp_deque_room(wp_deque *deque) {
   int64_t used = wp_deque_position(deque) - wp_atomic_load(&deque->top, wp_acquire);
   int64_t capacity = ((wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed))->capacity;
   return capacity > used ? (size_t)(capacity - used) : 0;
-}
-
-bool wp_deque_has_pushed(wp_deque *deque, int64_t lowest, const wp_job_filter *filter) {
-  wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
-  int64_t end = wp_deque_position(deque);
-  if (lowest < end - ring->capacity) lowest = end - ring->capacity;
-  for (int64_t i = lowest; i < end; i++) {
-    if (passes(wp_deque_cell_read(wp_ring_cell(ring, i)), filter)) return true;
-  }
-  return false;
-}
-
-void wp_deque_forget(wp_deque *deque, const wp_job_filter *filter) {
-  static const wp_job nothing = {0, NULL};
-  wp_ring *ring = (wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed);
-  int64_t end = wp_deque_position(deque);
-  int64_t lowest = end > ring->capacity ? end - ring->capacity : 0;
-  for (int64_t i = end; i-- > lowest;) {
-    wp_deque_cell *cell = wp_ring_cell(ring, i);
-    if (!passes(wp_deque_cell_read(cell), filter)) continue;
-    wp_deque_cell_write(cell, nothing);
-    return;
-  }
 }
 
 bool wp_deque_is_empty(wp_deque *deque) {

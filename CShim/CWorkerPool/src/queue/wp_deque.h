@@ -119,12 +119,9 @@ static inline bool wp_deque_take(wp_deque *deque, wp_job *job) {
   int64_t top = wp_atomic_load(&deque->top, wp_seq_cst);    // edge LAST
   bool taken = top <= bottom;
   if (taken) {
-    wp_deque_cell *cell = wp_ring_cell((wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed), bottom);
-    *job = wp_deque_cell_read(cell);
+    *job = wp_deque_cell_read(wp_ring_cell((wp_ring *)wp_atomic_load(&deque->ring, wp_relaxed), bottom));
     if (top < bottom) return true;
     taken = wp_atomic_cas_strong(&deque->top, &top, top + 1, wp_seq_cst, wp_relaxed);
-    // Its position is not used again: `wp_deque_has_pushed` would take it for one that was stolen.
-    if (taken) wp_atomic_store(&cell->code, (uintptr_t)0, wp_relaxed);
   }
   wp_atomic_store(&deque->bottom, bottom + 1, wp_release);  // the deque is empty: edge PUBLISH holds trivially
   return taken;
@@ -153,13 +150,6 @@ size_t wp_deque_room(wp_deque *deque);
 
 /// Position of the next push. Owner only.
 static inline int64_t wp_deque_position(wp_deque *deque) { return wp_atomic_load(&deque->bottom, wp_relaxed); }
-
-/// Whether a push at or after position `lowest` that was not taken back since was of a job that passes, stolen or not. Owner
-/// only. O(pushes since).
-bool wp_deque_has_pushed(wp_deque *deque, int64_t lowest, const wp_job_filter *filter);
-/// Makes what stands in the cell of the last push of a job that passes pass no filter any more. That job was stolen. Owner only.
-/// O(pushes since).
-void wp_deque_forget(wp_deque *deque, const wp_job_filter *filter);
 
 bool wp_deque_is_empty(wp_deque *deque);
 

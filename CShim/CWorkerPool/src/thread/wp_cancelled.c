@@ -17,7 +17,11 @@ static wp_atomic_u64 *counter_of(const wp_thread_pool *pool) {
   return &counters[hash >> 58].count;
 }
 
-void wp_thread_pool_note_cancelled(const wp_thread_pool *pool) { wp_atomic_fetch_add(counter_of(pool), 1, wp_relaxed); }
+void wp_cancelled_add(const wp_thread_pool *pool, uint64_t count) {
+  wp_atomic_fetch_add(counter_of(pool), count, wp_relaxed);
+}
+
+void wp_thread_pool_note_cancelled(const wp_thread_pool *pool) { wp_cancelled_add(pool, 1); }
 
 uint64_t wp_cancelled_count(const wp_thread_pool *pool) { return wp_atomic_load(counter_of(pool), wp_relaxed); }
 

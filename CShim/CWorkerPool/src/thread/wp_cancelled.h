@@ -14,6 +14,7 @@ extern "C" {
 
 /// A hint, as are the others. Any thread.
 uint64_t wp_cancelled_count(const wp_thread_pool *pool);
+void wp_cancelled_add(const wp_thread_pool *pool, uint64_t count);
 /// Down to 0 at most.
 void wp_cancelled_subtract(const wp_thread_pool *pool, uint64_t count);
 

@@ -70,6 +70,7 @@ static void live_on(wp_worker *worker) {
   pthread_cleanup_push(end_of_thread, worker);
   run_jobs(worker);
   pthread_cleanup_pop(0);
+  worker->takes_no_more = true;
   call_stop_hook(worker);
   wp_worker_set_current(NULL);
 }
@@ -81,6 +82,7 @@ void *wp_worker_main(void *argument) {
   wp_name_self(worker->name);
   // Here, so that it lies near the worker.
   worker->has_ring = wp_deque_reserve(&worker->deque);
+  worker->takes_no_more = false;
   live_on(worker);
   wp_threads_end(worker);
   return NULL;

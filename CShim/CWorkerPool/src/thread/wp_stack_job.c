@@ -43,15 +43,10 @@ bool wp_stack_job_find_piece(wp_worker *self, void *awaited, bool is_last, wp_jo
 /// Returns whether the job was given back.
 static bool wait_for_thief(wp_worker *self, wp_stack_job *job) {
   wp_help_until_set(self, &job->latch, wp_stack_job_find_piece, job);
-  // The cell is still there, below what was stolen after it, for whoever asks what this thread has forked
-  // (wp_worker_abandon).
-  wp_job cell = wp_stack_job_cell(job);
-  wp_job_filter this_one = {UINTPTR_MAX, cell.code, job};
-  wp_deque_forget(&self->deque, &this_one);
   return wp_latch_is_given_back(&job->latch);
 }
 
-bool wp_stack_job_get_back(wp_worker *self, wp_stack_job *job, const wp_job *first) {
+static bool get_back(wp_worker *self, wp_stack_job *job, const wp_job *first) {
   if (first == NULL) return wait_for_thief(self, job);
   // Work that the other half submitted and did not wait for stands above the job. It is not ours to run on this stack.
   wp_job found = *first;
@@ -64,4 +59,11 @@ bool wp_stack_job_get_back(wp_worker *self, wp_stack_job *job, const wp_job *fir
     if (!wp_deque_take(&self->deque, &found)) return wait_for_thief(self, job);
   } while (!wp_stack_job_is_in(found, job));
   return true;
+}
+
+bool wp_stack_job_get_back(wp_worker *self, wp_stack_job *job, const wp_job *found) {
+  bool is_ours = get_back(self, job, found);
+  // Not before: what the thread tells others on the way may be code that ends it.
+  self->forks--;
+  return is_ours;
 }

@@ -81,6 +81,7 @@ static inline void wp_stack_job_prepare(wp_stack_job *job) {
 static inline bool wp_stack_job_fork(wp_worker *self, wp_stack_job *job) {
   wp_stack_job_prepare(job);
   if (!wp_deque_push_one(&self->deque, wp_stack_job_cell(job))) return false;
+  self->forks++;
   wp_event_count_notify_one(self->event_count);
   return true;
 }
@@ -96,7 +97,9 @@ bool wp_stack_job_get_back(wp_worker *self, wp_stack_job *job, const wp_job *fou
 static inline bool wp_stack_job_take_back(wp_worker *self, wp_stack_job *job) {
   wp_job found;
   if (!wp_deque_take(&self->deque, &found)) return wp_stack_job_get_back(self, job, NULL);
-  return wp_stack_job_is_in(found, job) || wp_stack_job_get_back(self, job, &found);
+  if (!wp_stack_job_is_in(found, job)) return wp_stack_job_get_back(self, job, &found);
+  self->forks--;
+  return true;
 }
 
 #ifdef __cplusplus

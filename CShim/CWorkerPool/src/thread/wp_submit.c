@@ -25,7 +25,7 @@ __attribute__((always_inline)) static inline wp_status submit_to(wp_thread_pool 
     if (jobs[i].code <= 1) return WP_INVALID_ARGUMENT;  // what the queues mark their cells with
   }
   wp_worker *self = wp_worker_current();
-  if (self != NULL && self->pool == pool) {
+  if (self != NULL && self->pool == pool && !self->takes_no_more) {
     if (node == NULL) node = &pool->nodes[self->node];
     if (node == &pool->nodes[self->node]) {
       // For others the injector itself knows, exactly; a worker's own deque has no such flag.

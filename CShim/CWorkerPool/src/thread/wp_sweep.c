@@ -10,6 +10,9 @@
 #define WORTH_ONE_IN 8u
 #define LEAST_CANCELLED (WP_SEGMENT_CELLS / 2)
 
+// Jobs that were begun outside the queues and are not at the end of a deque are counted so many at once.
+#define NOTED_AT_ONCE 64u
+
 static bool stays(void *context, wp_job job) {
   const wp_thread_pool *pool = (const wp_thread_pool *)context;
   return wp_job_is_engine(job) || !pool->hooks.is_stale(pool->hooks.context, job);
@@ -77,7 +80,38 @@ void wp_sweep_when_grown(void *context) {
   bool all = sweep_injector(node, &dropped);
   wp_atomic_fetch_sub(&node->sweeping, 1, wp_seq_cst);
   pthread_mutex_unlock(&node->sweep_lock);
-  // Those that are left were counted, too, but for those that workers came by and did not count.
-  wp_cancelled_subtract(pool, all && cancelled > dropped ? cancelled : dropped);
+  // Those that are left were counted, too, but for those that workers came by and did not count. A sweep for little is paid
+  // for with counts of jobs that stand elsewhere: the next one comes when as many were counted again.
+  size_t paid = dropped > MOST_LOOKS / WORTH_ONE_IN ? dropped : MOST_LOOKS / WORTH_ONE_IN;
+  wp_cancelled_subtract(pool, all && cancelled > paid ? cancelled : paid);
   wp_event_count_notify_one(&node->event_count);  // for what was put back
+}
+
+// MARK: The end of the own deque
+
+/// Takes back what stands at the end of the own deque and would do nothing, from `job` on, which was taken there.
+static void drop_newest(wp_worker *self, wp_job job) {
+  static const wp_job_filter foreign = {WP_JOB_FOREIGN, WP_JOB_FOREIGN, NULL};
+  do {
+    if (stays(self->pool, job)) {
+      wp_deque_push_one(&self->deque, job);  // into the cell that it came from
+      // It was in no queue for a moment. (ANNOUNCE: push stores `bottom`, notify loads the word.)
+      wp_event_count_notify_one(self->event_count);
+      return;
+    }
+    wp_pool_discard(self->pool, job);
+  } while (wp_deque_position(&self->deque) > self->running_position && wp_deque_take_if(&self->deque, &foreign, &job));
+}
+
+void wp_thread_pool_note_begun(const void *argument) {
+  wp_worker *self = wp_worker_current();
+  if (self == NULL || self->pool->hooks.is_stale == NULL) return;
+  wp_job_filter this_one = {WP_JOB_FOREIGN, WP_JOB_FOREIGN, argument};
+  wp_job job;
+  if (wp_deque_take_if(&self->deque, &this_one, &job)) {
+    drop_newest(self, job);
+  } else if (++self->begun_elsewhere == NOTED_AT_ONCE) {
+    self->begun_elsewhere = 0;
+    wp_cancelled_add(self->pool, NOTED_AT_ONCE);
+  }
 }

@@ -5,6 +5,9 @@
 // the others back in their order (queue/wp_putback.h). It sweeps more than the queue has grown by, and no more than that
 // times some constant: a submission stays O(1), amortised, and the queue in proportion to what is alive in it.
 //
+// A job that its waiter runs on top of the wait leaves its place behind, too. It stands at the end of the waiter's own deque in
+// most cases, where it is taken back at once; elsewhere it counts as a cancelled one.
+//
 // While a sweep holds jobs in hand they stand in no queue; `sweeping` tells those who look that there is work all the same.
 #ifndef WP_SWEEP_H
 #define WP_SWEEP_H

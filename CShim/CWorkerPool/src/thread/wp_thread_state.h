@@ -134,6 +134,8 @@ typedef struct wp_worker {
   /// Of a spare: counts the calls from the bench. Written under the lock.
   wp_atomic_u32 called;
   // The worker's own.
+  /// Whether it has run its last job: what it submits then goes to an injector, which knows whether anybody is left to come.
+  bool takes_no_more;
   uint32_t random;
   /// Whether the last look at an injector found some jobs, and few.
   bool close_behind;
@@ -142,9 +144,12 @@ typedef struct wp_worker {
   bool batch_is_timed;
   uint16_t batch_rest;
   /// How often it began to run a piece of work that another thread waits for, in a wait of its own; and how many scopes it
-  /// has begun and not ended.
+  /// has begun and not ended, and how many forks it has not got back.
   uint32_t helping;
   uint32_t scopes;
+  uint32_t forks;
+  /// Jobs that it began outside the queues and that were not at the end of its deque, as far as they were not counted (wp_sweep.h).
+  uint32_t begun_elsewhere;
   wp_fairness fairness;
   wp_pace pace;
   /// Where the deque ends without that rest; the ticket of the rest's first job; how many jobs the worker had run when that was

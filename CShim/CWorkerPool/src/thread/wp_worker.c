@@ -65,9 +65,7 @@ void wp_thread_pool_freed(uintptr_t code, uintptr_t block) {
 // MARK: Jobs that end their thread
 
 void wp_worker_abandon(wp_worker *worker) {
-  static const wp_job_filter forks = {WP_JOB_FOREIGN | WP_JOB_FORK, WP_JOB_FORK, NULL};
-  if (wp_job_is_engine(worker->running) || worker->helping != 0 || worker->scopes != 0 ||
-      wp_deque_has_pushed(&worker->deque, worker->running_position, &forks)) {
+  if (wp_job_is_engine(worker->running) || worker->helping != 0 || worker->scopes != 0 || worker->forks != 0) {
     wp_fatal("a task ended its thread (pthread_exit) in the middle of fork-join work, whose frames others use");
   }
   const wp_thread_pool_hooks *hooks = &worker->pool->hooks;
