@@ -1,7 +1,7 @@
 // The worker's side of the hostile scenarios: writes nonsense wherever a worker can write that the host reads.
 #include "hostile.h"
 
-#include "../../CShim/CWorkerPool/src/process/wp_process_layout.h"
+#include "../../CShim/CWorkerPool/src/process/shared/wp_process_layout.h"
 
 #include <sched.h>
 #include <signal.h>

@@ -288,8 +288,6 @@ int wp_memory_cgroup_door(wp_memory_cgroups *self, uint32_t index) {
   return open_file(path);
 }
 
-bool wp_memory_cgroup_join(int door) { return write(door, "0", 1) == 1; }
-
 /// The number in a line "oom_kill 3" of the worker's `file`.
 static bool read_kills(const wp_memory_cgroups *self, const char *group, uint64_t *kills) {
   char buffer[1024];

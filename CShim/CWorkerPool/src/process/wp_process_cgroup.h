@@ -55,8 +55,6 @@ void wp_memory_cgroups_destroy(wp_memory_cgroups *self);
 /// Opens what the worker joins its group by, which is made if it is not there: for a worker that was added, or because
 /// somebody has removed it. -1 with `errno` set.
 int wp_memory_cgroup_door(wp_memory_cgroups *self, uint32_t index);
-/// Moves the calling process into the group. False with `errno` set. [fork]
-bool wp_memory_cgroup_join(int door);
 
 /// Whether the kernel has killed for memory in the worker's group since the last call, and if so the most bytes that
 /// the group ever held, 0 when nobody could tell.

@@ -10,9 +10,9 @@
 #include "../platform/wp_thread.h"
 #include "wp_process_death.h"
 #include "wp_process_place.h"
-#include "wp_process_reexec.h"
-#include "wp_process_sandbox.h"
-#include "wp_process_settings_check.h"
+#include "child/wp_process_reexec.h"
+#include "child/wp_process_sandbox.h"
+#include "shared/wp_process_settings_check.h"
 #include "wp_process_share.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 #include "wp_process_death.h"
 
 #include "../platform/wp_thread.h"
-#include "wp_process_limits.h"
-#include "wp_process_output.h"
+#include "shared/wp_process_output.h"
+#include "shared/wp_process_settings_check.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -13,9 +13,9 @@
 #include "../base/wp_error.h"
 #include "wp_process_death.h"
 #include "wp_process_place.h"
-#include "wp_process_reexec.h"
+#include "child/wp_process_reexec.h"
 #include "wp_process_share.h"
-#include "wp_process_template.h"
+#include "child/wp_process_template.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -19,27 +19,13 @@
 #ifndef WP_PROCESS_SHARE_H
 #define WP_PROCESS_SHARE_H
 
-#include "wp_process_layout.h"
+#include "shared/wp_process_layout.h"
+#include "shared/wp_process_message.h"
 #include "wp_process_tasks.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef struct wp_delivery {
-  uint64_t id;
-  uint64_t length;
-  uint32_t cell;
-  uint32_t writable;
-} wp_delivery;
-
-/// What comes over the socket, with one descriptor for each delivery.
-typedef struct wp_share_message {
-  uint64_t count;
-  wp_delivery deliveries[WP_PROCESS_MAX_SHARED];
-} wp_share_message;
-
-// MARK: In the host
 
 /// Enters a pool that is ready into the list of all pools, and takes it out if it is there.
 void wp_share_join(wp_process_pool *pool);
@@ -48,13 +34,6 @@ void wp_share_leave(wp_process_pool *pool);
 void wp_share_reset(wp_process_pool *pool, uint32_t worker);
 /// Under the lock: sends what the task carries and the worker does not have, and says so in the request.
 void wp_share_deliver(wp_process_pool *pool, uint32_t worker, uint32_t position, const wp_task *task);
-
-// MARK: In the worker, on the thread of its loop
-
-/// Receives what comes with a request.
-void wp_views_receive(int socket, const wp_geometry *geometry, const wp_request_slot *request);
-/// Unmaps what its cells no longer name, which may be what has just come.
-void wp_views_follow(const wp_channel *channel, const wp_geometry *geometry);
 
 #ifdef __cplusplus
 }

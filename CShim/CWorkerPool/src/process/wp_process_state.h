@@ -22,8 +22,8 @@
 #include "../platform/wp_event.h"
 #include "wp_process_areas.h"
 #include "wp_process_cgroup.h"
-#include "wp_process_layout.h"
-#include "wp_process_message.h"
+#include "shared/wp_process_layout.h"
+#include "shared/wp_process_message.h"
 #include "wp_process_tasks.h"
 
 #include <pthread.h>

@@ -1,7 +1,6 @@
 #include "wp_process_layout.h"
 
-#include "../platform/wp_shared_memory.h"
-#include "wp_process_output.h"
+#include "../../platform/wp_shared_memory.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 #include "wp_process_limits.h"
 
-#include "wp_process_template.h"
+#include "../shared/wp_process_settings_check.h"
+#include "wp_process_child.h"
 
 #include <errno.h>
 #include <string.h>

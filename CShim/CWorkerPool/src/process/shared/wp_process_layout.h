@@ -26,8 +26,8 @@
 #ifndef WP_PROCESS_LAYOUT_H
 #define WP_PROCESS_LAYOUT_H
 
-#include "../base/wp_assert.h"
-#include "../base/wp_atomic.h"
+#include "../../base/wp_assert.h"
+#include "../../base/wp_atomic.h"
 #include "wp_process_data.h"
 #include "wp_process_pool.h"
 
@@ -203,6 +203,17 @@ WP_STATIC_ASSERT(offsetof(wp_reply_slot, bytes) % 16 == 0, "inline payloads are 
 
 enum { WP_SLOT_EMPTY = 0, WP_SLOT_READY, WP_SLOT_STARTED, WP_SLOT_DONE, WP_SLOT_REVOKED, WP_SLOT_SKIPPED };
 static inline uint32_t wp_slot_word(uint32_t position, uint32_t state) { return (position << 3) | state; }
+
+// MARK: Output part
+
+/// Most bytes that are written at once. What poll calls writable, a pipe takes in this size without blocking.
+#define WP_OUTPUT_CHUNK 4096u
+
+/// The end of what one worker printed to one stream; its bytes follow (wp_process_output.h).
+typedef struct wp_output_ring {
+  /// Bytes written since the worker started, by the template. Edge "output": release there, acquire by the host.
+  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u64 total;
+} wp_output_ring;
 
 // MARK: Geometry
 

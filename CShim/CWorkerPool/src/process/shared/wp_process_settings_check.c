@@ -1,6 +1,6 @@
 #include "wp_process_settings_check.h"
 
-#include "../base/wp_error.h"
+#include "../../base/wp_error.h"
 
 #include <string.h>
 

@@ -6,9 +6,9 @@
 #ifndef WP_PROCESS_CAPTURE_H
 #define WP_PROCESS_CAPTURE_H
 
-#include "../platform/wp_echo.h"
-#include "wp_process_layout.h"
-#include "wp_process_message.h"
+#include "../../platform/wp_echo.h"
+#include "../shared/wp_process_layout.h"
+#include "../shared/wp_process_message.h"
 
 #include <poll.h>
 

@@ -1,22 +1,13 @@
-// The template's one loop.
-//
-// Why a process of its own: forking a threaded host hangs in locks that other threads held (the Swift runtime's above
-// all), and a worker's parent must be one thread that lives as long as the pool, or PR_SET_PDEATHSIG fires early.
-// Being their parent, the template alone can wait for the workers, by their process ids and without races; it never
-// waits for a child that it did not fork. Its own end it learns from a pidfd of the host: PDEATHSIG would fire when
-// the *thread* that created the pool ends, and end-of-file fails when a foreign fork holds the socket open.
-//
-// Rejected: CLONE_PARENT (workers outlive a killed template), double fork with a subreaper (statuses lost), one
-// template for all pools (their deaths and descriptors would be entangled).
 #include "wp_process_template.h"
 
-#include "../platform/wp_limits.h"
-#include "../platform/wp_name.h"
-#include "../platform/wp_process.h"
-#include "../platform/wp_signals.h"
-#include "../platform/wp_shared_memory.h"
-#include "../platform/wp_socket.h"
-#include "wp_process_message.h"
+#include "../../platform/wp_limits.h"
+#include "../../platform/wp_name.h"
+#include "../../platform/wp_process.h"
+#include "../../platform/wp_signals.h"
+#include "../../platform/wp_shared_memory.h"
+#include "../../platform/wp_socket.h"
+#include "../shared/wp_process_message.h"
+#include "wp_process_worker.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -249,7 +240,7 @@ static void read_settings(wp_template *self) {
   wp_memory_unmap(head, wp_pool_part_size());
   self->children = (wp_child *)calloc(self->geometry.capacity, sizeof *self->children);
   if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);
-    failed = wp_sandbox_prepare(&self->sandbox, sandbox, true);
+  failed = wp_sandbox_prepare(&self->sandbox, sandbox, true);
   if (failed != WP_CALL_NONE) give_up(self->control, failed);
 }
 

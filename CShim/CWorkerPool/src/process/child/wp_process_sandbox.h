@@ -1,11 +1,30 @@
-// What a sandboxed worker may ask of the kernel: an allow-list of system calls, as a seccomp filter.
+// The sandbox of a worker that only computes: an allow-list of system calls, as a seccomp filter.
 //
 // Compiled to a refusal unless WP_SANDBOX is defined (the package trait `Sandbox`), which needs libseccomp.
+//
+// The filter is made in the template, because libseccomp allocates, and loaded in each worker by plain system calls.
+// Numbers that only a worker knows (its process id, its descriptors) stand in it as placeholders: each worker puts its
+// own into its private copy. Every call has one of three answers:
+//
+//     allowed    what allocating, computing, own threads, clocks, output and the engine need, arguments checked
+//     ENOSYS     two calls whose callers know another way: clone3 (its arguments are in memory, where a filter cannot
+//                look; glibc then calls clone) and mremap (it could grow our view of the pool's memory; realloc copies)
+//     a trap     everything else: the handler notes the number for the host, and the process dies of SIGSYS
+//
+// What a filter compares are 64 bits, of which the kernel may then use 32. Comparisons here let pass what is exactly
+// equal, or below a bound, or has no bit outside a mask: never what merely differs from something.
+//
+// The handler cannot be taken away: changing that of SIGSYS is forbidden itself, and when SIGSYS is blocked the kernel
+// resets it and kills. The number in `status` is the worker's word, like all that stands there.
+//
+// Rejected: SECCOMP_RET_KILL_PROCESS (the host would not learn the call; the audit log, which has it, belongs to root),
+// a user notification (a round trip through the host, which would have to answer a hostile worker), errors in place of
+// traps (code that ignores errors runs on, and computes with what it did not read).
 #ifndef WP_PROCESS_SANDBOX_H
 #define WP_PROCESS_SANDBOX_H
 
-#include "wp_process_layout.h"
-#include "wp_process_message.h"
+#include "../shared/wp_process_layout.h"
+#include "../shared/wp_process_message.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -15,6 +15,11 @@ void wp_process_output_resolve(const wp_process_pool_config *config, wp_process_
 /// Writes the settings into a new pool's memory: its head, and where the initializer's argument belongs.
 void wp_process_settings_share(wp_pool_head *head, void *argument, const wp_process_pool_config *config);
 
+/// The smaller of two limits of which 0 is none.
+static inline uint64_t wp_limit_of(uint64_t one, uint64_t other) {
+  return one == 0 || (other != 0 && other < one) ? other : one;
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -8,13 +8,13 @@
 //                   of memory when that is so or when the worker stood within 1/16 of its limit (at least 1 MiB). A
 //                   task that answers a failed allocation by exiting, or swallows it, is not recognised; one that
 //                   survives a failed allocation and traps for another reason right after it is, wrongly. With a
-//                   cgroup (wp_process_cgroup.h) the kernel kills as well, and counts that where the host can read it.
+//                   cgroup (host/wp_host_cgroup.h) the kernel kills as well, and counts that where the host can read it.
 #ifndef WP_PROCESS_LIMITS_H
 #define WP_PROCESS_LIMITS_H
 
-#include "../platform/wp_limits.h"
-#include "wp_process_layout.h"
-#include "wp_process_message.h"
+#include "../../platform/wp_limits.h"
+#include "../shared/wp_process_layout.h"
+#include "../shared/wp_process_message.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -41,11 +41,6 @@ void wp_limits_begin(wp_worker_limits *self, uint64_t cpu_ns, uint64_t memory);
 void wp_limits_end(wp_worker_limits *self);
 /// Counts a task. True when the worker has done what it may and should be replaced.
 bool wp_limits_used_up(wp_worker_limits *self);
-
-/// The smaller of two limits of which 0 is none.
-static inline uint64_t wp_limit_of(uint64_t one, uint64_t other) {
-  return one == 0 || (other != 0 && other < one) ? other : one;
-}
 
 #ifdef __cplusplus
 }

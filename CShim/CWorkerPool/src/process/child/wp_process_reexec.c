@@ -1,13 +1,7 @@
-// Re-execution: the host starts /proc/self/exe with a marker in its environment; the constructor below sees it before
-// `main` (or when a late-loaded bundle brings us in) and the process becomes a template instead.
-//
-// The marker alone proves nothing, since anybody can set a variable: it is believed only when the descriptor it names
-// is a SOCK_SEQPACKET socket whose other end was made by our parent, and never in a program that has more rights than
-// its user. It is gone from the environment before any code of the user runs.
 #include "wp_process_reexec.h"
 
-#include "../platform/wp_process.h"
-#include "../platform/wp_socket.h"
+#include "../../platform/wp_process.h"
+#include "../../platform/wp_socket.h"
 #include "wp_process_template.h"
 
 #include <stdlib.h>

@@ -1,9 +1,8 @@
-// Shared memories in a worker: what came over its socket, mapped, by cell. See wp_process_share.h.
-//
-// The list belongs to the worker's loop; the lock is for other threads of the task, which may ask for a view.
-#include "../platform/wp_shared_memory.h"
-#include "../platform/wp_socket.h"
-#include "wp_process_share.h"
+#include "wp_process_views.h"
+
+#include "../../platform/wp_shared_memory.h"
+#include "../../platform/wp_socket.h"
+#include "../shared/wp_process_message.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 #include "wp_process_capture.h"
 
-#include "../platform/wp_shared_memory.h"
-#include "wp_process_output.h"
+#include "../../platform/wp_shared_memory.h"
+#include "../shared/wp_process_output.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,10 +1,9 @@
-// The template process: single-threaded parent of the workers. It forks, reaps and reports, reads what they print, and
-// nothing else.
-#ifndef WP_PROCESS_TEMPLATE_H
-#define WP_PROCESS_TEMPLATE_H
+// What the processes of a pool share among themselves: a template, and the workers that it forks.
+#ifndef WP_PROCESS_CHILD_H
+#define WP_PROCESS_CHILD_H
 
 #include "wp_process_capture.h"
-#include "wp_process_layout.h"
+#include "../shared/wp_process_layout.h"
 #include "wp_process_sandbox.h"
 
 #include <sys/resource.h>
@@ -42,13 +41,6 @@ typedef struct wp_template {
   /// Some child has a report that the socket had no room for.
   bool unsent;
 } wp_template;
-
-/// Becomes a template on `control`, whose other end the host holds. Never returns. `handler` NULL reports that.
-WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context);
-
-/// Becomes worker `index` in a child just forked by the template, which receives shared memories over `share`. Never
-/// returns.
-WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index, int share);
 
 /// Exit statuses of workers that end for the engine's own reasons, beyond those that shells and programs use.
 enum { WP_EXIT_NOT_SET_UP = 113, WP_EXIT_ORPHAN = 114, WP_EXIT_BAD_CHANNEL = 115, WP_EXIT_RECYCLED = 116 };

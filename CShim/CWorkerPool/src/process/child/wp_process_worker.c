@@ -1,21 +1,15 @@
-// A worker: sets itself up in a freshly forked child, then takes tasks from its channel until told to leave.
-//
-// Everything up to `run_loop` is async-signal-safe: the template has one thread, but it is a copy of a host (or of a
-// program caught before `main`) whose state we do not know. Spinning before sleeping is what makes a chain of small
-// tasks cost 0.25 µs each and not 5: the wait is bounded, then the worker costs nothing until it is woken.
-#include "wp_process_template.h"
+#include "wp_process_worker.h"
 
-#include "../platform/wp_clock.h"
-#include "../platform/wp_event.h"
-#include "../platform/wp_futex.h"
-#include "../platform/wp_name.h"
-#include "../platform/wp_process.h"
-#include "../platform/wp_shared_memory.h"
-#include "../platform/wp_signals.h"
-#include "wp_process_cgroup.h"
+#include "../../platform/wp_clock.h"
+#include "../../platform/wp_event.h"
+#include "../../platform/wp_futex.h"
+#include "../../platform/wp_name.h"
+#include "../../platform/wp_process.h"
+#include "../../platform/wp_shared_memory.h"
+#include "../../platform/wp_signals.h"
 #include "wp_process_limits.h"
-#include "wp_process_message.h"
-#include "wp_process_share.h"
+#include "../shared/wp_process_message.h"
+#include "wp_process_views.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -303,7 +297,7 @@ static void map_channel(wp_process_worker *worker, const wp_template *parent, ui
 /// leave.
 static void join_cgroup(wp_process_worker *worker, const wp_template *parent) {
   if (!worker->pool->has_cgroups) return;
-  bool joined = parent->door >= 0 && wp_memory_cgroup_join(parent->door);
+  bool joined = parent->door >= 0 && write(parent->door, "0", 1) == 1;
   if (parent->door >= 0) close(parent->door);
   if (joined) return;
   if (parent->door < 0) errno = parent->door_errno;

@@ -3,10 +3,14 @@
 //     host ──▶ template   START (memory file, bells)      SPAWN (door of a cgroup)   QUIT
 //     template ──▶ host   HELLO | FAILED                  SPAWNED (pidfd, socket) | SPAWN_FAILED   EXITED
 //
+// Over the socket of each worker it sends shared memories (host/wp_host_share.h).
+//
 // For each worker the host asks for the next one only after EXITED or SPAWN_FAILED of the last, so at most two reports
 // per worker are ever on their way.
 #ifndef WP_PROCESS_MESSAGE_H
 #define WP_PROCESS_MESSAGE_H
+
+#include "wp_process_data.h"
 
 #include <stdint.h>
 
@@ -77,6 +81,22 @@ typedef struct wp_message {
   /// Largest resident memory in bytes, in EXITED.
   uint64_t peak_memory;
 } wp_message;
+
+// MARK: Over a worker's own socket
+
+/// A shared memory for one of the worker's cells.
+typedef struct wp_delivery {
+  uint64_t id;
+  uint64_t length;
+  uint32_t cell;
+  uint32_t writable;
+} wp_delivery;
+
+/// What comes over the socket, with one descriptor for each delivery.
+typedef struct wp_share_message {
+  uint64_t count;
+  wp_delivery deliveries[WP_PROCESS_MAX_SHARED];
+} wp_share_message;
 
 #ifdef __cplusplus
 }

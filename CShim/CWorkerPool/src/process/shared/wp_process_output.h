@@ -12,14 +12,6 @@
 extern "C" {
 #endif
 
-/// Most bytes that are written at once. What poll calls writable, a pipe takes in this size without blocking.
-#define WP_OUTPUT_CHUNK 4096u
-
-typedef struct wp_output_ring {
-  /// Bytes written since the worker started, by the template. Edge "output": release there, acquire by the host.
-  WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u64 total;
-} wp_output_ring;
-
 /// The ring of one worker and stream; NULL when the stream is not captured. `base` is where `output_offset` is mapped.
 wp_output_ring *wp_output_ring_at(void *base, const wp_geometry *geometry, uint32_t worker, uint32_t stream);
 /// Forgets what a former worker wrote.
