@@ -1,6 +1,6 @@
 /*
- * Model of who collects in a process pool: process/wp_process_drive.c and look() of wp_process_collector.c, with the
- * workers' wake_host().
+ * Model of who collects in a process pool: process/host/wp_host_role.c, wp_host_leader.c and look() of
+ * wp_host_collector.c, with the workers' wake_host().
  *
  * The collector's thread; two threads that wait for one task each, and sleep with the role if they get it, or spin
  * with -DSPIN; two workers that end one task each. Task 0 has a callback, which a driver leaves to the collector's

@@ -1,7 +1,7 @@
 // Where memory cgroups may be made, as told from trees of plain files.
 #include "check.h"
 
-#include "../../CShim/CWorkerPool/src/process/wp_process_cgroup.h"
+#include "../../CShim/CWorkerPool/src/process/host/wp_host_cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>

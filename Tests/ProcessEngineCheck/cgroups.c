@@ -2,7 +2,7 @@
 // is printed.
 #include "check.h"
 
-#include "../../CShim/CWorkerPool/src/process/wp_process_cgroup.h"
+#include "../../CShim/CWorkerPool/src/process/host/wp_host_cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>

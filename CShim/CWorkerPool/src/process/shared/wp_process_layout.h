@@ -16,7 +16,7 @@
 //
 // There is no lock here: a worker that is killed would hold it for ever. The host believes nothing that a worker can
 // write: it reads a value once, checks it, then uses that copy; what it dispatched where stands in memory of its own
-// (wp_process_state.h).
+// (host/wp_host_state.h).
 //
 // Sources: the ring with a per-slot word follows Vyukov's bounded queue; sleep and wake are Dekker's pattern as in
 // the kernel's virtio rings ("publish, then look whether the other side sleeps"). Rejected: a socket or pipe per
@@ -42,7 +42,7 @@ extern "C" {
 #define WP_REQUEST_INLINE 112u
 #define WP_REPLY_INLINE WP_PROCESS_SMALL_REPLY
 /// Bytes of each payload area that stay warm between tasks: touching fresh pages costs eight times a copy. An idle pool
-/// gives them back as well (wp_process_areas.h).
+/// gives them back as well (host/wp_host_tidy.h).
 #define WP_KEEP_WARM ((size_t)4 << 20)
 /// How many shared arrays a task may carry, and how many a worker keeps mapped for each of its slots.
 #define WP_CELLS_PER_SLOT WP_PROCESS_MAX_SHARED
@@ -99,7 +99,7 @@ typedef struct wp_channel_head {
   int32_t cpu;
   /// `wp_task_mark` of the task that the host asks to stop: no other takes it for itself. 0 for none.
   wp_atomic_u32 stop;
-  /// Counts the changes of the worker's cells (wp_process_shared.h), which the host makes at any time. Edge "cells":
+  /// Counts the changes of the worker's cells (host/wp_host_share.h), which the host makes at any time. Edge "cells":
   /// release here, acquire by the worker.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 cells_revision;
 } wp_channel_head;
@@ -126,8 +126,8 @@ typedef struct wp_request_slot {
 
 // MARK: Worker part of a channel
 
-/// What the host tells a worker at any time. Written by the host: `WP_SIGNAL_EXIT` in bit 0, in bits 1...3 a count of the times that
-/// a sleeping worker was asked to look at its cells, and above them the positions published so far.
+/// What the host tells a worker at any time. Written by the host: `WP_SIGNAL_EXIT` in bit 0, in bits 1...3 a count of the times
+/// that a sleeping worker was asked to look at its cells, and above them the positions published so far.
 typedef struct wp_channel_signal {
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 word;
 } wp_channel_signal;

@@ -1,0 +1,63 @@
+// Results that a user keeps where they stand, after the callback.
+#include "wp_host_state.h"
+
+#include "wp_host_bell.h"
+#include "wp_host_buffers.h"
+#include "wp_host_handle.h"
+#include "wp_host_room.h"
+
+#include <stdlib.h>
+
+struct wp_process_loan {
+  wp_process_pool *pool;  // a reference
+  uint32_t worker;
+  uint8_t area;
+  size_t touched;
+};
+
+wp_process_loan *wp_process_pool_lend(const wp_task_outcome *outcome) {
+  wp_completion *record = (wp_completion *)outcome->lender;
+  if (record == NULL || record->result_area == WP_NO_AREA) return NULL;
+  wp_process_loan *loan = (wp_process_loan *)malloc(sizeof *loan);
+  if (loan == NULL) return NULL;
+  loan->pool = record->pool;
+  loan->worker = record->worker;
+  loan->area = record->result_area;
+  loan->touched = record->touched_results;
+  wp_process_pool *pool = record->pool;
+  pthread_mutex_lock(&pool->lock);
+  wp_areas *areas = &pool->workers[record->worker].results;
+  bool granted = areas->lent < WP_PROCESS_MAX_LOANS;
+  if (granted) {
+    areas->lent++;
+    pool->loans++;
+    pool->references++;
+    record->result_area = WP_NO_AREA;
+  }
+  pthread_mutex_unlock(&pool->lock);
+  if (granted) return loan;
+  free(loan);
+  return NULL;
+}
+
+void wp_process_loan_release(wp_process_loan *loan) {
+  wp_process_pool *pool = loan->pool;
+  if (wp_forked_from(pool)) return;  // the lock may be held by a thread that is not here
+  wp_areas *areas = &pool->workers[loan->worker].results;
+  const wp_channel *channel = &pool->workers[loan->worker].channel;
+  // Lent, hence mapped.
+  wp_area_trim(wp_channel_results(channel, &pool->geometry, loan->area), loan->touched);
+  pthread_mutex_lock(&pool->lock);
+  areas->lent--;
+  wp_area_free(areas, loan->area);
+  if (!pool->warm && pool->head != NULL) {
+    pool->warm = true;
+    wp_pool_poke(pool);  // a sleeping collector has to see that there is something to tidy
+  }
+  wp_pool_head *last = --pool->loans == 0 ? pool->lent_memory : NULL;
+  if (last != NULL) pool->lent_memory = NULL;
+  pthread_mutex_unlock(&pool->lock);
+  wp_pool_unmap(pool, last);
+  free(loan);
+  wp_pool_drop(pool);
+}

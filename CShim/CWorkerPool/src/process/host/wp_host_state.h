@@ -1,0 +1,283 @@
+// The host's state of a process pool, and what its parts do for each other.
+//
+//     submit, cancel, discard ──lock──▶ tasks, dispatch ──▶ slots ──▶ worker
+//                                          ▲                            │
+//     collector: collect ◀── slots ◀── doorbell if it sleeps ◀──────────┘
+//                lifecycle ◀── control socket ◀── template ◀── SIGCHLD
+//
+// One mutex covers tasks and dispatch. It is never held across a callback, a wait or a process start. One thread at a
+// time has the *collector role*, its own thread or one that waits (wp_host_leader.c): only it completes tasks and
+// writes the fields marked "collector", which it may therefore read without the lock; others read them under it.
+//
+// What must hold, whatever workers do:
+//   1. A task is completed once. It leaves `tasks` in the same critical section in which its end becomes certain, and
+//      what a worker writes can only end the task that the host itself recorded for that slot.
+//   2. A slot is sent again only after `collected` has passed it; a payload area only after the callback that reads it
+//      has returned and, when it was lent, the loan was given back.
+//   3. A channel is used again only after its worker is known dead and the collector has drained and buried it.
+//   4. `live` counts tasks whose callback has not returned; a closed pool ends when it is zero.
+#ifndef WP_HOST_STATE_H
+#define WP_HOST_STATE_H
+
+#include "../../platform/wp_event.h"
+#include "../../platform/wp_thread.h"
+#include "../shared/wp_process_layout.h"
+#include "wp_host_tasks.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WP_NO_WORKER UINT32_MAX
+#define WP_BATCH 32
+/// Arguments over this size are copied without the lock.
+#define WP_COPY_UNLOCKED ((size_t)32 << 10)
+/// Tasks that a worker holds, the running one included, when nobody has said how many: enough to last for the time that
+/// it may take until the collector sends more, and at least the next one.
+#define WP_LEAST_AHEAD 2u
+#define WP_AHEAD_NS 20000u
+#define WP_START_ATTEMPTS 3
+/// A worker that is stopped, or cannot write out what it has printed, does not hear the order to leave.
+#define WP_LEAVE_TIMEOUT_NS ((uint64_t)5 * 1000000000u)
+#define WP_HELLO_TIMEOUT_NS ((uint64_t)60 * 1000000000u)
+
+typedef struct wp_death wp_death;
+typedef struct wp_memory_cgroups wp_memory_cgroups;
+
+/// Which payload areas of a channel are in use (wp_host_buffers.h).
+typedef struct wp_areas {
+  /// By bit: in use.
+  uint64_t busy;
+  /// By bit: used since its pages were last given back.
+  uint64_t warm;
+  uint32_t count;
+  uint32_t lent;
+} wp_areas;
+
+/// What the host sent to a slot. REVOKED: taken back, and the worker has yet to step over it.
+typedef enum wp_sent_state { WP_SENT_TASK, WP_SENT_REVOKED } wp_sent_state;
+
+typedef struct wp_sent {
+  uint32_t task;
+  wp_sent_state state;
+  /// Why the task was asked to stop.
+  wp_stop_reason stop;
+  /// How the task ends if SIGKILL ends its worker: WP_TASK_WORKER_DIED, unless we are the ones who kill.
+  wp_task_end fate;
+  // Of a watched task, for the timers; nanoseconds on CLOCK_MONOTONIC, 0 when not known yet.
+  uint64_t sent_ns;
+  uint64_t started_ns;
+  uint64_t due_ns;
+  uint8_t argument_area;
+  uint8_t result_area;
+} wp_sent;
+
+///              SPAWN            ready word           EXITED, template lost
+///     ABSENT ─────────▶ SPAWNING ─────────▶ LIVE ─────────────────────────▶ ENDED ─▶ ABSENT (buried)
+///                           └───────────────────────────────────────────────▲
+///
+/// One that is not wanted any more (wp_host_size.h) gets no tasks and is told to leave; it stays ABSENT until it is
+/// wanted again.
+typedef enum wp_worker_state {
+  WP_WORKER_ABSENT = 0,
+  WP_WORKER_SPAWNING,
+  WP_WORKER_LIVE,
+  WP_WORKER_ENDED,
+} wp_worker_state;
+
+/// A worker as the host knows it; survives the processes that fill it.
+typedef struct wp_host_worker {
+  wp_channel channel;        // constant once mapped, until the pool ends
+  wp_worker_state state;     // collector
+  uint32_t generation;       // collector
+  pid_t process;             // collector
+  int pidfd;                 // collector; -1 when there is none
+  int share;                 // lock; socket for shared memories, -1 when there is none
+  int wait_status;           // collector
+  uint64_t peak_memory;      // collector; bytes, 0 when nobody could tell
+  const char *loss;          // collector; why it ended, when no wait status tells
+  uint32_t forbidden_call;   // collector; as in wp_task_outcome
+  bool condemned;            // collector; killed for what it wrote
+  bool leaving;              // collector; told to leave, because it is not wanted
+  uint64_t leave_by;         // collector; when it is killed that has not
+  bool added;                // lock; wanted since the pool was made, and no process of it was ready since
+  bool out_of_memory;        // collector; the kernel killed in its cgroup
+  uint32_t start_failures;   // collector; in a row
+  uint64_t retry_at;         // collector; no earlier start
+  int cpu;                   // lock; to pin the next to, -1 to float
+  int node;                  // lock; whose memory that one prefers, a system id, -1 for none
+  int memory_node;           // collector's thread; the node that its channel was told to prefer
+  uint32_t published;        // lock; next position to send
+  uint32_t collected;        // collector; next position to take a result from; those below may be sent again
+  wp_areas arguments;        // lock
+  wp_areas results;          // lock
+  uint32_t *cell_uses;       // lock; by cell, the last position that uses it
+  uint32_t cell_calls;       // lock; times it was asked to look at its cells while it slept
+  uint32_t bucket;           // lock; list it is in, or WP_NO_WORKER
+  uint32_t bucket_next;      // lock
+  uint32_t bucket_previous;  // lock
+  wp_sent sent[WP_PROCESS_MAX_PREFETCH];  // lock; by position modulo slots
+} wp_host_worker;
+
+/// Where a worker goes: the CPU to pin it to and the node whose memory its channel prefers, -1 for none.
+typedef struct wp_place {
+  int cpu;
+  int node;
+} wp_place;
+
+/// What the collector's thread has to give notice of, once it has not got the lock.
+typedef struct wp_unsaid {
+  bool floats;     // a worker that was to be pinned
+  bool elsewhere;  // memory that was to be on a node
+  uint32_t worker;
+  int cpu;
+  int cpu_errno;  // 0 when the CPU left our mask
+  int node;
+  int node_errno;
+} wp_unsaid;
+
+typedef struct wp_worker_list {
+  uint32_t first;
+  uint32_t last;
+} wp_worker_list;
+
+/// One ended task between its removal and its callback.
+typedef struct wp_completion {
+  wp_process_pool *pool;
+  void *token;
+  wp_task_outcome outcome;
+  /// WP_NO_WORKER, or the worker whose areas stay busy until the callback has returned.
+  uint32_t worker;
+  uint8_t argument_area;
+  uint8_t result_area;  // WP_NO_AREA also once it is lent
+  size_t touched_arguments;
+  size_t touched_results;
+  wp_death *death;  // owned; what the outcome's texts point into
+  WP_ALIGNED(16) unsigned char bytes[WP_REPLY_INLINE];
+} wp_completion;
+
+///     STARTING ──▶ RUNNING ──▶ LEAVING (closed, no task left) ──▶ OVER
+///         │           └──────▶ BROKEN ──── once closed ───────────▲
+///         └──────────────────▶ FAILED (create fails) ─────────────┘
+typedef enum wp_pool_phase {
+  WP_POOL_STARTING = 0,
+  WP_POOL_RUNNING,
+  WP_POOL_LEAVING,
+  WP_POOL_BROKEN,
+  WP_POOL_FAILED,
+  WP_POOL_OVER,
+} wp_pool_phase;
+
+typedef enum wp_role { WP_ROLE_FREE = 0, WP_ROLE_HELD, WP_ROLE_WANTED } wp_role;
+
+struct wp_process_pool {
+  // Constant after init.
+  wp_geometry geometry;
+  wp_start_method method;
+  uint64_t spin_ns;
+  bool ahead_follows_tasks;
+  wp_sandbox_level sandbox;
+  wp_memory_limit memory_limit;
+  wp_process_handler handler;
+  void *handler_context;
+  wp_process_pool_hooks hooks;
+  uint32_t fork_generation;
+  wp_affinity_choice affinity;  // owns its list of CPUs
+  uint64_t *allowed;  // the affinity mask of the thread that made the pool; NULL when workers float
+  sigset_t signal_mask;  // of the same thread; the pool's threads have it
+
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  // Lock.
+  wp_task_table tasks;
+  wp_worker_list buckets[WP_PROCESS_MAX_PREFETCH + 1];  // live workers by how many slots they occupy
+  size_t live;  // and arguments that are being copied
+  size_t loans;
+  uint32_t ahead;  // how many tasks a worker may hold now
+  bool closed;
+  bool finished;  // the collector has let go: no process, descriptor or mapping is left
+  uint32_t references;
+  wp_error start_error;
+  const char *broken_reason;
+  wp_process_breakage breakage;  // constant once the pool is broken; owns its bytes
+  pid_t collector_thread;
+  wp_unsaid unsaid;
+
+  wp_atomic_u32 wanted;  // how many workers there shall be; lock, read by any. It orders nothing
+  uint32_t mapped;       // lock; how many channels are mapped, those of the first workers. Never fewer
+
+  // Collector writes under the lock.
+  wp_pool_phase phase;
+  uint32_t in_use;  // at this index and above all workers are absent
+  wp_pool_head *head;  // the pool part; NULL once unmapped
+  void *tail;          // what stands behind the channels; NULL when nothing does
+  wp_pool_head *lent_memory;  // `head`, when the processes are gone and loans are left: nothing is unmapped then
+  int memory;
+  wp_event doorbell;     // wakes the collector's thread
+  wp_event driver_bell;  // wakes a thread that collects while it waits for a task
+  wp_memory_cgroups *cgroups;  // NULL when there are none
+  wp_host_worker *workers;  // as many as there is room for; those that are not mapped are zeros
+  uint32_t *cell_uses;  // of all workers
+  pid_t template_process;  // 0 when there is none
+  bool memory_stays;  // memory cannot be placed here
+
+  /// Who collects: a `wp_role` (wp_host_role.h). "Collector" above and below is whoever holds it; what only the
+  /// collector's thread may do says so.
+  wp_atomic_u32 role;
+  uint32_t sleeps;             // role; of whoever had it
+  wp_atomic_u32 driver_waits;  // any; a collector that spins shall let go
+  wp_atomic_u32 attention;     // any sets, the collector's thread clears; the doorbell is for that thread
+  wp_atomic_u32 collector_sleeps;  // the collector's thread; whether it has settled when to look again
+  wp_atomic_u32 call_wanted;   // any sets, the collector's thread clears
+
+  // Collector only.
+  int control;
+  int template_pidfd;
+  bool template_ready;
+  uint32_t template_failures;
+  uint64_t template_deadline;
+  wp_completion *batch;  // WP_BATCH of them
+  uint32_t batch_count;
+  bool busy;  // some task is pending or with a worker
+  uint64_t mean_run_ns;  // of late
+
+  // Written under the lock; the collector reads it without before it sleeps. Nobody has to look at the timers earlier.
+  wp_atomic_u64 look_ns;
+  bool stopping;      // lock; no task begins again
+  size_t discarded;   // lock; tasks that ended so
+  size_t terminated;  // lock; tasks that ended so
+  uint64_t leave_by;  // collector; workers that were told to leave and have not by then are killed
+  bool warm;            // some area was used since the last tidying; under the lock
+  uint64_t idle_since;  // on the clock, 0 while it is not idle or has nothing to tidy
+
+  // In a list of all pools, whose lock protects these (wp_host_share.c).
+  wp_process_pool *next_pool;
+  wp_process_pool *previous_pool;
+};
+
+/// Whether the host knows that the task has begun, whatever its worker says now.
+static inline bool wp_sent_begun(const wp_sent *sent) {
+  return sent->started_ns != 0 || sent->fate != WP_TASK_WORKER_DIED;
+}
+
+static inline wp_sent *wp_sent_at(const wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
+  return &worker->sent[position & (pool->geometry.slots - 1)];
+}
+
+/// Whether the worker is one that shall be there.
+static inline bool wp_is_wanted(const wp_process_pool *pool, uint32_t worker) {
+  return worker < wp_atomic_load(&pool->wanted, wp_relaxed);
+}
+
+/// Whether the caller is in a child of a fork, where neither the collector nor, perhaps, a free lock exists.
+static inline bool wp_forked_from(const wp_process_pool *pool) { return pool->fork_generation != wp_fork_generation(); }
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

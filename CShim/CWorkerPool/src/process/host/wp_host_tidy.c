@@ -1,0 +1,62 @@
+#include "wp_host_tidy.h"
+
+#include "../../platform/wp_clock.h"
+#include "wp_host_bell.h"
+#include "wp_host_buffers.h"
+
+/// An area is busy while the lock is released, so that nobody finds his argument gone. One at a time, since whoever
+/// submits meanwhile counts on there being another. False when somebody has: the rest will be used.
+static bool tidy(wp_process_pool *pool, uint32_t worker, wp_areas *areas, wp_area_place *place) {
+  bool idle = true;
+  for (uint32_t i = 0; i < areas->count && idle; i++) {
+    pthread_mutex_lock(&pool->lock);
+    idle = pool->live == 0;
+    uint64_t area = idle ? wp_areas_take_warm(areas, (uint64_t)1 << i) : 0;
+    areas->busy |= area;
+    pthread_mutex_unlock(&pool->lock);
+    if (area == 0) continue;
+    wp_areas_give_back(pool, worker, area, place);
+    pthread_mutex_lock(&pool->lock);
+    areas->busy &= ~area;
+    pthread_mutex_unlock(&pool->lock);
+  }
+  return idle;
+}
+
+bool wp_areas_are_due(wp_process_pool *pool) {
+  if (pool->live > 0 || !pool->warm) {
+    pool->idle_since = 0;
+    return false;
+  }
+  uint64_t now = wp_clock_now();
+  if (pool->idle_since == 0) pool->idle_since = now;
+  if (now - pool->idle_since < WP_TIDY_AFTER_NS) return false;
+  pool->idle_since = 0;
+  pool->warm = false;
+  return true;
+}
+
+void wp_areas_tidy(wp_process_pool *pool) {
+  bool idle = true;
+  pthread_mutex_lock(&pool->lock);
+  uint32_t count = pool->mapped;
+  pthread_mutex_unlock(&pool->lock);
+  for (uint32_t i = 0; i < count && idle; i++) {
+    wp_host_worker *worker = &pool->workers[i];
+    idle = tidy(pool, i, &worker->arguments, wp_channel_arguments) && tidy(pool, i, &worker->results, wp_channel_results);
+  }
+  if (idle) return;
+  pthread_mutex_lock(&pool->lock);
+  pool->warm = true;
+  pthread_mutex_unlock(&pool->lock);
+}
+
+void wp_areas_rest(wp_process_pool *pool) {
+  if (!pool->warm) return;
+  pool->idle_since = 0;
+  wp_timers_look_by(pool, wp_clock_now() + WP_TIDY_AFTER_NS);
+}
+
+uint64_t wp_areas_deadline(const wp_process_pool *pool) {
+  return pool->idle_since == 0 ? UINT64_MAX : pool->idle_since + WP_TIDY_AFTER_NS;
+}
