@@ -59,27 +59,27 @@ wp_status wp_places_find(const wp_affinity_choice *affinity, bool anew, uint32_t
 // MARK: What a pool keeps
 
 bool wp_places_keep(wp_process_pool *pool, const wp_affinity_choice *affinity) {
-  pool->affinity = *affinity;
-  pool->affinity.cpus = NULL;
+  pool->settings.affinity = *affinity;
+  pool->settings.affinity.cpus = NULL;
   if (affinity->policy == WP_AFFINITY_NONE) return true;
-  pool->allowed = (uint64_t *)calloc(WP_MASK_WORDS, sizeof *pool->allowed);
-  if (pool->allowed == NULL) return false;
-  wp_affinity_get(false, pool->allowed, WP_MASK_WORDS);  // of what cannot be read, nothing is missed later
+  pool->settings.allowed = (uint64_t *)calloc(WP_MASK_WORDS, sizeof *pool->settings.allowed);
+  if (pool->settings.allowed == NULL) return false;
+  wp_affinity_get(false, pool->settings.allowed, WP_MASK_WORDS);  // of what cannot be read, nothing is missed later
   if (affinity->policy != WP_AFFINITY_CPUS) return true;
   int *cpus = (int *)calloc(affinity->cpu_count, sizeof *cpus);
   if (cpus != NULL) memcpy(cpus, affinity->cpus, affinity->cpu_count * sizeof *cpus);
-  pool->affinity.cpus = cpus;
+  pool->settings.affinity.cpus = cpus;
   return cpus != NULL;
 }
 
 void wp_places_destroy(wp_process_pool *pool) {
-  free((void *)(uintptr_t)pool->affinity.cpus);
-  free(pool->allowed);
+  free((void *)(uintptr_t)pool->settings.affinity.cpus);
+  free(pool->settings.allowed);
 }
 
 void wp_size_set_place(wp_process_pool *pool, uint32_t index, const wp_place *places) {
   wp_host_worker *worker = &pool->workers[index];
-  const wp_affinity_choice *affinity = &pool->affinity;
+  const wp_affinity_choice *affinity = &pool->settings.affinity;
   worker->cpu = worker->node = -1;
   if (places != NULL) {
     worker->cpu = places[index].cpu;
@@ -97,7 +97,7 @@ static bool was_taken_away(const wp_process_pool *pool, int cpu) {
   uint64_t now[WP_MASK_WORDS];
   size_t word = (size_t)cpu / 64;
   if (word >= WP_MASK_WORDS || wp_affinity_get(false, now, WP_MASK_WORDS) != 0) return false;
-  return ((pool->allowed[word] & ~now[word]) >> (cpu % 64) & 1) != 0;
+  return ((pool->settings.allowed[word] & ~now[word]) >> (cpu % 64) & 1) != 0;
 }
 
 static void note_floating(wp_process_pool *pool, uint32_t index, int number) {
@@ -110,12 +110,12 @@ static void note_floating(wp_process_pool *pool, uint32_t index, int number) {
 }
 
 static void prefer_node(wp_process_pool *pool, wp_host_worker *worker) {
-  if (worker->node == worker->memory_node || pool->memory_stays) return;
+  if (worker->node == worker->memory_node || pool->memory.stays) return;
   int number = wp_numa_prefer(worker->channel.host_part, pool->geometry.host_part + pool->geometry.worker_part,
                               worker->node);
   worker->memory_node = worker->node;
   if (number == 0) return;
-  pool->memory_stays = true;  // what is refused once will be refused again
+  pool->memory.stays = true;  // what is refused once will be refused again
   pool->unsaid.elsewhere = true;
   pool->unsaid.node = worker->node;
   pool->unsaid.node_errno = number;

@@ -20,16 +20,16 @@ void wp_dispatch_signal(wp_host_worker *worker, bool leave, wp_wakes *wakes) {
 }
 
 void wp_pool_poke(wp_process_pool *pool) {
-  if (pool->doorbell.ring < 0) return;
-  wp_atomic_store(&pool->attention, 1u, wp_release);
-  wp_event_ring(pool->doorbell.ring);
+  if (pool->bells.collector.ring < 0) return;
+  wp_atomic_store(&pool->bells.attention, 1u, wp_release);
+  wp_event_ring(pool->bells.collector.ring);
 }
 
 void wp_timers_look_by(wp_process_pool *pool, uint64_t time) {
-  // Dekker with the collector thread's store to `collector_sleeps` and its load in `wp_timers_deadline`, all seq_cst.
-  if (time >= wp_atomic_load(&pool->look_ns, wp_relaxed)) return;
-  wp_atomic_store(&pool->look_ns, time, wp_seq_cst);
-  if (wp_atomic_load(&pool->collector_sleeps, wp_seq_cst) != 0) wp_pool_poke(pool);
+  // Dekker with the collector thread's store to `bells.asleep` and its load in `wp_timers_deadline`, all seq_cst.
+  if (time >= wp_atomic_load(&pool->bells.look_ns, wp_relaxed)) return;
+  wp_atomic_store(&pool->bells.look_ns, time, wp_seq_cst);
+  if (wp_atomic_load(&pool->bells.asleep, wp_seq_cst) != 0) wp_pool_poke(pool);
 }
 
-uint64_t wp_timers_deadline(const wp_process_pool *pool) { return wp_atomic_load(&pool->look_ns, wp_seq_cst); }
+uint64_t wp_timers_deadline(const wp_process_pool *pool) { return wp_atomic_load(&pool->bells.look_ns, wp_seq_cst); }

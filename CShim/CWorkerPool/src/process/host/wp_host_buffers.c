@@ -48,8 +48,8 @@ void wp_areas_bury(wp_process_pool *pool, uint32_t index) {
 }
 
 bool wp_areas_keep_lent(const wp_process_pool *pool) {
-  if (pool->loans == 0) return false;
-  for (uint32_t i = 0; i < pool->mapped; i++) {
+  if (pool->users.loans == 0) return false;
+  for (uint32_t i = 0; i < pool->size.mapped; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     wp_areas_give_back(pool, i, worker->arguments.warm, wp_channel_arguments);
     wp_areas_give_back(pool, i, worker->results.warm & ~worker->results.busy, wp_channel_results);

@@ -23,7 +23,7 @@ __thread const wp_process_pool *wp_calling_back;
 
 /// The next record of the batch, cleared.
 static wp_completion *new_completion(wp_process_pool *pool, uint32_t task) {
-  wp_completion *record = &pool->batch[pool->batch_count++];
+  wp_completion *record = &pool->batch.records[pool->batch.count++];
   memset(record, 0, offsetof(wp_completion, bytes));
   record->pool = pool;
   const wp_task *ended = &pool->tasks.tasks[task];
@@ -37,7 +37,7 @@ static wp_completion *new_completion(wp_process_pool *pool, uint32_t task) {
 }
 
 static void gather_ended(wp_process_pool *pool) {
-  while (pool->batch_count < WP_BATCH && pool->tasks.ended.count > 0) {
+  while (pool->batch.count < WP_BATCH && pool->tasks.ended.count > 0) {
     uint32_t index = pool->tasks.ended.first;
     wp_completion *record = new_completion(pool, index);
     const wp_task_loss *loss = &pool->tasks.tasks[index].body.loss;
@@ -50,8 +50,8 @@ static void gather_ended(wp_process_pool *pool) {
     record->death = loss->death;
     wp_death_tell(loss->death, &record->outcome);
     record->outcome.stop = loss->stop;
-    pool->terminated += loss->end == WP_TASK_TERMINATED;
-    pool->discarded += loss->end == WP_TASK_DISCARDED;
+    pool->queue.terminated += loss->end == WP_TASK_TERMINATED;
+    pool->queue.discarded += loss->end == WP_TASK_DISCARDED;
     wp_task_unlink(&pool->tasks, &pool->tasks.ended, index);
     wp_task_remove(&pool->tasks, index);
   }
@@ -94,7 +94,7 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
     record->outcome.lender = record;
   }
   size_t arguments = (size_t)wp_channel_request(&worker->channel, &pool->geometry, position)->length;
-  pool->warm = pool->warm || touched > 0 || sent->argument_area != WP_NO_AREA;
+  pool->idle.warm = pool->idle.warm || touched > 0 || sent->argument_area != WP_NO_AREA;
   if (touched == 0 && arguments <= WP_KEEP_WARM) {
     wp_slot_free_areas(worker, sent);
     return;
@@ -124,9 +124,9 @@ static bool plausible(uint32_t word, uint32_t position, wp_sent_state sent) {
 static void gather_worker(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   bool sound = true;
-  uint32_t before = pool->batch_count;
+  uint32_t before = pool->batch.count;
   uint32_t first = worker->collected;
-  while (pool->batch_count < WP_BATCH && worker->collected != worker->published) {
+  while (pool->batch.count < WP_BATCH && worker->collected != worker->published) {
     uint32_t position = worker->collected;
     wp_sent *sent = wp_sent_at(pool, worker, position);
     wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
@@ -134,7 +134,7 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
     if (sent->state == WP_SENT_TASK && word == wp_slot_word(position, WP_SLOT_DONE)) {
       take_reply(pool, index, slot, sent->task);
     } else if (sent->state == WP_SENT_REVOKED && word == wp_slot_word(position, WP_SLOT_SKIPPED)) {
-      pool->warm = pool->warm || sent->argument_area != WP_NO_AREA;
+      pool->idle.warm = pool->idle.warm || sent->argument_area != WP_NO_AREA;
       wp_slot_free_areas(worker, sent);
       worker->collected++;
     } else {
@@ -144,10 +144,10 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
   }
   if (worker->collected == worker->published) sound = !shows_result(pool, worker);  // of a task it was never sent
   if (worker->collected != first) wp_timers_moved_on(pool, index);
-  if (pool->batch_count == WP_BATCH) return;
+  if (pool->batch.count == WP_BATCH) return;
   if (worker->state == WP_WORKER_ENDED) {
     // Not while its last results are being read: the worker that follows may write there.
-    if (pool->batch_count == before) wp_worker_bury(pool, index);
+    if (pool->batch.count == before) wp_worker_bury(pool, index);
     return;
   }
   if (!sound && !worker->condemned && worker->pidfd >= 0) {
@@ -168,7 +168,7 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
   if (worker->condemned) return;  // it was turned away
   worker->start_failures = 0;
   worker->added = false;
-  pool->template_failures = 0;
+  pool->forker.failures = 0;
   wp_place_heard(pool, index);
   wp_dispatch_place(pool, index);
 }
@@ -176,7 +176,7 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
 /// Under the lock: fills the batch.
 static void gather(wp_process_pool *pool) {
   gather_ended(pool);
-  for (uint32_t i = 0; i < pool->in_use; i++) {
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
     see_ready(pool, i);
     if (pool->workers[i].state >= WP_WORKER_LIVE) gather_worker(pool, i);
   }
@@ -186,8 +186,8 @@ static void gather(wp_process_pool *pool) {
 // MARK: Calling back
 
 static void settle(wp_process_pool *pool) {
-  pool->live -= pool->batch_count;
-  pool->batch_count = 0;
+  pool->queue.unfinished -= pool->batch.count;
+  pool->batch.count = 0;
 }
 
 /// Frees the areas that a callback used, at once: the next task gets the same, which is warm in the caches.
@@ -207,12 +207,13 @@ static void let_go(wp_process_pool *pool, const wp_completion *record) {
 }
 
 static void call_back(wp_process_pool *pool, bool driving) {
+  const wp_process_pool_hooks *hooks = &pool->settings.hooks;
   const wp_process_pool *outer = wp_calling_back;
   wp_calling_back = pool;
-  for (uint32_t i = 0; i < pool->batch_count; i++) {
-    wp_completion *record = &pool->batch[i];
+  for (uint32_t i = 0; i < pool->batch.count; i++) {
+    wp_completion *record = &pool->batch.records[i];
     record->outcome.on_waiting_thread = driving;
-    if (pool->hooks.completed != NULL) pool->hooks.completed(pool->hooks.context, record->token, &record->outcome);
+    if (hooks->completed != NULL) hooks->completed(hooks->context, record->token, &record->outcome);
     free(record->death);
     record->death = NULL;
     if (record->worker != WP_NO_WORKER) let_go(pool, record);
@@ -221,9 +222,9 @@ static void call_back(wp_process_pool *pool, bool driving) {
 }
 
 void wp_process_call_left(wp_process_pool *pool) {
-  if (wp_atomic_load(&pool->call_wanted, wp_relaxed) == 0) return;
-  wp_atomic_store(&pool->call_wanted, 0u, wp_relaxed);  // before the call, which sees what was left by then
-  if (pool->hooks.called != NULL) pool->hooks.called(pool->hooks.context);
+  if (wp_atomic_load(&pool->bells.call_due, wp_relaxed) == 0) return;
+  wp_atomic_store(&pool->bells.call_due, 0u, wp_relaxed);  // before the call, which sees what was left by then
+  if (pool->settings.hooks.called != NULL) pool->settings.hooks.called(pool->settings.hooks.context);
 }
 
 // MARK: Rounds
@@ -231,10 +232,10 @@ void wp_process_call_left(wp_process_pool *pool) {
 /// On a driver, under the lock: what follows when no task is left is the business of the collector's thread.
 static void rest(wp_process_pool *pool) {
   if (wp_size_is_due(pool)) wp_pool_poke(pool);
-  if (pool->live > 0) return;
+  if (pool->queue.unfinished > 0) return;
   wp_task_table_trim(&pool->tasks);
   wp_areas_rest(pool);
-  if (pool->closed || pool->phase != WP_POOL_RUNNING) wp_pool_poke(pool);
+  if (pool->users.closed || pool->life.phase != WP_POOL_RUNNING) wp_pool_poke(pool);
 }
 
 bool wp_process_collect_results(wp_process_pool *pool) {
@@ -244,22 +245,22 @@ bool wp_process_collect_results(wp_process_pool *pool) {
   settle(pool);
   gather(pool);
   wp_dispatch_pending(pool, &wakes);
-  pool->busy = pool->live > pool->batch_count;
+  pool->batch.busy = pool->queue.unfinished > pool->batch.count;
   rest(pool);
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
   call_back(pool, true);
-  return wp_atomic_load(&pool->call_wanted, wp_relaxed) == 0;
+  return wp_atomic_load(&pool->bells.call_due, wp_relaxed) == 0;
 }
 
 void wp_process_settle(wp_process_pool *pool) {
-  if (pool->batch_count == 0) return;
+  if (pool->batch.count == 0) return;
   wp_wakes wakes;
   wakes.count = 0;
   pthread_mutex_lock(&pool->lock);
   settle(pool);
   wp_dispatch_pending(pool, &wakes);
-  pool->busy = pool->live > 0;
+  pool->batch.busy = pool->queue.unfinished > 0;
   rest(pool);
   pthread_mutex_unlock(&pool->lock);
   wp_wake_all(&wakes);
@@ -269,14 +270,14 @@ bool wp_process_collect(wp_process_pool *pool) {
   wp_wakes wakes;
   wakes.count = 0;
   pthread_mutex_lock(&pool->lock);
-  bool settled = pool->batch_count > 0;
+  bool settled = pool->batch.count > 0;
   settle(pool);
   gather(pool);
   wp_timers_check(pool);
   wp_lifecycle_advance(pool, &wakes);
   wp_dispatch_pending(pool, &wakes);
-  pool->busy = pool->live > pool->batch_count;
-  if (pool->live == 0) wp_task_table_trim(&pool->tasks);
+  pool->batch.busy = pool->queue.unfinished > pool->batch.count;
+  if (pool->queue.unfinished == 0) wp_task_table_trim(&pool->tasks);
   bool tidy = wp_areas_are_due(pool);
   bool says = pool->unsaid.floats || pool->unsaid.elsewhere;
   pthread_mutex_unlock(&pool->lock);
@@ -285,12 +286,12 @@ bool wp_process_collect(wp_process_pool *pool) {
   if (tidy) wp_areas_tidy(pool);
   wp_process_call_left(pool);  // of earlier results than these
   call_back(pool, false);
-  return settled || says || pool->batch_count > 0;
+  return settled || says || pool->batch.count > 0;
 }
 
 bool wp_process_has_news(const wp_process_pool *pool) {
   if (pool->tasks.ended.count > 0) return true;  // lost since the last round; only who has the role adds to them
-  for (uint32_t i = 0; i < pool->in_use; i++) {
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->state == WP_WORKER_ENDED) return true;
     if (worker->state == WP_WORKER_SPAWNING && worker->process != 0) {

@@ -22,14 +22,14 @@
 #define WP_ROUNDS_BETWEEN_POLLS 16u
 
 static bool spin(wp_process_pool *pool) {
-  if (!pool->busy || pool->spin_ns == 0) return false;
-  uint64_t end = wp_clock_now() + pool->spin_ns;
+  if (!pool->batch.busy || pool->settings.spin_ns == 0) return false;
+  uint64_t end = wp_clock_now() + pool->settings.spin_ns;
   do {
     for (int i = 0; i < 16; i++) {
       wp_cpu_relax();
       if (wp_process_has_news(pool)) return true;
     }
-    if (wp_atomic_exchange(&pool->driver_waits, 0u, wp_relaxed) != 0) return false;
+    if (wp_atomic_exchange(&pool->role.driver_waits, 0u, wp_relaxed) != 0) return false;
   } while (wp_clock_now() < end);
   return false;
 }
@@ -43,7 +43,7 @@ static uint64_t next_deadline(const wp_process_pool *pool) {
 
 /// Sleeps in poll without the role, until there is something for this thread to do. Returns with the role.
 static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
-  wp_atomic_store(&pool->collector_sleeps, 1u, wp_seq_cst);  // Dekker: see look_by in wp_host_bell.c
+  wp_atomic_store(&pool->bells.asleep, 1u, wp_seq_cst);  // Dekker: see look_by in wp_host_bell.c
   uint64_t deadline = next_deadline(pool);
   wp_role_give_up(pool);
   for (;;) {
@@ -51,23 +51,23 @@ static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
     int ready = ppoll(events, 3, wp_clock_left(deadline, &time), NULL);
     if (ready == 0) break;  // something is due
     if (ready < 0) continue;
-    if (events[0].revents != 0) wp_event_clear(pool->doorbell.hear);
-    if (wp_atomic_exchange(&pool->attention, 0u, wp_acquire) != 0) break;
+    if (events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
+    if (wp_atomic_exchange(&pool->bells.attention, 0u, wp_acquire) != 0) break;
     if (events[1].revents != 0 || events[2].revents != 0) break;
     // A worker rang: for us, unless a driver has taken over.
-    uint32_t sleeper = wp_atomic_load(&pool->head->host_sleeping, wp_seq_cst);
+    uint32_t sleeper = wp_atomic_load(&pool->memory.head->host_sleeping, wp_seq_cst);
     if ((sleeper & WP_SLEEPER) == WP_COLLECTOR_SLEEPS) break;
   }
   wp_role_take_back(pool);
-  wp_atomic_store(&pool->collector_sleeps, 0u, wp_relaxed);
+  wp_atomic_store(&pool->bells.asleep, 0u, wp_relaxed);
 }
 
 /// Looks at the descriptors, waiting for them when there is nothing else to do.
 static void look(wp_process_pool *pool, bool may_sleep) {
   struct pollfd events[3];
-  events[0].fd = pool->doorbell.hear;
-  events[1].fd = pool->control;
-  events[2].fd = pool->template_pidfd;
+  events[0].fd = pool->bells.collector.hear;
+  events[1].fd = pool->forker.socket;
+  events[2].fd = pool->forker.pidfd;
   for (int i = 0; i < 3; i++) {
     events[i].events = POLLIN;
     events[i].revents = 0;
@@ -79,15 +79,15 @@ static void look(wp_process_pool *pool, bool may_sleep) {
     sleeps = !wp_process_has_news(pool);
   }
   if (sleeps) sleep_until_wanted(pool, events);
-  else if (poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->doorbell.hear);
-  if (may_sleep) wp_atomic_store(&pool->head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_relaxed);
+  else if (poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
+  if (may_sleep) wp_atomic_store(&pool->memory.head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_relaxed);
   if (events[1].revents != 0 || events[2].revents != 0) wp_template_listen(pool);
   if (events[2].revents != 0) wp_template_lost(pool);  // a no-op when the end of the stream told already
 }
 
 static bool nothing_live(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
-  bool nothing = pool->live == 0;
+  bool nothing = pool->queue.unfinished == 0;
   pthread_mutex_unlock(&pool->lock);
   return nothing;
 }
@@ -102,17 +102,17 @@ static void replace_template(wp_process_pool *pool) {
 
 /// What waits or starts processes, and so happens without the lock. True when the pool is over.
 static bool follow_phase(wp_process_pool *pool) {
-  switch (pool->phase) {
+  switch (pool->life.phase) {
   case WP_POOL_LEAVING:
-    if (!wp_workers_absent(pool) && wp_clock_now() < pool->leave_by) return false;
+    if (!wp_workers_absent(pool) && wp_clock_now() < pool->life.leave_by) return false;
     wp_processes_end(pool);
     return true;
   case WP_POOL_BROKEN:
   case WP_POOL_FAILED:
-    if (pool->template_pidfd >= 0) wp_processes_end(pool);
-    return wp_workers_absent(pool) && pool->batch_count == 0 && nothing_live(pool);
+    if (pool->forker.pidfd >= 0) wp_processes_end(pool);
+    return wp_workers_absent(pool) && pool->batch.count == 0 && nothing_live(pool);
   case WP_POOL_RUNNING:
-    if (pool->template_pidfd < 0 && wp_workers_absent(pool)) replace_template(pool);
+    if (pool->forker.pidfd < 0 && wp_workers_absent(pool)) replace_template(pool);
     return false;
   default: return false;
   }
@@ -120,16 +120,16 @@ static bool follow_phase(wp_process_pool *pool) {
 
 void wp_pool_tear_down(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
-  wp_pool_head *head = pool->head;
-  wp_event bells[2] = {pool->doorbell, pool->driver_bell};
-  wp_memory_cgroups *cgroups = pool->cgroups;
-  pool->cgroups = NULL;
+  wp_pool_head *head = pool->memory.head;
+  wp_event bells[2] = {pool->bells.collector, pool->bells.driver};
+  wp_memory_cgroups *cgroups = pool->memory.cgroups;
+  pool->memory.cgroups = NULL;
   bool lent = wp_areas_keep_lent(pool);
-  pool->lent_memory = lent ? head : NULL;
-  pool->head = NULL;
-  pool->doorbell = pool->driver_bell = (wp_event){-1, -1};
-  int memory = pool->memory;
-  pool->memory = -1;
+  pool->memory.lent = lent ? head : NULL;
+  pool->memory.head = NULL;
+  pool->bells.collector = pool->bells.driver = (wp_event){-1, -1};
+  int memory = pool->memory.file;
+  pool->memory.file = -1;
   pthread_mutex_unlock(&pool->lock);
   if (!lent) wp_pool_unmap(pool, head);
   for (int i = 0; i < 2; i++) wp_event_destroy(&bells[i]);
@@ -141,8 +141,8 @@ static void finish(wp_process_pool *pool) {
   wp_process_call_left(pool);
   wp_pool_tear_down(pool);
   pthread_mutex_lock(&pool->lock);
-  while (pool->phase == WP_POOL_BROKEN && !pool->closed) pthread_cond_wait(&pool->changed, &pool->lock);
-  pool->finished = true;
+  while (pool->life.phase == WP_POOL_BROKEN && !pool->users.closed) pthread_cond_wait(&pool->changed, &pool->lock);
+  pool->users.finished = true;
   pthread_cond_broadcast(&pool->changed);
   pthread_mutex_unlock(&pool->lock);
 }
@@ -155,11 +155,11 @@ bool wp_process_pool_wait_deadlocks(const wp_process_pool *pool) { return collec
 void wp_collector_run(wp_process_pool *pool) {
   collects_for = pool;
   char name[WP_NAME_BYTES];
-  wp_name_format(name, pool->head->prefix, "-collect");
+  wp_name_format(name, pool->memory.head->prefix, "-collect");
   wp_name_self(name);
   wp_calling_back = pool;
   pthread_mutex_lock(&pool->lock);
-  pool->collector_thread = wp_thread_id();
+  pool->users.collector_thread = wp_thread_id();
   pthread_mutex_unlock(&pool->lock);
   uint32_t rounds = 0;
   for (;;) {

@@ -56,7 +56,7 @@ static size_t take_unbegun(wp_process_pool *pool, void **tokens, size_t capacity
     wp_payload_drop(pool, index);
     wp_task_remove(&pool->tasks, index);
   }
-  for (uint32_t i = 0; i < pool->in_use; i++) {
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
     wp_host_worker *worker = &pool->workers[i];
     for (uint32_t at = worker->collected; at != worker->published && count < capacity; at++) {
       const wp_sent *sent = &worker->sent[at & (pool->geometry.slots - 1)];
@@ -73,12 +73,13 @@ size_t wp_process_pool_discard_pending(wp_process_pool *pool) {
   wp_task_outcome outcome;
   memset(&outcome, 0, sizeof outcome);
   outcome.end = WP_TASK_DISCARDED;
+  const wp_process_pool_hooks *hooks = &pool->settings.hooks;
   const wp_process_pool *outer = wp_calling_back;
   void *tokens[64];
   size_t total = 0;
   pthread_mutex_lock(&pool->lock);
-  pool->references++;  // a callback may release the pool
-  size_t limit = pool->live;  // so that others who go on submitting cannot keep us here
+  pool->users.references++;  // a callback may release the pool
+  size_t limit = pool->queue.unfinished;  // so that others who go on submitting cannot keep us here
   for (;;) {
     size_t left = limit - total;
     size_t count = take_unbegun(pool, tokens, left < 64 ? left : 64);
@@ -86,15 +87,15 @@ size_t wp_process_pool_discard_pending(wp_process_pool *pool) {
     pthread_mutex_unlock(&pool->lock);
     wp_calling_back = pool;
     for (size_t i = 0; i < count; i++) {
-      if (pool->hooks.completed != NULL) pool->hooks.completed(pool->hooks.context, tokens[i], &outcome);
+      if (hooks->completed != NULL) hooks->completed(hooks->context, tokens[i], &outcome);
     }
     wp_calling_back = outer;
     pthread_mutex_lock(&pool->lock);
     total += count;
-    pool->discarded += count;
+    pool->queue.discarded += count;
     wp_tasks_retire(pool, count);
   }
-  if (pool->head != NULL) wp_driver_wake(pool);  // it may wait for one of these
+  if (pool->memory.head != NULL) wp_driver_wake(pool);  // it may wait for one of these
   pthread_mutex_unlock(&pool->lock);
   wp_pool_drop(pool);
   return total;
@@ -113,7 +114,7 @@ static bool terminate(wp_process_pool *pool, uint32_t index) {
 }
 
 bool wp_process_pool_terminate(wp_process_pool *pool, uint64_t ticket) {
-  if (pool->fork_generation != wp_fork_generation()) return false;
+  if (wp_forked_from(pool)) return false;
   pthread_mutex_lock(&pool->lock);
   uint32_t index = wp_task_find(&pool->tasks, ticket);
   bool runs = index != WP_NO_TASK && wp_task_runs(pool, &pool->tasks.tasks[index]) && terminate(pool, index);
@@ -124,7 +125,7 @@ bool wp_process_pool_terminate(wp_process_pool *pool, uint64_t ticket) {
 /// Under the lock: calls `act` with each task that runs. Returns how often that said true.
 static size_t each_running(wp_process_pool *pool, bool (*act)(wp_process_pool *, uint32_t)) {
   size_t count = 0;
-  for (uint32_t i = 0; i < pool->in_use; i++) {
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
     wp_host_worker *worker = &pool->workers[i];
     for (uint32_t position = worker->collected; position != worker->published; position++) {
       const wp_sent *sent = wp_sent_at(pool, worker, position);
@@ -145,18 +146,18 @@ static bool ask_to_end(wp_process_pool *pool, uint32_t index) {
 }
 
 size_t wp_process_pool_stop_running(wp_process_pool *pool) {
-  if (pool->fork_generation != wp_fork_generation()) return 0;
+  if (wp_forked_from(pool)) return 0;
   pthread_mutex_lock(&pool->lock);
-  pool->stopping = true;
+  pool->queue.stopping = true;
   size_t count = each_running(pool, ask_to_end);
   pthread_mutex_unlock(&pool->lock);
   return count;
 }
 
 size_t wp_process_pool_terminate_running(wp_process_pool *pool) {
-  if (pool->fork_generation != wp_fork_generation()) return 0;
+  if (wp_forked_from(pool)) return 0;
   pthread_mutex_lock(&pool->lock);
-  pool->stopping = true;
+  pool->queue.stopping = true;
   size_t count = each_running(pool, terminate);
   pthread_mutex_unlock(&pool->lock);
   return count;

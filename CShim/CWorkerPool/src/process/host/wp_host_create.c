@@ -72,62 +72,65 @@ static wp_status pick_method(const wp_process_pool_config *config, wp_start_meth
 
 static wp_status allocate(wp_process_pool *pool, const wp_process_pool_config *config, wp_error *error) {
   bool roomy = wp_room_allocate(pool);
-  pool->batch = (wp_completion *)aligned_alloc(alignof(wp_completion), WP_BATCH * sizeof *pool->batch);
+  pool->batch.records = (wp_completion *)aligned_alloc(alignof(wp_completion), WP_BATCH * sizeof *pool->batch.records);
   bool kept = wp_places_keep(pool, &config->affinity);
-  if (!roomy || pool->batch == NULL || !kept) {
+  if (!roomy || pool->batch.records == NULL || !kept) {
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL);
   }
-  for (size_t i = 0; i <= WP_PROCESS_MAX_PREFETCH; i++) pool->buckets[i].first = pool->buckets[i].last = WP_NO_WORKER;
+  for (size_t i = 0; i <= WP_PROCESS_MAX_PREFETCH; i++) {
+    pool->queue.buckets[i].first = pool->queue.buckets[i].last = WP_NO_WORKER;
+  }
   return WP_OK;
 }
 
 /// Maps what every pool has, then the channels of its first workers. False with `errno` set.
 static bool map_memory(wp_process_pool *pool, const wp_place *places) {
   const wp_geometry *geometry = &pool->geometry;
-  pool->head = (wp_pool_head *)wp_memory_map(pool->memory, 0, wp_pool_part_size(), true);
-  if (pool->head == NULL) return false;
+  pool->memory.head = (wp_pool_head *)wp_memory_map(pool->memory.file, 0, wp_pool_part_size(), true);
+  if (pool->memory.head == NULL) return false;
   size_t tail = (size_t)(geometry->total - geometry->output_offset);
-  if (tail > 0) pool->tail = wp_memory_map(pool->memory, geometry->output_offset, tail, true);
-  if (tail > 0 && pool->tail == NULL) return false;
-  if (!wp_size_make_room(pool, pool->in_use)) return false;
-  for (uint32_t i = 0; i < pool->in_use; i++) wp_size_set_place(pool, i, places);
+  if (tail > 0) pool->memory.tail = wp_memory_map(pool->memory.file, geometry->output_offset, tail, true);
+  if (tail > 0 && pool->memory.tail == NULL) return false;
+  if (!wp_size_make_room(pool, pool->size.bound)) return false;
+  for (uint32_t i = 0; i < pool->size.bound; i++) wp_size_set_place(pool, i, places);
   return true;
 }
 
 static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_config *config, const wp_place *places,
                               wp_error *error) {
   const char *call = NULL;
-  pool->memory = wp_memory_file_create("worker-pool", pool->geometry.total, &call);
-  if (pool->memory < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
-  if (!wp_event_create(&pool->doorbell, false) || !wp_event_create(&pool->driver_bell, true)) {
+  pool->memory.file = wp_memory_file_create("worker-pool", pool->geometry.total, &call);
+  if (pool->memory.file < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
+  if (!wp_event_create(&pool->bells.collector, false) || !wp_event_create(&pool->bells.driver, true)) {
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "pipe2", NULL);
   }
   if (!map_memory(pool, places)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
-  pool->head->capacity = pool->geometry.capacity;
-  pool->head->prefetch = pool->geometry.prefetch;
-  pool->head->max_payload = pool->geometry.max_payload;
-  pool->head->spin_ns = pool->spin_ns;
-  pool->head->sandbox = (uint32_t)pool->sandbox;
-  strncpy(pool->head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
+  pool->memory.head->capacity = pool->geometry.capacity;
+  pool->memory.head->prefetch = pool->geometry.prefetch;
+  pool->memory.head->max_payload = pool->geometry.max_payload;
+  pool->memory.head->spin_ns = pool->settings.spin_ns;
+  pool->memory.head->sandbox = (uint32_t)pool->settings.sandbox;
+  strncpy(pool->memory.head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
   size_t before = (size_t)(pool->geometry.initializer_offset - pool->geometry.output_offset);
-  wp_process_settings_share(pool->head, (unsigned char *)pool->tail + before, config);
+  wp_process_settings_share(pool->memory.head, (unsigned char *)pool->memory.tail + before, config);
   return WP_OK;
 }
 
 /// Makes the cgroups for a limit of memory.
 static wp_status make_cgroups(wp_process_pool *pool, const wp_process_pool_config *config, wp_error *error) {
-  pool->memory_limit = config->limits.memory == 0 ? WP_MEMORY_UNLIMITED : WP_MEMORY_DATA;
+  pool->settings.memory_limit = config->limits.memory == 0 ? WP_MEMORY_UNLIMITED : WP_MEMORY_DATA;
   if (config->limits.memory == 0 || config->limits.memory_cgroup == WP_CGROUP_NEVER) return WP_OK;
   bool required = config->limits.memory_cgroup == WP_CGROUP_REQUIRED;
-  wp_status status = wp_memory_cgroups_create("/proc", config, pool->in_use, &pool->cgroups, required ? error : NULL);
-  pool->head->has_cgroups = status == WP_OK;
-  if (status == WP_OK) pool->memory_limit = WP_MEMORY_CGROUP;
+  wp_status status =
+      wp_memory_cgroups_create("/proc", config, pool->size.bound, &pool->memory.cgroups, required ? error : NULL);
+  pool->memory.head->has_cgroups = status == WP_OK;
+  if (status == WP_OK) pool->settings.memory_limit = WP_MEMORY_CGROUP;
   return required ? status : WP_OK;
 }
 
 static wp_status start_detached(const wp_process_pool *pool, wp_thread_body body, void *argument, wp_error *error) {
   pthread_t thread;
-  wp_thread_attributes attributes = {0, -1, &pool->signal_mask};
+  wp_thread_attributes attributes = {0, -1, &pool->settings.signal_mask};
   wp_status status = wp_thread_start(&thread, &attributes, body, argument, error);
   if (status == WP_OK) pthread_detach(thread);
   return status;
@@ -143,9 +146,9 @@ static void *collect(void *argument) {
 
 /// Starts the collector's thread: detached, because a pool may be released on it.
 static wp_status start_collector(wp_process_pool *pool, wp_error *error) {
-  pool->references++;
+  pool->users.references++;
   wp_status status = start_detached(pool, collect, pool, error);
-  if (status != WP_OK) pool->references--;
+  if (status != WP_OK) pool->users.references--;
   return status;
 }
 
@@ -156,17 +159,17 @@ wp_status wp_process_pool_start_helper(wp_process_pool *pool, wp_thread_body bod
 /// Waits until the collector has started all workers, or has given up and cleared everything away.
 static wp_status await_start(wp_process_pool *pool, wp_error *error) {
   pthread_mutex_lock(&pool->lock);
-  while (pool->phase == WP_POOL_STARTING || (pool->phase == WP_POOL_FAILED && !pool->finished)) {
+  while (pool->life.phase == WP_POOL_STARTING || (pool->life.phase == WP_POOL_FAILED && !pool->users.finished)) {
     pthread_cond_wait(&pool->changed, &pool->lock);
   }
-  bool failed = pool->phase == WP_POOL_FAILED;
-  wp_error found = pool->start_error;
-  pid_t thread = pool->collector_thread;
+  bool failed = pool->life.phase == WP_POOL_FAILED;
+  wp_error found = pool->life.start_error;
+  pid_t thread = pool->users.collector_thread;
   pthread_mutex_unlock(&pool->lock);
   if (!failed) return WP_OK;
   wp_thread_await_exit(thread);
-  if (pool->breakage.reason != NULL && pool->hooks.start_failed != NULL) {
-    pool->hooks.start_failed(pool->hooks.context, &pool->breakage);
+  if (pool->life.breakage.reason != NULL && pool->settings.hooks.start_failed != NULL) {
+    pool->settings.hooks.start_failed(pool->settings.hooks.context, &pool->life.breakage);
   }
   return wp_fail(error, found.status, found.system_errno, found.call, found.rule);
 }
@@ -207,23 +210,23 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   // Address space is reserved for each task that a worker may hold.
   if (prefetch == 0) prefetch = max_payload <= WP_PROCESS_DEFAULT_MAX_PAYLOAD ? WP_PROCESS_MAX_PREFETCH : WP_LEAST_AHEAD;
   pool->geometry = lay_out(config, count, prefetch, max_payload);
-  pool->in_use = count;
-  wp_atomic_init(&pool->wanted, count);
-  pool->ahead_follows_tasks = config->prefetch == 0;
-  pool->ahead = config->prefetch == 0 ? WP_LEAST_AHEAD : prefetch;
-  pool->method = method;
-  pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;
-  if (config->spin_ns == WP_SPIN_NEVER) pool->spin_ns = 0;
-  pool->sandbox = config->sandbox;
-  pool->handler = config->handler;
-  pool->handler_context = config->handler_context;
-  pool->hooks = config->hooks;
-  pool->fork_generation = wp_fork_generation();
-  wp_signals_mask(NULL, 0, &pool->signal_mask);
-  pool->references = 1;
-  wp_atomic_init(&pool->role, WP_ROLE_HELD);  // ours until the collector runs, then its own
-  pool->memory = pool->control = pool->template_pidfd = -1;
-  pool->doorbell = pool->driver_bell = (wp_event){-1, -1};
+  pool->size.bound = count;
+  wp_atomic_init(&pool->size.wanted, count);
+  pool->settings.ahead_follows_tasks = config->prefetch == 0;
+  pool->queue.ahead = config->prefetch == 0 ? WP_LEAST_AHEAD : prefetch;
+  pool->settings.method = method;
+  pool->settings.spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;
+  if (config->spin_ns == WP_SPIN_NEVER) pool->settings.spin_ns = 0;
+  pool->settings.sandbox = config->sandbox;
+  pool->settings.handler = config->handler;
+  pool->settings.handler_context = config->handler_context;
+  pool->settings.hooks = config->hooks;
+  pool->settings.fork_generation = wp_fork_generation();
+  wp_signals_mask(NULL, 0, &pool->settings.signal_mask);
+  pool->users.references = 1;
+  wp_atomic_init(&pool->role.holder, WP_ROLE_HELD);  // ours until the collector runs, then its own
+  pool->memory.file = pool->forker.socket = pool->forker.pidfd = -1;
+  pool->bells.collector = pool->bells.driver = (wp_event){-1, -1};
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);  // held for a microsecond at most: spin first
@@ -234,7 +237,7 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
   pthread_cond_init(&pool->changed, &monotonic);
   pthread_condattr_destroy(&monotonic);
-  wp_atomic_init(&pool->look_ns, UINT64_MAX);
+  wp_atomic_init(&pool->bells.look_ns, UINT64_MAX);
   wp_task_table_init(&pool->tasks);
   return pool;
 }
@@ -258,7 +261,7 @@ wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_proces
     wp_share_join(pool);
     *result = pool;
   } else if (pool != NULL) {
-    pool->hooks.destroy = NULL;  // a call that fails leaves the context to its caller
+    pool->settings.hooks.destroy = NULL;  // a call that fails leaves the context to its caller
     wp_pool_drop(pool);
   }
   return status;

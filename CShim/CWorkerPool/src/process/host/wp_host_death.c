@@ -29,7 +29,7 @@ static bool lacked_memory(const wp_host_worker *worker, uint64_t limit) {
 
 static void find_limit(const wp_process_pool *pool, const wp_host_worker *worker, const wp_task *task,
                        wp_death *death) {
-  const wp_process_limits *limits = &pool->head->limits;
+  const wp_process_limits *limits = &pool->memory.head->limits;
   uint64_t cpu_ns = wp_limit_of(limits->cpu_ns, task->options == NULL ? 0 : task->options->cpu_ns);
   uint64_t memory = wp_limit_of(limits->memory, task->options == NULL ? 0 : task->options->memory);
   if (!WIFSIGNALED(worker->wait_status)) return;
@@ -52,7 +52,8 @@ static void find_limit(const wp_process_pool *pool, const wp_host_worker *worker
 void wp_death_note_memory(wp_process_pool *pool, wp_host_worker *worker) {
   uint64_t peak;
   // The kernel counts before it kills, and so before anybody hears of it.
-  if (pool->cgroups == NULL || !wp_memory_cgroup_killed(pool->cgroups, wp_worker_index(pool, worker), &peak)) return;
+  wp_memory_cgroups *cgroups = pool->memory.cgroups;
+  if (cgroups == NULL || !wp_memory_cgroup_killed(cgroups, wp_worker_index(pool, worker), &peak)) return;
   worker->out_of_memory = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGKILL;
   if (peak > worker->peak_memory) worker->peak_memory = peak;
 }
@@ -86,7 +87,7 @@ void wp_death_tell(const wp_death *death, wp_task_outcome *outcome) {
 
 /// Copies what the initializer replied. Everything read is hostile: read once, then checked.
 static void note_reply(wp_process_pool *pool, const wp_host_worker *worker) {
-  wp_process_breakage *breakage = &pool->breakage;
+  wp_process_breakage *breakage = &pool->life.breakage;
   const wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, 0);
   uint32_t code = slot->code;
   uint64_t length = slot->length;
@@ -103,7 +104,7 @@ static void note_reply(wp_process_pool *pool, const wp_host_worker *worker) {
 
 void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const char *reason) {
   wp_breakage_destroy(pool);
-  wp_process_breakage *breakage = &pool->breakage;
+  wp_process_breakage *breakage = &pool->life.breakage;
   const wp_channel_status *status = wp_channel_get_status(&worker->channel);
   breakage->reason = reason;
   breakage->worker_pid = worker->process;
@@ -118,7 +119,7 @@ void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const
 }
 
 void wp_breakage_destroy(wp_process_pool *pool) {
-  free((void *)(uintptr_t)pool->breakage.output);
-  free((void *)(uintptr_t)pool->breakage.reply);
-  memset(&pool->breakage, 0, sizeof pool->breakage);
+  free((void *)(uintptr_t)pool->life.breakage.output);
+  free((void *)(uintptr_t)pool->life.breakage.reply);
+  memset(&pool->life.breakage, 0, sizeof pool->life.breakage);
 }

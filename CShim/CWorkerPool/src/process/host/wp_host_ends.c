@@ -21,8 +21,8 @@ void wp_process_lose(wp_process_pool *pool, uint32_t index, const wp_task_loss *
 }
 
 void wp_tasks_retire(wp_process_pool *pool, size_t count) {
-  pool->live -= count;
-  if (pool->live == 0 && (pool->closed || pool->phase == WP_POOL_BROKEN)) wp_pool_poke(pool);
+  pool->queue.unfinished -= count;
+  if (pool->queue.unfinished == 0 && (pool->users.closed || pool->life.phase == WP_POOL_BROKEN)) wp_pool_poke(pool);
 }
 
 /// Queues a task again that the worker at this position had not begun, or may begin again. A long argument stays where it
@@ -34,7 +34,7 @@ void wp_process_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t
   wp_task_loss loss;
   memset(&loss, 0, sizeof loss);
   loss.end = WP_TASK_DISCARDED;
-  if (!pool->stopping) {
+  if (!pool->queue.stopping) {
     wp_payload payload = wp_payload_of_sent(pool, owner, position);
     bool kept = payload.area != WP_NO_AREA;
     if (kept) {
@@ -58,7 +58,7 @@ void wp_process_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t
 
 /// Whether a task whose worker died may be begun again.
 static bool retries(const wp_process_pool *pool, const wp_sent *sent, const wp_task *task) {
-  if (sent->fate != WP_TASK_WORKER_DIED || sent->stop != WP_STOP_NONE || pool->stopping) return false;
+  if (sent->fate != WP_TASK_WORKER_DIED || sent->stop != WP_STOP_NONE || pool->queue.stopping) return false;
   return task->options != NULL && task->workers_lost <= task->options->retries;
 }
 
@@ -70,7 +70,7 @@ static wp_task_end end_of_begun(const wp_host_worker *worker, const wp_sent *sen
 
 /// Fails the task that a dead worker had begun; all of its tasks when the pool is broken.
 static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
-  bool broken = pool->phase == WP_POOL_BROKEN;
+  bool broken = pool->life.phase == WP_POOL_BROKEN;
   uint64_t now = wp_clock_now();
   for (uint32_t position = worker->collected; position != worker->published; position++) {
     wp_sent *sent = wp_sent_at(pool, worker, position);
@@ -88,7 +88,7 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
     memset(&loss, 0, sizeof loss);
     loss.end = broken ? WP_TASK_POOL_BROKEN : end_of_begun(worker, sent);
     loss.stop = sent->stop;
-    loss.reason = broken ? pool->broken_reason : worker->loss;
+    loss.reason = broken ? pool->life.broken_reason : worker->loss;
     if (begun) {
       loss.process = worker->process;
       loss.wait_status = worker->wait_status;

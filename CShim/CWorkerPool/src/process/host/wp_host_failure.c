@@ -11,16 +11,16 @@
 #include <sys/wait.h>
 
 void wp_start_fail(wp_process_pool *pool, wp_status status, int number, const char *call, const char *rule) {
-  if (pool->phase != WP_POOL_STARTING) return;
-  wp_fail(&pool->start_error, status, number, call, rule);
-  pool->phase = WP_POOL_FAILED;
+  if (pool->life.phase != WP_POOL_STARTING) return;
+  wp_fail(&pool->life.start_error, status, number, call, rule);
+  pool->life.phase = WP_POOL_FAILED;
 }
 
 void wp_pool_break(wp_process_pool *pool, const char *reason) {
-  if (pool->phase != WP_POOL_RUNNING) return;
-  pool->phase = WP_POOL_BROKEN;
-  pool->broken_reason = reason;
-  pool->breakage.reason = reason;
+  if (pool->life.phase != WP_POOL_RUNNING) return;
+  pool->life.phase = WP_POOL_BROKEN;
+  pool->life.broken_reason = reason;
+  pool->life.breakage.reason = reason;
   wp_task_loss loss;
   memset(&loss, 0, sizeof loss);
   loss.end = WP_TASK_POOL_BROKEN;
@@ -42,7 +42,7 @@ static const char *final_reason(const wp_host_worker *worker, uint32_t call) {
 }
 
 static bool some_live(const wp_process_pool *pool) {
-  for (uint32_t i = 0; i < pool->in_use; i++) {
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->state == WP_WORKER_LIVE && !worker->condemned && wp_is_wanted(pool, i)) return true;
   }
@@ -55,13 +55,13 @@ void wp_worker_not_started(wp_process_pool *pool, uint32_t index, uint32_t call,
   const char *reason = "a worker ended before it was ready, three times in a row";
   if (final != NULL) reason = final;
   else if (worker->out_of_memory) reason = "a worker passed its limit of memory before it was ready";
-  else if (pool->phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
+  else if (pool->life.phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
   else if (call == WP_CALL_FORK || call == WP_CALL_PIPE) reason = "no worker could be forked, three times in a row";
   worker->start_failures++;
   // A pool that got by without this worker still does; and nobody is lost who was turned away for want of a descriptor.
-  bool dispensable = (worker->added || call == WP_CALL_RECVMSG) && pool->phase == WP_POOL_RUNNING && some_live(pool);
+  bool dispensable = (worker->added || call == WP_CALL_RECVMSG) && pool->life.phase == WP_POOL_RUNNING && some_live(pool);
   bool breaks = final != NULL || (worker->start_failures >= WP_START_ATTEMPTS && !dispensable);
-  if (pool->phase == WP_POOL_STARTING || (pool->phase == WP_POOL_RUNNING && breaks)) {
+  if (pool->life.phase == WP_POOL_STARTING || (pool->life.phase == WP_POOL_RUNNING && breaks)) {
     wp_breakage_note(pool, worker, reason);
   }
   const char *rule = wp_call_rule(call);

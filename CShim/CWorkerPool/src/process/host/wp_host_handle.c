@@ -13,13 +13,13 @@
 
 static void destroy(wp_process_pool *pool) {
   wp_share_leave(pool);
-  void (*hook)(void *) = pool->hooks.destroy;
-  void *context = pool->hooks.context;
+  void (*hook)(void *) = pool->settings.hooks.destroy;
+  void *context = pool->settings.hooks.context;
   wp_task_table_destroy(&pool->tasks);
   wp_breakage_destroy(pool);
   wp_places_destroy(pool);
   wp_room_free(pool);
-  free(pool->batch);
+  free(pool->batch.records);
   pthread_cond_destroy(&pool->changed);
   pthread_mutex_destroy(&pool->lock);
   free(pool);
@@ -28,7 +28,7 @@ static void destroy(wp_process_pool *pool) {
 
 void wp_pool_drop(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
-  uint32_t left = --pool->references;
+  uint32_t left = --pool->users.references;
   pthread_mutex_unlock(&pool->lock);
   if (left == 0) destroy(pool);
 }
@@ -36,8 +36,8 @@ void wp_pool_drop(wp_process_pool *pool) {
 void wp_process_pool_close(wp_process_pool *pool) {
   if (wp_forked_from(pool)) return;
   pthread_mutex_lock(&pool->lock);
-  if (!pool->closed) {
-    pool->closed = true;
+  if (!pool->users.closed) {
+    pool->users.closed = true;
     pthread_cond_broadcast(&pool->changed);
     wp_pool_poke(pool);
   }
@@ -52,13 +52,13 @@ wp_status wp_process_pool_join_until(wp_process_pool *pool, uint64_t deadline_ns
   struct timespec deadline = {(time_t)(deadline_ns / 1000000000u), (long)(deadline_ns % 1000000000u)};
   int failure = 0;
   pthread_mutex_lock(&pool->lock);
-  bool closed = pool->closed;
-  while (closed && !pool->finished && failure == 0) {
+  bool closed = pool->users.closed;
+  while (closed && !pool->users.finished && failure == 0) {
     failure = deadline_ns == UINT64_MAX ? pthread_cond_wait(&pool->changed, &pool->lock)
                                         : pthread_cond_timedwait(&pool->changed, &pool->lock, &deadline);
   }
-  bool finished = pool->finished;
-  pid_t thread = pool->collector_thread;
+  bool finished = pool->users.finished;
+  pid_t thread = pool->users.collector_thread;
   pthread_mutex_unlock(&pool->lock);
   if (!closed) return WP_INVALID_ARGUMENT;
   if (!finished) return WP_TIMED_OUT;

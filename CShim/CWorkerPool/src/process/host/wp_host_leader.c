@@ -38,7 +38,7 @@ static bool spin_for_role(wp_process_pool *pool, const wp_awaited *awaited, uint
       if (has_come(awaited)) return false;
     }
     if (wp_role_take(pool)) return true;
-    wp_atomic_store(&pool->driver_waits, 1u, wp_relaxed);  // a collector that spins lets go
+    wp_atomic_store(&pool->role.driver_waits, 1u, wp_relaxed);  // a collector that spins lets go
   } while (wp_clock_now() < end);
   return false;
 }
@@ -47,7 +47,7 @@ static bool spin_for_role(wp_process_pool *pool, const wp_awaited *awaited, uint
 static void spin_driving(wp_process_pool *pool, const wp_awaited *awaited, uint64_t end) {
   do {
     for (int i = 0; i < WP_LOOKS_PER_CLOCK; i++) {
-      if (has_come(awaited) || wp_atomic_load(&pool->role, wp_relaxed) == WP_ROLE_WANTED) return;
+      if (has_come(awaited) || wp_atomic_load(&pool->role.holder, wp_relaxed) == WP_ROLE_WANTED) return;
       if (wp_process_has_news(pool) && !wp_process_collect_results(pool)) return;
       wp_cpu_relax();
     }
@@ -64,18 +64,18 @@ static void announce_sleep(wp_process_pool *pool) {
 
 /// Drives as long as results come and sleeps between them.
 static void sleep_driving(wp_process_pool *pool, const wp_awaited *awaited, uint64_t deadline) {
-  wp_atomic_u32 *sleeper = &pool->head->host_sleeping;
+  wp_atomic_u32 *sleeper = &pool->memory.head->host_sleeping;
   bool in_time = true;
-  while (in_time && !has_come(awaited) && wp_atomic_load(&pool->role, wp_seq_cst) != WP_ROLE_WANTED) {
+  while (in_time && !has_come(awaited) && wp_atomic_load(&pool->role.holder, wp_seq_cst) != WP_ROLE_WANTED) {
     if (wp_process_has_news(pool)) {
       if (!wp_process_collect_results(pool)) return;
       continue;
     }
     announce_sleep(pool);
-    bool idle = !wp_process_has_news(pool) && wp_atomic_load(&pool->role, wp_seq_cst) != WP_ROLE_WANTED;
+    bool idle = !wp_process_has_news(pool) && wp_atomic_load(&pool->role.holder, wp_seq_cst) != WP_ROLE_WANTED;
     if (idle && !has_come(awaited)) {
       uint64_t start = wp_clock_now();
-      wp_event_wait(pool->driver_bell.hear, deadline);
+      wp_event_wait(pool->bells.driver.hear, deadline);
       uint64_t end = wp_clock_now();
       wp_wait_slept(end - start);
       in_time = end < deadline;
@@ -99,7 +99,7 @@ void wp_process_pool_spin(wp_process_pool *pool, const void *word, uint32_t mask
   if (budget == 0) return;
   uint64_t end = wp_clock_now() + budget;
   if (spin_for_role(pool, &awaited, end)) {
-    wp_atomic_store(&pool->head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_seq_cst);
+    wp_atomic_store(&pool->memory.head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_seq_cst);
     spin_driving(pool, &awaited, end);
     leave(pool);
   }
@@ -116,13 +116,13 @@ void wp_process_pool_sleep(wp_process_pool *pool, const void *word, uint32_t mas
 void wp_process_pool_wake(wp_process_pool *pool) {
   if (wp_forked_from(pool)) return;
   pthread_mutex_lock(&pool->lock);
-  if (pool->head != NULL) wp_driver_wake(pool);
+  if (pool->memory.head != NULL) wp_driver_wake(pool);
   pthread_mutex_unlock(&pool->lock);
 }
 
 void wp_process_pool_call(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
-  wp_atomic_store(&pool->call_wanted, 1u, wp_relaxed);
+  wp_atomic_store(&pool->bells.call_due, 1u, wp_relaxed);
   wp_pool_poke(pool);
   pthread_mutex_unlock(&pool->lock);
 }

@@ -30,8 +30,8 @@ wp_process_loan *wp_process_pool_lend(const wp_task_outcome *outcome) {
   bool granted = areas->lent < WP_PROCESS_MAX_LOANS;
   if (granted) {
     areas->lent++;
-    pool->loans++;
-    pool->references++;
+    pool->users.loans++;
+    pool->users.references++;
     record->result_area = WP_NO_AREA;
   }
   pthread_mutex_unlock(&pool->lock);
@@ -50,12 +50,12 @@ void wp_process_loan_release(wp_process_loan *loan) {
   pthread_mutex_lock(&pool->lock);
   areas->lent--;
   wp_area_free(areas, loan->area);
-  if (!pool->warm && pool->head != NULL) {
-    pool->warm = true;
+  if (!pool->idle.warm && pool->memory.head != NULL) {
+    pool->idle.warm = true;
     wp_pool_poke(pool);  // a sleeping collector has to see that there is something to tidy
   }
-  wp_pool_head *last = --pool->loans == 0 ? pool->lent_memory : NULL;
-  if (last != NULL) pool->lent_memory = NULL;
+  wp_pool_head *last = --pool->users.loans == 0 ? pool->memory.lent : NULL;
+  if (last != NULL) pool->memory.lent = NULL;
   pthread_mutex_unlock(&pool->lock);
   wp_pool_unmap(pool, last);
   free(loan);

@@ -10,18 +10,18 @@
 #define WP_TAKE_OVER_ATTEMPTS 8u
 
 void wp_dispatch_adapt(wp_process_pool *pool, uint64_t run_ns) {
-  if (!pool->ahead_follows_tasks) return;
+  if (!pool->settings.ahead_follows_tasks) return;
   uint64_t run = run_ns < 1000000u ? run_ns : 1000000u;  // a worker's word: it can claim anything
-  pool->mean_run_ns = (7 * pool->mean_run_ns + run) / 8;
-  uint64_t ahead = WP_AHEAD_NS / (pool->mean_run_ns + 1);
+  pool->queue.mean_run_ns = (7 * pool->queue.mean_run_ns + run) / 8;
+  uint64_t ahead = WP_AHEAD_NS / (pool->queue.mean_run_ns + 1);
   if (ahead < WP_LEAST_AHEAD) ahead = WP_LEAST_AHEAD;
   if (ahead > pool->geometry.prefetch) ahead = pool->geometry.prefetch;
-  pool->ahead = (uint32_t)ahead;
+  pool->queue.ahead = (uint32_t)ahead;
 }
 
 uint32_t wp_dispatch_pick(const wp_process_pool *pool) {
-  for (uint32_t load = 0; load < pool->ahead; load++) {
-    if (pool->buckets[load].first != WP_NO_WORKER) return pool->buckets[load].first;
+  for (uint32_t load = 0; load < pool->queue.ahead; load++) {
+    if (pool->queue.buckets[load].first != WP_NO_WORKER) return pool->queue.buckets[load].first;
   }
   return WP_NO_WORKER;
 }
@@ -93,7 +93,7 @@ static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
 /// Finds a task that stands behind another in some worker's slots and has not begun. WP_NO_TASK when there is none.
 static uint32_t find_waiting(wp_process_pool *pool) {
   for (uint32_t load = pool->geometry.prefetch; load >= 2; load--) {
-    for (uint32_t i = pool->buckets[load].first; i != WP_NO_WORKER; i = pool->workers[i].bucket_next) {
+    for (uint32_t i = pool->queue.buckets[load].first; i != WP_NO_WORKER; i = pool->workers[i].bucket_next) {
       wp_host_worker *worker = &pool->workers[i];
       if (worker->published == worker->collected) continue;
       for (uint32_t position = worker->collected + 1; position != worker->published; position++) {
@@ -111,7 +111,7 @@ static uint32_t find_waiting(wp_process_pool *pool) {
 /// is large; nobody but us, the collector, can free the slot that it stands in), then the task is taken back.
 /// False when there is none.
 static bool take_over(wp_process_pool *pool, uint32_t *failures, wp_wakes *wakes) {
-  uint32_t worker = pool->buckets[0].first;
+  uint32_t worker = pool->queue.buckets[0].first;
   uint32_t index = worker == WP_NO_WORKER ? WP_NO_TASK : find_waiting(pool);
   if (index == WP_NO_TASK) return false;
   uint64_t ticket = wp_task_ticket(&pool->tasks, index);

@@ -12,11 +12,11 @@
 
 /// Under the lock.
 static wp_status set_size(wp_process_pool *pool, uint32_t count, const wp_place *places, wp_error *error) {
-  if (pool->closed) return wp_fail(error, WP_SHUT_DOWN, 0, NULL, "the pool was shut down");
-  if (pool->phase != WP_POOL_RUNNING) return wp_fail(error, WP_BROKEN, 0, NULL, pool->broken_reason);
+  if (pool->users.closed) return wp_fail(error, WP_SHUT_DOWN, 0, NULL, "the pool was shut down");
+  if (pool->life.phase != WP_POOL_RUNNING) return wp_fail(error, WP_BROKEN, 0, NULL, pool->life.broken_reason);
   if (!wp_size_make_room(pool, count)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
-  uint32_t before = wp_atomic_load(&pool->wanted, wp_relaxed);
-  wp_atomic_store(&pool->wanted, count, wp_relaxed);
+  uint32_t before = wp_atomic_load(&pool->size.wanted, wp_relaxed);
+  wp_atomic_store(&pool->size.wanted, count, wp_relaxed);
   for (uint32_t i = before; i < count; i++) {
     pool->workers[i].added = pool->workers[i].state != WP_WORKER_LIVE || pool->workers[i].leaving;
     wp_size_set_place(pool, i, places);
@@ -32,7 +32,7 @@ wp_status wp_process_pool_resize(wp_process_pool *pool, uint32_t worker_count, w
   uint32_t count = worker_count;
   wp_place *places = NULL;
   if (count <= pool->geometry.capacity) {
-    wp_status status = wp_places_find(&pool->affinity, true, &count, &places, error);
+    wp_status status = wp_places_find(&pool->settings.affinity, true, &count, &places, error);
     if (status != WP_OK) return status;
     if (worker_count == 0 && count > pool->geometry.capacity) count = pool->geometry.capacity;
   }

@@ -6,26 +6,26 @@
 static size_t workers_size(const wp_process_pool *pool) { return pool->geometry.capacity * sizeof *pool->workers; }
 
 static size_t cell_uses_size(const wp_process_pool *pool) {
-  return (size_t)pool->geometry.capacity * pool->geometry.cells * sizeof *pool->cell_uses;
+  return (size_t)pool->geometry.capacity * pool->geometry.cells * sizeof *pool->memory.cell_uses;
 }
 
 bool wp_room_allocate(wp_process_pool *pool) {
   // For all that there may be: what is not touched takes no memory.
   pool->workers = (wp_host_worker *)wp_memory_zeros(workers_size(pool));
-  pool->cell_uses = (uint32_t *)wp_memory_zeros(cell_uses_size(pool));
-  return pool->workers != NULL && pool->cell_uses != NULL;
+  pool->memory.cell_uses = (uint32_t *)wp_memory_zeros(cell_uses_size(pool));
+  return pool->workers != NULL && pool->memory.cell_uses != NULL;
 }
 
 void wp_room_free(wp_process_pool *pool) {
   wp_memory_unmap(pool->workers, workers_size(pool));
-  wp_memory_unmap(pool->cell_uses, cell_uses_size(pool));
+  wp_memory_unmap(pool->memory.cell_uses, cell_uses_size(pool));
 }
 
 bool wp_size_make_room(wp_process_pool *pool, uint32_t count) {
   size_t length = pool->geometry.host_part + pool->geometry.worker_part;
-  for (; pool->mapped < count; pool->mapped++) {
-    uint32_t index = pool->mapped;
-    void *memory = wp_memory_map(pool->memory, wp_channel_offset(&pool->geometry, index), length, true);
+  for (; pool->size.mapped < count; pool->size.mapped++) {
+    uint32_t index = pool->size.mapped;
+    void *memory = wp_memory_map(pool->memory.file, wp_channel_offset(&pool->geometry, index), length, true);
     if (memory == NULL) return false;
     wp_host_worker *worker = &pool->workers[index];
     worker->channel.host_part = (unsigned char *)memory;
@@ -33,7 +33,7 @@ bool wp_size_make_room(wp_process_pool *pool, uint32_t count) {
     worker->pidfd = worker->share = -1;
     worker->arguments.count = pool->geometry.argument_areas;
     worker->results.count = pool->geometry.result_areas;
-    worker->cell_uses = pool->cell_uses + (size_t)index * pool->geometry.cells;
+    worker->cell_uses = pool->memory.cell_uses + (size_t)index * pool->geometry.cells;
     worker->bucket = WP_NO_WORKER;
     worker->cpu = worker->node = worker->memory_node = -1;
   }
@@ -42,13 +42,13 @@ bool wp_size_make_room(wp_process_pool *pool, uint32_t count) {
 
 void wp_pool_unmap(wp_process_pool *pool, wp_pool_head *head) {
   if (head == NULL) return;
-  for (uint32_t i = 0; i < pool->mapped; i++) {
+  for (uint32_t i = 0; i < pool->size.mapped; i++) {
     wp_memory_unmap(pool->workers[i].channel.host_part, pool->geometry.host_part + pool->geometry.worker_part);
   }
-  wp_memory_unmap(pool->tail, (size_t)(pool->geometry.total - pool->geometry.output_offset));
+  wp_memory_unmap(pool->memory.tail, (size_t)(pool->geometry.total - pool->geometry.output_offset));
   wp_memory_unmap(head, wp_pool_part_size());
 }
 
 wp_output_ring *wp_worker_ring(const wp_process_pool *pool, const wp_host_worker *worker, uint32_t stream) {
-  return wp_output_ring_at(pool->tail, &pool->geometry, wp_worker_index(pool, worker), stream);
+  return wp_output_ring_at(pool->memory.tail, &pool->geometry, wp_worker_index(pool, worker), stream);
 }

@@ -31,17 +31,17 @@ static wp_process_pool *first_pool;
 
 void wp_share_join(wp_process_pool *pool) {
   pthread_mutex_lock(&pools_lock);
-  pool->next_pool = first_pool;
-  if (first_pool != NULL) first_pool->previous_pool = pool;
+  pool->list.next = first_pool;
+  if (first_pool != NULL) first_pool->list.previous = pool;
   first_pool = pool;
   pthread_mutex_unlock(&pools_lock);
 }
 
 void wp_share_leave(wp_process_pool *pool) {
   pthread_mutex_lock(&pools_lock);
-  if (pool == first_pool) first_pool = pool->next_pool;
-  else if (pool->previous_pool != NULL) pool->previous_pool->next_pool = pool->next_pool;
-  if (pool->next_pool != NULL) pool->next_pool->previous_pool = pool->previous_pool;
+  if (pool == first_pool) first_pool = pool->list.next;
+  else if (pool->list.previous != NULL) pool->list.previous->list.next = pool->list.next;
+  if (pool->list.next != NULL) pool->list.next->list.previous = pool->list.previous;
   pthread_mutex_unlock(&pools_lock);
 }
 
@@ -82,7 +82,7 @@ uint64_t wp_shared_memory_id(const wp_shared_memory *memory) { return memory->id
 
 /// Under the lock: empties the cells that name this memory.
 static void take_back(wp_process_pool *pool, uint64_t id, wp_wakes *wakes) {
-  for (uint32_t i = 0; i < pool->in_use; i++) {
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
     wp_host_worker *worker = &pool->workers[i];
     if (worker->state == WP_WORKER_ABSENT) continue;  // its cells are cleared for the next
     wp_atomic_u64 *cells = wp_channel_cells(&worker->channel, &pool->geometry);
@@ -92,7 +92,7 @@ static void take_back(wp_process_pool *pool, uint64_t id, wp_wakes *wakes) {
       wp_atomic_fetch_add(&wp_channel_get_head(&worker->channel)->cells_revision, 1u, wp_release);  // edge "cells"
       worker->cell_calls++;
       // A pool in any other phase sends its workers nothing but the order to leave.
-      if (worker->state == WP_WORKER_LIVE && pool->phase == WP_POOL_RUNNING) wp_dispatch_signal(worker, false, wakes);
+      if (worker->state == WP_WORKER_LIVE && pool->life.phase == WP_POOL_RUNNING) wp_dispatch_signal(worker, false, wakes);
       break;
     }
   }
@@ -102,9 +102,9 @@ static void take_back_everywhere(uint64_t id) {
   wp_wakes wakes;
   wakes.count = 0;
   pthread_mutex_lock(&pools_lock);
-  for (wp_process_pool *pool = first_pool; pool != NULL; pool = pool->next_pool) {
+  for (wp_process_pool *pool = first_pool; pool != NULL; pool = pool->list.next) {
     pthread_mutex_lock(&pool->lock);
-    if (pool->head != NULL) take_back(pool, id, &wakes);
+    if (pool->memory.head != NULL) take_back(pool, id, &wakes);
     pthread_mutex_unlock(&pool->lock);
     wp_wake_all(&wakes);
   }

@@ -42,14 +42,14 @@ static void send_home(wp_process_pool *pool, uint32_t index, wp_wakes *wakes) {
 }
 
 void wp_size_follow(wp_process_pool *pool, wp_wakes *wakes) {
-  uint32_t wanted = wp_atomic_load(&pool->wanted, wp_relaxed);
-  if (pool->in_use < wanted) pool->in_use = wanted;
-  for (uint32_t i = wanted; i < pool->in_use; i++) send_home(pool, i, wakes);
-  while (pool->in_use > wanted && pool->workers[pool->in_use - 1].state == WP_WORKER_ABSENT) pool->in_use--;
+  uint32_t wanted = wp_atomic_load(&pool->size.wanted, wp_relaxed);
+  if (pool->size.bound < wanted) pool->size.bound = wanted;
+  for (uint32_t i = wanted; i < pool->size.bound; i++) send_home(pool, i, wakes);
+  while (pool->size.bound > wanted && pool->workers[pool->size.bound - 1].state == WP_WORKER_ABSENT) pool->size.bound--;
 }
 
 bool wp_size_is_due(const wp_process_pool *pool) {
-  for (uint32_t i = wp_atomic_load(&pool->wanted, wp_relaxed); i < pool->in_use; i++) {
+  for (uint32_t i = wp_atomic_load(&pool->size.wanted, wp_relaxed); i < pool->size.bound; i++) {
     if (may_leave(&pool->workers[i])) return true;
   }
   return false;
@@ -57,7 +57,7 @@ bool wp_size_is_due(const wp_process_pool *pool) {
 
 uint64_t wp_size_deadline(const wp_process_pool *pool) {
   uint64_t deadline = UINT64_MAX;
-  for (uint32_t i = wp_atomic_load(&pool->wanted, wp_relaxed); i < pool->in_use; i++) {
+  for (uint32_t i = wp_atomic_load(&pool->size.wanted, wp_relaxed); i < pool->size.bound; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     bool waits = worker->leaving && !worker->condemned && worker->pidfd >= 0;
     if (waits && worker->leave_by < deadline) deadline = worker->leave_by;

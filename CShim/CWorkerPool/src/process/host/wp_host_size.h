@@ -1,7 +1,7 @@
 // How many workers there are, which can be changed while the pool runs.
 //
 // `wanted` says how many there shall be, and is set by anybody under the lock; the collector's thread makes it so. The
-// workers with the lowest indices stay, since these have the first places of a placement. `in_use` is what the loops
+// workers with the lowest indices stay, since these have the first places of a placement. `bound` is what the loops
 // over workers go up to: it follows `wanted` up at once, and down when the last of those that leave are buried.
 //
 //     wanted ──resize──▶ not wanted: no task is sent, those not begun are put back in front of what waits

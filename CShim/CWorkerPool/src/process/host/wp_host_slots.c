@@ -13,7 +13,7 @@ static uint32_t load_of(const wp_host_worker *worker) { return worker->published
 void wp_dispatch_forget(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   if (worker->bucket == WP_NO_WORKER) return;
-  wp_worker_list *list = &pool->buckets[worker->bucket];
+  wp_worker_list *list = &pool->queue.buckets[worker->bucket];
   if (worker->bucket_previous == WP_NO_WORKER) list->first = worker->bucket_next;
   else pool->workers[worker->bucket_previous].bucket_next = worker->bucket_next;
   if (worker->bucket_next == WP_NO_WORKER) list->last = worker->bucket_previous;
@@ -35,7 +35,7 @@ void wp_dispatch_place(wp_process_pool *pool, uint32_t index) {
   wp_dispatch_forget(pool, index);
   if (bucket == WP_NO_WORKER) return;
   WP_ASSERT(bucket <= pool->geometry.prefetch);
-  wp_worker_list *list = &pool->buckets[bucket];
+  wp_worker_list *list = &pool->queue.buckets[bucket];
   worker->bucket = bucket;
   // Who became idle last is the next to work: it may still spin, and its caches are warm.
   bool front = bucket == 0;

@@ -15,7 +15,7 @@
 //   2. A slot is sent again only after `collected` has passed it; a payload area only after the callback that reads it
 //      has returned and, when it was lent, the loan was given back.
 //   3. A channel is used again only after its worker is known dead and the collector has drained and buried it.
-//   4. `live` counts tasks whose callback has not returned; a closed pool ends when it is zero.
+//   4. `queue.unfinished` counts tasks whose callback has not returned; a closed pool ends when it is zero.
 #ifndef WP_HOST_STATE_H
 #define WP_HOST_STATE_H
 
@@ -174,9 +174,13 @@ typedef enum wp_pool_phase {
 
 typedef enum wp_role { WP_ROLE_FREE = 0, WP_ROLE_HELD, WP_ROLE_WANTED } wp_role;
 
-struct wp_process_pool {
-  // Constant after init.
-  wp_geometry geometry;
+// MARK: The pool, by whom its members belong to
+//
+// "Lock" is the pool's, "role" whoever collects (wp_host_role.h). "Role, lock": written with both, so that who has either may
+// read. What only the collector's thread may do says so.
+
+/// What was asked for. Constant.
+typedef struct wp_pool_settings {
   wp_start_method method;
   uint64_t spin_ns;
   bool ahead_follows_tasks;
@@ -187,76 +191,123 @@ struct wp_process_pool {
   wp_process_pool_hooks hooks;
   uint32_t fork_generation;
   wp_affinity_choice affinity;  // owns its list of CPUs
-  uint64_t *allowed;  // the affinity mask of the thread that made the pool; NULL when workers float
-  sigset_t signal_mask;  // of the same thread; the pool's threads have it
+  uint64_t *allowed;            // the affinity mask of the thread that made the pool; NULL when workers float
+  sigset_t signal_mask;         // of the same thread; the pool's threads have it
+} wp_pool_settings;
 
-  pthread_mutex_t lock;
-  pthread_cond_t changed;
-  // Lock.
-  wp_task_table tasks;
+/// What sends tasks (wp_host_queue.h). Lock.
+typedef struct wp_pool_queue {
   wp_worker_list buckets[WP_PROCESS_MAX_PREFETCH + 1];  // live workers by how many slots they occupy
-  size_t live;  // and arguments that are being copied
+  size_t unfinished;     // tasks whose callback has not returned, and arguments that are being copied
+  uint32_t ahead;        // how many tasks a worker may hold now
+  uint64_t mean_run_ns;  // of late
+  bool stopping;         // no task begins again
+  size_t discarded;      // tasks that ended so
+  size_t terminated;     // tasks that ended so
+} wp_pool_queue;
+
+/// Who holds the pool (wp_host_handle.h). Lock.
+typedef struct wp_pool_users {
+  uint32_t references;
   size_t loans;
-  uint32_t ahead;  // how many tasks a worker may hold now
   bool closed;
   bool finished;  // the collector has let go: no process, descriptor or mapping is left
-  uint32_t references;
+  pid_t collector_thread;
+} wp_pool_users;
+
+/// Role, lock.
+typedef struct wp_pool_life {
+  wp_pool_phase phase;
   wp_error start_error;
   const char *broken_reason;
   wp_process_breakage breakage;  // constant once the pool is broken; owns its bytes
-  pid_t collector_thread;
-  wp_unsaid unsaid;
+  uint64_t leave_by;             // workers that were told to leave and have not by then are killed
+} wp_pool_life;
 
-  wp_atomic_u32 wanted;  // how many workers there shall be; lock, read by any. It orders nothing
-  uint32_t mapped;       // lock; how many channels are mapped, those of the first workers. Never fewer
+/// How many workers (wp_host_size.h).
+typedef struct wp_pool_size {
+  wp_atomic_u32 wanted;  // how many there shall be; lock, read by any. It orders nothing
+  uint32_t mapped;       // how many channels are mapped, those of the first workers. Never fewer. Lock
+  uint32_t bound;        // at this index and above all workers are absent; what loops go up to. Role, lock
+} wp_pool_size;
 
-  // Collector writes under the lock.
-  wp_pool_phase phase;
-  uint32_t in_use;  // at this index and above all workers are absent
+/// What is mapped (wp_host_room.h). Role, lock.
+typedef struct wp_pool_memory {
+  int file;
   wp_pool_head *head;  // the pool part; NULL once unmapped
   void *tail;          // what stands behind the channels; NULL when nothing does
-  wp_pool_head *lent_memory;  // `head`, when the processes are gone and loans are left: nothing is unmapped then
-  int memory;
-  wp_event doorbell;     // wakes the collector's thread
-  wp_event driver_bell;  // wakes a thread that collects while it waits for a task
+  wp_pool_head *lent;  // `head`, when the processes are gone and loans are left: nothing is unmapped then. Lock
+  uint32_t *cell_uses;         // of all workers
   wp_memory_cgroups *cgroups;  // NULL when there are none
-  wp_host_worker *workers;  // as many as there is room for; those that are not mapped are zeros
-  uint32_t *cell_uses;  // of all workers
-  pid_t template_process;  // 0 when there is none
-  bool memory_stays;  // memory cannot be placed here
+  bool stays;                  // it cannot be placed here
+} wp_pool_memory;
 
-  /// Who collects: a `wp_role` (wp_host_role.h). "Collector" above and below is whoever holds it; what only the
-  /// collector's thread may do says so.
-  wp_atomic_u32 role;
-  uint32_t sleeps;             // role; of whoever had it
+/// When pages are given back (wp_host_tidy.h).
+typedef struct wp_pool_idle {
+  bool warm;       // some area was used since the last tidying. Lock
+  uint64_t since;  // on the clock, 0 while it is not idle or has nothing to tidy. Role, lock
+} wp_pool_idle;
+
+/// Who wakes the collector's thread, and for what (wp_host_bell.h).
+typedef struct wp_pool_bells {
+  wp_event collector;     // wakes the collector's thread. Role, lock
+  wp_event driver;        // wakes a thread that collects while it waits for a task. Role, lock
+  wp_atomic_u32 attention;  // any sets, the collector's thread clears; the bell is for that thread
+  wp_atomic_u32 call_due;   // any sets, the collector's thread clears
+  wp_atomic_u32 asleep;     // the collector's thread: it sleeps, or is about to read `look_ns` for that
+  wp_atomic_u64 look_ns;    // nobody has to look at the timers earlier. Lock; that thread reads it without, before it sleeps
+} wp_pool_bells;
+
+/// Who collects (wp_host_role.h).
+typedef struct wp_pool_role {
+  wp_atomic_u32 holder;        // a `wp_role`
+  uint32_t sleeps;             // of whoever had it. Role
   wp_atomic_u32 driver_waits;  // any; a collector that spins shall let go
-  wp_atomic_u32 attention;     // any sets, the collector's thread clears; the doorbell is for that thread
-  wp_atomic_u32 collector_sleeps;  // the collector's thread; whether it has settled when to look again
-  wp_atomic_u32 call_wanted;   // any sets, the collector's thread clears
+} wp_pool_role;
 
-  // Collector only.
-  int control;
-  int template_pidfd;
-  bool template_ready;
-  uint32_t template_failures;
-  uint64_t template_deadline;
-  wp_completion *batch;  // WP_BATCH of them
-  uint32_t batch_count;
+/// The template, as its host sees it (wp_host_workers.h). Role.
+typedef struct wp_pool_forker {
+  int socket;
+  int pidfd;
+  pid_t process;  // 0 when there is none. Role, lock
+  bool ready;
+  uint32_t failures;
+  uint64_t deadline;  // by when it has to be ready
+} wp_pool_forker;
+
+/// What is being completed (wp_host_collect.h). Role.
+typedef struct wp_pool_batch {
+  wp_completion *records;  // WP_BATCH of them
+  uint32_t count;
   bool busy;  // some task is pending or with a worker
-  uint64_t mean_run_ns;  // of late
+} wp_pool_batch;
 
-  // Written under the lock; the collector reads it without before it sleeps. Nobody has to look at the timers earlier.
-  wp_atomic_u64 look_ns;
-  bool stopping;      // lock; no task begins again
-  size_t discarded;   // lock; tasks that ended so
-  size_t terminated;  // lock; tasks that ended so
-  uint64_t leave_by;  // collector; workers that were told to leave and have not by then are killed
-  bool warm;            // some area was used since the last tidying; under the lock
-  uint64_t idle_since;  // on the clock, 0 while it is not idle or has nothing to tidy
+/// Where the pool stands in the list of all, whose lock protects this (wp_host_share.c).
+typedef struct wp_pool_list {
+  wp_process_pool *next;
+  wp_process_pool *previous;
+} wp_pool_list;
 
-  // In a list of all pools, whose lock protects these (wp_host_share.c).
-  wp_process_pool *next_pool;
-  wp_process_pool *previous_pool;
+struct wp_process_pool {
+  wp_geometry geometry;  // constant
+  wp_pool_settings settings;
+  wp_host_worker *workers;  // as many as there is room for; those that are not mapped are zeros. Constant
+
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  wp_task_table tasks;  // lock
+  wp_pool_queue queue;
+  wp_pool_users users;
+  wp_unsaid unsaid;  // lock
+  wp_pool_size size;
+  wp_pool_idle idle;
+  wp_pool_life life;
+  wp_pool_memory memory;
+  wp_pool_role role;
+  wp_pool_bells bells;
+  wp_pool_forker forker;
+  wp_pool_batch batch;
+  wp_pool_list list;
 };
 
 /// Whether the host knows that the task has begun, whatever its worker says now.
@@ -270,11 +321,13 @@ static inline wp_sent *wp_sent_at(const wp_process_pool *pool, wp_host_worker *w
 
 /// Whether the worker is one that shall be there.
 static inline bool wp_is_wanted(const wp_process_pool *pool, uint32_t worker) {
-  return worker < wp_atomic_load(&pool->wanted, wp_relaxed);
+  return worker < wp_atomic_load(&pool->size.wanted, wp_relaxed);
 }
 
 /// Whether the caller is in a child of a fork, where neither the collector nor, perhaps, a free lock exists.
-static inline bool wp_forked_from(const wp_process_pool *pool) { return pool->fork_generation != wp_fork_generation(); }
+static inline bool wp_forked_from(const wp_process_pool *pool) {
+  return pool->settings.fork_generation != wp_fork_generation();
+}
 
 #ifdef __cplusplus
 }

@@ -14,8 +14,8 @@
 
 /// Under the lock: whether tasks are taken.
 static wp_status openness(const wp_process_pool *pool) {
-  if (pool->closed) return WP_SHUT_DOWN;
-  return pool->phase == WP_POOL_RUNNING ? WP_OK : WP_BROKEN;
+  if (pool->users.closed) return WP_SHUT_DOWN;
+  return pool->life.phase == WP_POOL_RUNNING ? WP_OK : WP_BROKEN;
 }
 
 /// Under the lock: a task in no queue, or WP_NO_TASK without memory.
@@ -50,7 +50,7 @@ static wp_status accept(wp_process_pool *pool, const wp_process_submission *subm
     wp_task_remove(&pool->tasks, index);
     return WP_SYSTEM_CALL_FAILED;
   }
-  pool->live++;
+  pool->queue.unfinished++;
   return WP_OK;
 }
 
@@ -115,12 +115,12 @@ static wp_status accept_large(wp_process_pool *pool, const wp_process_submission
                               wp_wakes *wakes, bool *kept) {
   wp_status status = openness(pool);
   if (status != WP_OK) return status;
-  pool->live++;
+  pool->queue.unfinished++;
   wp_landing landing;
   bool landed = land(pool, submission, &landing);
   uint32_t index = WP_NO_TASK;
   if (!landed) status = WP_SYSTEM_CALL_FAILED;
-  else if (pool->phase != WP_POOL_RUNNING) status = WP_BROKEN;
+  else if (pool->life.phase != WP_POOL_RUNNING) status = WP_BROKEN;
   else if ((index = enter(pool, submission, ticket)) == WP_NO_TASK) status = WP_SYSTEM_CALL_FAILED;
   if (status == WP_OK) {
     settle_down(pool, index, submission->length, &landing, wakes);

@@ -10,7 +10,7 @@ static bool tidy(wp_process_pool *pool, uint32_t worker, wp_areas *areas, wp_are
   bool idle = true;
   for (uint32_t i = 0; i < areas->count && idle; i++) {
     pthread_mutex_lock(&pool->lock);
-    idle = pool->live == 0;
+    idle = pool->queue.unfinished == 0;
     uint64_t area = idle ? wp_areas_take_warm(areas, (uint64_t)1 << i) : 0;
     areas->busy |= area;
     pthread_mutex_unlock(&pool->lock);
@@ -24,22 +24,22 @@ static bool tidy(wp_process_pool *pool, uint32_t worker, wp_areas *areas, wp_are
 }
 
 bool wp_areas_are_due(wp_process_pool *pool) {
-  if (pool->live > 0 || !pool->warm) {
-    pool->idle_since = 0;
+  if (pool->queue.unfinished > 0 || !pool->idle.warm) {
+    pool->idle.since = 0;
     return false;
   }
   uint64_t now = wp_clock_now();
-  if (pool->idle_since == 0) pool->idle_since = now;
-  if (now - pool->idle_since < WP_TIDY_AFTER_NS) return false;
-  pool->idle_since = 0;
-  pool->warm = false;
+  if (pool->idle.since == 0) pool->idle.since = now;
+  if (now - pool->idle.since < WP_TIDY_AFTER_NS) return false;
+  pool->idle.since = 0;
+  pool->idle.warm = false;
   return true;
 }
 
 void wp_areas_tidy(wp_process_pool *pool) {
   bool idle = true;
   pthread_mutex_lock(&pool->lock);
-  uint32_t count = pool->mapped;
+  uint32_t count = pool->size.mapped;
   pthread_mutex_unlock(&pool->lock);
   for (uint32_t i = 0; i < count && idle; i++) {
     wp_host_worker *worker = &pool->workers[i];
@@ -47,16 +47,16 @@ void wp_areas_tidy(wp_process_pool *pool) {
   }
   if (idle) return;
   pthread_mutex_lock(&pool->lock);
-  pool->warm = true;
+  pool->idle.warm = true;
   pthread_mutex_unlock(&pool->lock);
 }
 
 void wp_areas_rest(wp_process_pool *pool) {
-  if (!pool->warm) return;
-  pool->idle_since = 0;
+  if (!pool->idle.warm) return;
+  pool->idle.since = 0;
   wp_timers_look_by(pool, wp_clock_now() + WP_TIDY_AFTER_NS);
 }
 
 uint64_t wp_areas_deadline(const wp_process_pool *pool) {
-  return pool->idle_since == 0 ? UINT64_MAX : pool->idle_since + WP_TIDY_AFTER_NS;
+  return pool->idle.since == 0 ? UINT64_MAX : pool->idle.since + WP_TIDY_AFTER_NS;
 }

@@ -107,12 +107,12 @@ static uint64_t check_worker(wp_process_pool *pool, uint32_t index, uint64_t now
 }
 
 void wp_timers_check(wp_process_pool *pool) {
-  uint64_t look = wp_atomic_load(&pool->look_ns, wp_relaxed);
+  uint64_t look = wp_atomic_load(&pool->bells.look_ns, wp_relaxed);
   if (pool->tasks.watched == 0 && look == UINT64_MAX) return;
   uint64_t now = wp_clock_now();
   uint64_t next = UINT64_MAX;
-  for (uint32_t i = 0; pool->tasks.watched > 0 && i < pool->in_use; i++) {
+  for (uint32_t i = 0; pool->tasks.watched > 0 && i < pool->size.bound; i++) {
     next = smaller(next, check_worker(pool, i, now));
   }
-  if (next < look || look <= now) wp_atomic_store(&pool->look_ns, next, wp_seq_cst);
+  if (next < look || look <= now) wp_atomic_store(&pool->bells.look_ns, next, wp_seq_cst);
 }

@@ -32,7 +32,7 @@ static int start_forked(wp_process_pool *pool, int ends[2], pid_t *process, cons
   fflush(NULL);  // or every process prints what is still in the buffers
   *process = fork();
   if (*process < 0) return errno;
-  if (*process == 0) wp_template_main(ends[1], pool->handler, pool->handler_context);
+  if (*process == 0) wp_template_main(ends[1], pool->settings.handler, pool->settings.handler_context);
   return 0;
 }
 
@@ -43,7 +43,7 @@ wp_status wp_template_start(wp_process_pool *pool, wp_error *error) {
   pid_t process = 0;
   sigset_t mask;
   wp_signals_block(&mask);  // inherited: no signal reaches the template before it can deal with it
-  int failure = pool->method == WP_START_FORK ? start_forked(pool, ends, &process, &call)
+  int failure = pool->settings.method == WP_START_FORK ? start_forked(pool, ends, &process, &call)
                                               : wp_reexec_start(ends[1], &process, &call);
   wp_signals_restore(&mask);
   close(ends[1]);
@@ -52,25 +52,25 @@ wp_status wp_template_start(wp_process_pool *pool, wp_error *error) {
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, call, NULL);
   }
   // It waits for START, so it is alive and the number its own.
-  pool->control = ends[0];
-  pool->template_pidfd = wp_pidfd_open(process);
-  if (pool->template_pidfd < 0) {
+  pool->forker.socket = ends[0];
+  pool->forker.pidfd = wp_pidfd_open(process);
+  if (pool->forker.pidfd < 0) {
     wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "pidfd_open", NULL);
     wp_child_end(process);
     close(ends[0]);
-    pool->control = -1;
+    pool->forker.socket = -1;
     return WP_SYSTEM_CALL_FAILED;
   }
   wp_message start;
   memset(&start, 0, sizeof start);
   start.kind = WP_MESSAGE_START;
   start.process = getpid();
-  int descriptors[3] = {pool->memory, pool->doorbell.ring, pool->driver_bell.ring};
-  wp_socket_send(pool->control, &start, sizeof start, descriptors, 3, true);  // if it is gone, its pidfd will tell
-  pool->template_ready = false;
-  pool->template_deadline = wp_clock_now() + WP_HELLO_TIMEOUT_NS;
+  int descriptors[3] = {pool->memory.file, pool->bells.collector.ring, pool->bells.driver.ring};
+  wp_socket_send(pool->forker.socket, &start, sizeof start, descriptors, 3, true);  // if it is gone, its pidfd will tell
+  pool->forker.ready = false;
+  pool->forker.deadline = wp_clock_now() + WP_HELLO_TIMEOUT_NS;
   pthread_mutex_lock(&pool->lock);
-  pool->template_process = process;
+  pool->forker.process = process;
   pthread_mutex_unlock(&pool->lock);
   return WP_OK;
 }
@@ -128,9 +128,9 @@ void wp_worker_spawn(wp_process_pool *pool, uint32_t index) {
   message.kind = WP_MESSAGE_SPAWN;
   message.worker = index;
   message.generation = worker->generation;
-  int door = pool->cgroups == NULL ? -1 : wp_memory_cgroup_door(pool->cgroups, index);
-  if (pool->cgroups != NULL && door < 0) message.value = errno;
-  bool sent = wp_socket_send(pool->control, &message, sizeof message, &door, door >= 0 ? 1 : 0, true);
+  int door = pool->memory.cgroups == NULL ? -1 : wp_memory_cgroup_door(pool->memory.cgroups, index);
+  if (pool->memory.cgroups != NULL && door < 0) message.value = errno;
+  bool sent = wp_socket_send(pool->forker.socket, &message, sizeof message, &door, door >= 0 ? 1 : 0, true);
   if (door >= 0) close(door);
   if (sent) return;
   worker_ended(pool, index, SIGKILL, "the template process ended");  // its pidfd will tell the rest
@@ -141,7 +141,7 @@ void wp_worker_spawn(wp_process_pool *pool, uint32_t index) {
 /// Which call the worker's sandbox forbade, 0 when it did not end for that. The wait status is the kernel's word, the
 /// number the worker's.
 static uint32_t forbidden_call(const wp_process_pool *pool, const wp_channel_status *status, int wait_status) {
-  if (pool->sandbox == WP_SANDBOX_NONE || !WIFSIGNALED(wait_status) || WTERMSIG(wait_status) != SIGSYS) return 0;
+  if (pool->settings.sandbox == WP_SANDBOX_NONE || !WIFSIGNALED(wait_status) || WTERMSIG(wait_status) != SIGSYS) return 0;
   uint32_t noted = wp_atomic_load(&status->forbidden_call, wp_relaxed);
   return noted == 0 ? WP_FORBIDDEN_CALL_UNKNOWN : noted;
 }
@@ -169,7 +169,7 @@ static void hear_exit(wp_process_pool *pool, const wp_message *message) {
   worker_ended(pool, message->worker, message->value, NULL);
   worker->forbidden_call = forbidden_call(pool, status, message->value);
   bool wanted = wp_is_wanted(pool, message->worker) && !worker->leaving;
-  if ((was_ready && !unreachable) || !wanted || pool->phase == WP_POOL_LEAVING) return;
+  if ((was_ready && !unreachable) || !wanted || pool->life.phase == WP_POOL_LEAVING) return;
   if (unreachable) {
     wp_worker_not_started(pool, message->worker, WP_CALL_RECVMSG, EMFILE);
     return;
@@ -180,7 +180,7 @@ static void hear_exit(wp_process_pool *pool, const wp_message *message) {
 
 /// One report about a worker. Under the lock.
 static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int descriptors[2]) {
-  if (message->worker >= pool->in_use) return;
+  if (message->worker >= pool->size.bound) return;
   wp_host_worker *worker = &pool->workers[message->worker];
   if (worker->state != WP_WORKER_SPAWNING && worker->state != WP_WORKER_LIVE) return;
   if (message->generation != worker->generation) return;
@@ -203,7 +203,7 @@ static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int
 
 static void hear_failure(wp_process_pool *pool, const wp_message *message) {
   if (message->call == WP_CALL_HANDLER) {
-    const char *rule = pool->method == WP_START_FORK ? "a forked pool needs a handler"
+    const char *rule = pool->settings.method == WP_START_FORK ? "a forked pool needs a handler"
                                                      : "wp_process_reexec_handler returned no handler";
     wp_start_fail(pool, WP_UNSUPPORTED, 0, "handler", rule);
   }
@@ -213,23 +213,23 @@ static void hear_failure(wp_process_pool *pool, const wp_message *message) {
 
 static void hear_hello(wp_process_pool *pool, const wp_message *message) {
   // A forked template has what `fork` leaves, one thread (and that of a sanitizer, which knows how to be forked).
-  if (pool->method == WP_START_REEXEC && message->value > 1) {
+  if (pool->settings.method == WP_START_REEXEC && message->value > 1) {
     const char *rule = "the re-executed program has several threads when it loads the pool, so it cannot fork workers";
     wp_start_fail(pool, WP_UNSUPPORTED, 0, NULL, rule);
     wp_pool_break(pool, rule);
     return;
   }
-  pool->template_ready = true;
-  for (uint32_t i = 0; i < pool->in_use; i++) {
+  pool->forker.ready = true;
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
     if (pool->workers[i].state == WP_WORKER_ABSENT && wp_is_wanted(pool, i)) wp_worker_spawn(pool, i);
   }
 }
 
 void wp_template_listen(wp_process_pool *pool) {
-  while (pool->control >= 0) {
+  while (pool->forker.socket >= 0) {
     wp_message message;
     int descriptors[2];
-    ssize_t length = wp_socket_receive(pool->control, &message, sizeof message, descriptors, 2, false);
+    ssize_t length = wp_socket_receive(pool->forker.socket, &message, sizeof message, descriptors, 2, false);
     if (length == (ssize_t)sizeof message) {
       pthread_mutex_lock(&pool->lock);
       if (message.kind == WP_MESSAGE_HELLO) hear_hello(pool, &message);
@@ -250,55 +250,55 @@ void wp_template_listen(wp_process_pool *pool) {
 // MARK: Ending
 
 void wp_processes_end(wp_process_pool *pool) {
-  if (pool->template_pidfd >= 0) {
+  if (pool->forker.pidfd >= 0) {
     wp_message quit;
     memset(&quit, 0, sizeof quit);
     quit.kind = WP_MESSAGE_QUIT;
-    bool asked = pool->template_ready && wp_socket_send(pool->control, &quit, sizeof quit, NULL, 0, false);
+    bool asked = pool->forker.ready && wp_socket_send(pool->forker.socket, &quit, sizeof quit, NULL, 0, false);
     // Asked, it ends its workers, waits for them and leaves. Killed, it takes them along, but less exactly.
-    if (asked) wp_pidfd_kill(pool->template_pidfd, SIGCONT);
-    if (!asked || !wp_pidfd_wait(pool->template_pidfd, WP_QUIT_TIMEOUT_MS)) {
-      wp_pidfd_kill(pool->template_pidfd, SIGKILL);
-      wp_pidfd_wait(pool->template_pidfd, -1);
+    if (asked) wp_pidfd_kill(pool->forker.pidfd, SIGCONT);
+    if (!asked || !wp_pidfd_wait(pool->forker.pidfd, WP_QUIT_TIMEOUT_MS)) {
+      wp_pidfd_kill(pool->forker.pidfd, SIGKILL);
+      wp_pidfd_wait(pool->forker.pidfd, -1);
     }
-    wp_pidfd_reap(pool->template_pidfd);
-    close(pool->template_pidfd);
-    pool->template_pidfd = -1;
+    wp_pidfd_reap(pool->forker.pidfd);
+    close(pool->forker.pidfd);
+    pool->forker.pidfd = -1;
   }
-  for (uint32_t i = 0; i < pool->in_use; i++) {
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
     if (pool->workers[i].pidfd < 0) continue;
     wp_pidfd_kill(pool->workers[i].pidfd, SIGKILL);
     wp_pidfd_wait(pool->workers[i].pidfd, -1);
   }
-  if (pool->control >= 0) close(pool->control);
-  pool->control = -1;
-  pool->template_ready = false;
+  if (pool->forker.socket >= 0) close(pool->forker.socket);
+  pool->forker.socket = -1;
+  pool->forker.ready = false;
   pthread_mutex_lock(&pool->lock);
-  pool->template_process = 0;
-  for (uint32_t i = 0; i < pool->in_use; i++) {
+  pool->forker.process = 0;
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
     worker_ended(pool, i, SIGKILL, "the template process ended");
   }
   pthread_mutex_unlock(&pool->lock);
 }
 
 void wp_template_lost(wp_process_pool *pool) {
-  if (pool->template_pidfd < 0) return;
-  wp_pidfd_kill(pool->template_pidfd, SIGKILL);  // it may have closed its socket only
-  wp_pidfd_wait(pool->template_pidfd, -1);
-  pool->template_ready = false;
+  if (pool->forker.pidfd < 0) return;
+  wp_pidfd_kill(pool->forker.pidfd, SIGKILL);  // it may have closed its socket only
+  wp_pidfd_wait(pool->forker.pidfd, -1);
+  pool->forker.ready = false;
   wp_processes_end(pool);
   pthread_mutex_lock(&pool->lock);
   wp_start_fail(pool, WP_BROKEN, 0, NULL, "the template process ended before the workers were ready");
-  if (pool->method == WP_START_FORK) {
+  if (pool->settings.method == WP_START_FORK) {
     wp_pool_break(pool, "the template process ended, and a forked one cannot be replaced");
-  } else if (++pool->template_failures >= WP_START_ATTEMPTS) {
+  } else if (++pool->forker.failures >= WP_START_ATTEMPTS) {
     wp_pool_break(pool, "the template process ended before its workers were ready, three times in a row");
   }
   pthread_mutex_unlock(&pool->lock);
 }
 
 bool wp_workers_absent(const wp_process_pool *pool) {
-  for (uint32_t i = 0; i < pool->in_use; i++) {
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
     if (pool->workers[i].state != WP_WORKER_ABSENT) return false;
   }
   return true;
