@@ -25,10 +25,11 @@ size_t wp_system_call_name(uint32_t forbidden_call, char *name, size_t capacity)
 
 #else
 
+#include "../../platform/wp_confine.h"
+#include "../../platform/wp_file.h"
+
 #include <errno.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <malloc.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -41,7 +42,6 @@ size_t wp_system_call_name(uint32_t forbidden_call, char *name, size_t capacity)
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /// Placeholders: values that no process id and no descriptor has.
@@ -205,17 +205,17 @@ static bool has_placeholders(const wp_sandbox *sandbox, bool receives) {
 
 /// libseccomp can write a filter to a file only. 0, or a negative error number.
 static int export_filter(scmp_filter_ctx context, wp_sandbox *sandbox) {
-  int file = memfd_create("worker-pool-filter", MFD_CLOEXEC);
+  int file = wp_scratch_create("worker-pool-filter");
   if (file < 0) return -errno;
   int result = seccomp_export_bpf(context, file);
-  off_t size = result == 0 ? lseek(file, 0, SEEK_END) : 0;
-  size_t length = size > 0 ? (size_t)size / sizeof(struct sock_filter) : 0;
+  size_t size = result == 0 ? wp_scratch_length(file) : 0;
+  size_t length = size / sizeof(struct sock_filter);
   if (result == 0 && (length == 0 || length > BPF_MAXINSNS)) result = -E2BIG;
   if (result == 0) {
-    sandbox->filter = (struct sock_filter *)malloc((size_t)size);
+    sandbox->filter = (struct sock_filter *)malloc(size);
     sandbox->length = (uint16_t)length;
     if (sandbox->filter == NULL) result = -ENOMEM;
-    else if (pread(file, sandbox->filter, (size_t)size, 0) != size) result = -EIO;
+    else if (!wp_scratch_read(file, sandbox->filter, size)) result = -EIO;
   }
   close(file);
   return result;
@@ -246,22 +246,14 @@ wp_call wp_sandbox_prepare(wp_sandbox *sandbox, wp_sandbox_level level, bool rec
 
 // MARK: In a worker
 
-/// SYS_SECCOMP of the kernel's <asm/siginfo.h>, which cannot stand beside glibc's <signal.h>.
-enum { WP_TRAPPED_BY_FILTER = 1 };
-
 static wp_channel_status *noting;
 
-/// Tells the host, then makes a forbidden call: SIGSYS is blocked while its handler runs, and a trap that is blocked
-/// kills, whatever the handler is.
-static void note_forbidden_call(int number, siginfo_t *info, void *context) {
-  (void)number, (void)context;
-  if (info->si_code == WP_TRAPPED_BY_FILTER) {
-    bool native = info->si_arch == native_architecture && info->si_syscall >= 0;
-    uint32_t call = native ? (uint32_t)info->si_syscall + 1 : WP_FORBIDDEN_CALL_UNKNOWN;
-    uint32_t none = 0;
-    wp_atomic_cas_strong(&noting->forbidden_call, &none, call, wp_relaxed, wp_relaxed);
-  }
-  for (;;) syscall(SYS_rt_sigaction, SIGSYS, NULL, NULL, (size_t)_NSIG / 8);
+/// Tells the host. In a signal handler.
+static void note_forbidden_call(uint32_t architecture, int call) {
+  bool native = architecture == native_architecture && call >= 0;
+  uint32_t noted = native ? (uint32_t)call + 1 : WP_FORBIDDEN_CALL_UNKNOWN;
+  uint32_t none = 0;
+  wp_atomic_cas_strong(&noting->forbidden_call, &none, noted, wp_relaxed, wp_relaxed);
 }
 
 /// The buffers of standard streams are otherwise made at their first use, with a look at what they lead to.
@@ -271,15 +263,6 @@ static void settle_standard_streams(void) {
   if (__fbufsize(stdout) != 0) return;
   setvbuf(stdout, NULL, _IOFBF, 0);
   if (isatty(STDOUT_FILENO)) setvbuf(stdout, NULL, _IOLBF, 0);
-}
-
-/// With the privileges of root it could still raise its limits. Of the calling thread, and so of all that tasks start;
-/// a thread that an initializer left running keeps its own, under the same filter.
-static bool drop_capabilities(void) {
-  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
-  memset(none, 0, sizeof none);
-  return syscall(SYS_capset, &header, none) == 0;
 }
 
 static void put_own_numbers(const wp_sandbox *sandbox, const wp_sandbox_descriptors *descriptors) {
@@ -302,23 +285,14 @@ wp_call wp_sandbox_enter(const wp_sandbox *sandbox, const wp_sandbox_descriptors
   if (sandbox->filter == NULL) return WP_CALL_NONE;
   settle_standard_streams();
   noting = status;
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_sigaction = note_forbidden_call;
-  action.sa_flags = SA_SIGINFO;
-  sigemptyset(&action.sa_mask);
-  if (sigaction(SIGSYS, &action, NULL) != 0) return WP_CALL_SIGACTION;
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return WP_CALL_PRCTL;
-  if (!drop_capabilities()) return WP_CALL_CAPSET;
+  if (!wp_trapped_calls_note(note_forbidden_call)) return WP_CALL_SIGACTION;
+  if (!wp_privileges_keep()) return WP_CALL_PRCTL;
+  // With the privileges of root it could still raise its limits. A thread that an initializer left running keeps them, under
+  // the same filter.
+  if (!wp_capabilities_drop()) return WP_CALL_CAPSET;
   put_own_numbers(sandbox, descriptors);
-  struct sock_fprog program;
-  program.len = sandbox->length;
-  program.filter = sandbox->filter;
-  long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
-  if (result > 0) errno = ESRCH;  // the id of a thread that has a filter of its own, and cannot be given ours
-  if (result != 0) return WP_CALL_SECCOMP;
-  // Of a call with these arguments the kernel itself would say EINVAL: what says ENOSYS is the filter.
-  if (mremap(NULL, 0, 0, 0) == MAP_FAILED && errno == ENOSYS) return WP_CALL_NONE;
+  if (!wp_filter_load(sandbox->filter, sandbox->length)) return WP_CALL_SECCOMP;
+  if (wp_filter_answers_mremap()) return WP_CALL_NONE;
   errno = ENOTSUP;
   return WP_CALL_SECCOMP;
 }
