@@ -64,7 +64,7 @@ inline announce_sleep(sleeper) {
   }
 }
 
-/* wp_pool_poke */
+/* wp_bell_collector */
 inline poke() {
 #ifdef BUG_RING_FIRST
   doorbell = true;
@@ -106,7 +106,7 @@ inline give_up() {
   }
 }
 
-/* wp_driver_wake */
+/* wp_role_wake_driver */
 inline driver_wake() {
   if
   :: d_step { host_sleeping == DRIVER -> host_sleeping = NOBODY } driver_bell = true

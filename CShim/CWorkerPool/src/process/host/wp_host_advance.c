@@ -20,7 +20,7 @@ static void order_to_leave(wp_process_pool *pool, wp_wakes *wakes) {
   for (uint32_t i = 0; i < pool->size.bound; i++) {
     wp_host_worker *worker = &pool->workers[i];
     if (worker->state != WP_WORKER_LIVE && worker->state != WP_WORKER_SPAWNING) continue;
-    wp_dispatch_signal(worker, true, wakes);
+    wp_bell_worker(worker, true, wakes);
   }
 }
 
@@ -28,15 +28,15 @@ static void start_what_is_due(wp_process_pool *pool) {
   for (uint32_t i = 0; i < pool->size.bound; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->state != WP_WORKER_ABSENT || !wp_is_wanted(pool, i)) continue;
-    if (worker->retry_at == 0 || worker->retry_at <= wp_clock_now()) wp_worker_spawn(pool, i);
+    if (worker->retry_at == 0 || worker->retry_at <= wp_clock_now()) wp_workers_spawn(pool, i);
   }
 }
 
-void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes) {
+void wp_advance(wp_process_pool *pool, wp_wakes *wakes) {
   bool waiting = pool->forker.pidfd >= 0 && !pool->forker.ready;
   if (waiting && wp_clock_now() > pool->forker.deadline) {
-    wp_start_fail(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
-    wp_pool_break(pool, "a new template did not answer within 60 seconds");
+    wp_failure_start(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
+    wp_failure_break(pool, "a new template did not answer within 60 seconds");
   }
   // Not before what could not be done is said: whoever makes the pool may count on that.
   bool said = !pool->unsaid.floats && !pool->unsaid.elsewhere;
@@ -51,12 +51,12 @@ void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes) {
   }
 }
 
-uint64_t wp_lifecycle_deadline(const wp_process_pool *pool) {
+uint64_t wp_advance_deadline(const wp_process_pool *pool) {
   uint64_t deadline = UINT64_MAX;
   if (pool->forker.pidfd >= 0 && !pool->forker.ready) deadline = pool->forker.deadline;
   if (pool->life.phase == WP_POOL_LEAVING && pool->life.leave_by < deadline) deadline = pool->life.leave_by;
   if (pool->life.phase != WP_POOL_RUNNING || !pool->forker.ready) return deadline;
-  uint64_t tidying = wp_areas_deadline(pool);
+  uint64_t tidying = wp_tidy_deadline(pool);
   if (tidying < deadline) deadline = tidying;
   uint64_t leaving = wp_size_deadline(pool);
   if (leaving < deadline) deadline = leaving;

@@ -10,9 +10,9 @@ extern "C" {
 #endif
 
 /// Under the lock.
-void wp_lifecycle_advance(wp_process_pool *pool, wp_wakes *wakes);
-/// When `wp_lifecycle_advance` has to look again, UINT64_MAX for never.
-uint64_t wp_lifecycle_deadline(const wp_process_pool *pool);
+void wp_advance(wp_process_pool *pool, wp_wakes *wakes);
+/// When `wp_advance` has to look again, UINT64_MAX for never.
+uint64_t wp_advance_deadline(const wp_process_pool *pool);
 
 #ifdef __cplusplus
 }

@@ -77,7 +77,7 @@ void wp_places_destroy(wp_process_pool *pool) {
   free(pool->settings.allowed);
 }
 
-void wp_size_set_place(wp_process_pool *pool, uint32_t index, const wp_place *places) {
+void wp_places_assign(wp_process_pool *pool, uint32_t index, const wp_place *places) {
   wp_host_worker *worker = &pool->workers[index];
   const wp_affinity_choice *affinity = &pool->settings.affinity;
   worker->cpu = worker->node = -1;
@@ -121,7 +121,7 @@ static void prefer_node(wp_process_pool *pool, wp_host_worker *worker) {
   pool->unsaid.node_errno = number;
 }
 
-int wp_place_prepare(wp_process_pool *pool, uint32_t index) {
+int wp_places_prepare(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   prefer_node(pool, worker);
   if (worker->cpu < 0 || !was_taken_away(pool, worker->cpu)) return worker->cpu;
@@ -129,17 +129,17 @@ int wp_place_prepare(wp_process_pool *pool, uint32_t index) {
   return -1;
 }
 
-void wp_place_heard(wp_process_pool *pool, uint32_t index) {
+void wp_places_note(wp_process_pool *pool, uint32_t index) {
   const wp_host_worker *worker = &pool->workers[index];
   if (worker->cpu < 0) return;
   // The worker's word, which decides no more than what is said.
   uint32_t number = wp_atomic_load(&wp_channel_get_status(&worker->channel)->pin_errno, wp_relaxed);
   if (number == 0 || pool->unsaid.floats) return;
   note_floating(pool, index, (int)number);
-  wp_pool_poke(pool);  // this may be a driver, which says nothing
+  wp_bell_collector(pool);  // this may be a driver, which says nothing
 }
 
-void wp_places_say(wp_process_pool *pool) {
+void wp_places_give_notice(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   wp_unsaid unsaid = pool->unsaid;
   pool->unsaid.floats = pool->unsaid.elsewhere = false;

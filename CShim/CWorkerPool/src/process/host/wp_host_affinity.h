@@ -26,20 +26,20 @@ extern "C" {
 wp_status wp_places_find(const wp_affinity_choice *affinity, bool anew, uint32_t *count, wp_place **places,
                          wp_error *error);
 
-/// Keeps the choice, and which CPUs the calling thread may use now, for `wp_place_prepare`. False without memory.
+/// Keeps the choice, and which CPUs the calling thread may use now, for `wp_places_prepare`. False without memory.
 bool wp_places_keep(wp_process_pool *pool, const wp_affinity_choice *affinity);
 void wp_places_destroy(wp_process_pool *pool);
 /// Where the next process of a worker goes that is not placed yet; `places` may be NULL.
-void wp_size_set_place(wp_process_pool *pool, uint32_t worker, const wp_place *places);
+void wp_places_assign(wp_process_pool *pool, uint32_t worker, const wp_place *places);
 
 /// On the collector's thread, under the lock, before anything of the worker's channel is touched for its next process:
 /// prefers its node for the channel's memory, and returns the CPU to pin it to, -1 for one that floats or whose CPU is
 /// gone. One mask is read when it is to be pinned, and on a machine with one node no other system call is made.
-int wp_place_prepare(wp_process_pool *pool, uint32_t worker);
+int wp_places_prepare(wp_process_pool *pool, uint32_t worker);
 /// Under the lock: what a worker that is ready says of its pinning.
-void wp_place_heard(wp_process_pool *pool, uint32_t worker);
+void wp_places_note(wp_process_pool *pool, uint32_t worker);
 /// On the collector's thread, without the lock: gives notice of what could not be done.
-void wp_places_say(wp_process_pool *pool);
+void wp_places_give_notice(wp_process_pool *pool);
 
 #ifdef __cplusplus
 }

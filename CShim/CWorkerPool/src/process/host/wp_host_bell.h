@@ -18,16 +18,16 @@ typedef struct wp_wakes {
 } wp_wakes;
 
 /// Under the lock: makes the worker look, at tasks that were published, at its cells, or for the door.
-void wp_dispatch_signal(wp_host_worker *worker, bool leave, wp_wakes *wakes);
+void wp_bell_worker(wp_host_worker *worker, bool leave, wp_wakes *wakes);
 /// After the lock was released.
-void wp_wake_all(wp_wakes *wakes);
+void wp_bell_wake_all(wp_wakes *wakes);
 
 /// Makes the collector's thread take the role and look. Under the lock, or with the role.
-void wp_pool_poke(wp_process_pool *pool);
+void wp_bell_collector(wp_process_pool *pool);
 /// Under the lock: has the collector's thread make a round by then.
-void wp_timers_look_by(wp_process_pool *pool, uint64_t time);
+void wp_bell_look_by(wp_process_pool *pool, uint64_t time);
 /// Without the lock: when to look next, UINT64_MAX for never. Part of the collector's prepare-recheck-sleep.
-uint64_t wp_timers_deadline(const wp_process_pool *pool);
+uint64_t wp_bell_deadline(const wp_process_pool *pool);
 
 #ifdef __cplusplus
 }

@@ -41,7 +41,7 @@ uint64_t wp_areas_take_warm(wp_areas *areas, uint64_t wanted) {
   return taken;
 }
 
-void wp_areas_bury(wp_process_pool *pool, uint32_t index) {
+void wp_areas_clear(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   wp_areas_give_back(pool, index, wp_areas_take_warm(&worker->arguments, UINT64_MAX), wp_channel_arguments);
   wp_areas_give_back(pool, index, wp_areas_take_warm(&worker->results, UINT64_MAX), wp_channel_results);

@@ -30,7 +30,7 @@ void wp_areas_give_back(const wp_process_pool *pool, uint32_t worker, uint64_t a
 /// Without the lock: gives the pages of a busy area back as far as they exceed what is kept between tasks.
 void wp_area_trim(void *area, size_t touched);
 /// Under the lock: gives back all pages of a dead worker's free areas.
-void wp_areas_bury(wp_process_pool *pool, uint32_t worker);
+void wp_areas_clear(wp_process_pool *pool, uint32_t worker);
 /// Under the lock, when the processes are gone: whether the memory has to stay because some of it is lent. All other pages
 /// are given back then, so that a small loan does not keep a pool's memory.
 bool wp_areas_keep_lent(const wp_process_pool *pool);

@@ -26,7 +26,7 @@ static wp_completion *new_completion(wp_process_pool *pool, uint32_t task) {
   wp_completion *record = &pool->batch.records[pool->batch.count++];
   memset(record, 0, offsetof(wp_completion, bytes));
   record->pool = pool;
-  const wp_task *ended = &pool->tasks.tasks[task];
+  const wp_task *ended = &pool->tasks.nodes[task];
   record->token = ended->token;
   record->outcome.function = ended->function;
   record->outcome.timeout_ns = ended->options == NULL ? 0 : ended->options->timeout_ns;
@@ -40,7 +40,7 @@ static void gather_ended(wp_process_pool *pool) {
   while (pool->batch.count < WP_BATCH && pool->tasks.ended.count > 0) {
     uint32_t index = pool->tasks.ended.first;
     wp_completion *record = new_completion(pool, index);
-    const wp_task_loss *loss = &pool->tasks.tasks[index].body.loss;
+    const wp_task_loss *loss = &pool->tasks.nodes[index].body.loss;
     record->outcome.end = loss->end;
     record->outcome.reason = loss->reason;
     record->outcome.worker_pid = loss->process;
@@ -78,7 +78,7 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
   record->outcome.limit = limit;
   record->outcome.worker_pid = worker->process;
   record->outcome.run_ns = ended > started ? ended - started : 0;
-  wp_dispatch_adapt(pool, record->outcome.run_ns);
+  wp_queue_adapt(pool, record->outcome.run_ns);
   unsigned char *area = (unsigned char *)wp_channel_results(&worker->channel, &pool->geometry, sent->result_area);
   if (length <= WP_REPLY_INLINE) {
     memcpy(record->bytes, slot->bytes, (size_t)length);
@@ -96,7 +96,7 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
   size_t arguments = (size_t)wp_channel_request(&worker->channel, &pool->geometry, position)->length;
   pool->idle.warm = pool->idle.warm || touched > 0 || sent->argument_area != WP_NO_AREA;
   if (touched == 0 && arguments <= WP_KEEP_WARM) {
-    wp_slot_free_areas(worker, sent);
+    wp_slots_free_areas(worker, sent);
     return;
   }
   record->worker = index;
@@ -135,7 +135,7 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
       take_reply(pool, index, slot, sent->task);
     } else if (sent->state == WP_SENT_REVOKED && word == wp_slot_word(position, WP_SLOT_SKIPPED)) {
       pool->idle.warm = pool->idle.warm || sent->argument_area != WP_NO_AREA;
-      wp_slot_free_areas(worker, sent);
+      wp_slots_free_areas(worker, sent);
       worker->collected++;
     } else {
       sound = plausible(word, position, sent->state);
@@ -147,14 +147,14 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
   if (pool->batch.count == WP_BATCH) return;
   if (worker->state == WP_WORKER_ENDED) {
     // Not while its last results are being read: the worker that follows may write there.
-    if (pool->batch.count == before) wp_worker_bury(pool, index);
+    if (pool->batch.count == before) wp_worker_clear(pool, index);
     return;
   }
   if (!sound && !worker->condemned && worker->pidfd >= 0) {
     worker->condemned = true;  // a task has overwritten its worker's slots; its death is handled like any other
     wp_pidfd_kill(worker->pidfd, SIGKILL);
   }
-  wp_dispatch_place(pool, index);
+  wp_slots_list(pool, index);
 }
 
 static void see_ready(wp_process_pool *pool, uint32_t index) {
@@ -169,8 +169,8 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
   worker->start_failures = 0;
   worker->added = false;
   pool->forker.failures = 0;
-  wp_place_heard(pool, index);
-  wp_dispatch_place(pool, index);
+  wp_places_note(pool, index);
+  wp_slots_list(pool, index);
 }
 
 /// Under the lock: fills the batch.
@@ -221,7 +221,7 @@ static void call_back(wp_process_pool *pool, bool driving) {
   wp_calling_back = outer;
 }
 
-void wp_process_call_left(wp_process_pool *pool) {
+void wp_collect_call_left(wp_process_pool *pool) {
   if (wp_atomic_load(&pool->bells.call_due, wp_relaxed) == 0) return;
   wp_atomic_store(&pool->bells.call_due, 0u, wp_relaxed);  // before the call, which sees what was left by then
   if (pool->settings.hooks.called != NULL) pool->settings.hooks.called(pool->settings.hooks.context);
@@ -231,42 +231,42 @@ void wp_process_call_left(wp_process_pool *pool) {
 
 /// On a driver, under the lock: what follows when no task is left is the business of the collector's thread.
 static void rest(wp_process_pool *pool) {
-  if (wp_size_is_due(pool)) wp_pool_poke(pool);
+  if (wp_size_is_due(pool)) wp_bell_collector(pool);
   if (pool->queue.unfinished > 0) return;
   wp_task_table_trim(&pool->tasks);
-  wp_areas_rest(pool);
-  if (pool->users.closed || pool->life.phase != WP_POOL_RUNNING) wp_pool_poke(pool);
+  wp_tidy_later(pool);
+  if (pool->users.closed || pool->life.phase != WP_POOL_RUNNING) wp_bell_collector(pool);
 }
 
-bool wp_process_collect_results(wp_process_pool *pool) {
+bool wp_collect_results(wp_process_pool *pool) {
   wp_wakes wakes;
   wakes.count = 0;
   pthread_mutex_lock(&pool->lock);
   settle(pool);
   gather(pool);
-  wp_dispatch_pending(pool, &wakes);
+  wp_queue_send(pool, &wakes);
   pool->batch.busy = pool->queue.unfinished > pool->batch.count;
   rest(pool);
   pthread_mutex_unlock(&pool->lock);
-  wp_wake_all(&wakes);
+  wp_bell_wake_all(&wakes);
   call_back(pool, true);
   return wp_atomic_load(&pool->bells.call_due, wp_relaxed) == 0;
 }
 
-void wp_process_settle(wp_process_pool *pool) {
+void wp_collect_settle(wp_process_pool *pool) {
   if (pool->batch.count == 0) return;
   wp_wakes wakes;
   wakes.count = 0;
   pthread_mutex_lock(&pool->lock);
   settle(pool);
-  wp_dispatch_pending(pool, &wakes);
+  wp_queue_send(pool, &wakes);
   pool->batch.busy = pool->queue.unfinished > 0;
   rest(pool);
   pthread_mutex_unlock(&pool->lock);
-  wp_wake_all(&wakes);
+  wp_bell_wake_all(&wakes);
 }
 
-bool wp_process_collect(wp_process_pool *pool) {
+bool wp_collect_round(wp_process_pool *pool) {
   wp_wakes wakes;
   wakes.count = 0;
   pthread_mutex_lock(&pool->lock);
@@ -274,22 +274,22 @@ bool wp_process_collect(wp_process_pool *pool) {
   settle(pool);
   gather(pool);
   wp_timers_check(pool);
-  wp_lifecycle_advance(pool, &wakes);
-  wp_dispatch_pending(pool, &wakes);
+  wp_advance(pool, &wakes);
+  wp_queue_send(pool, &wakes);
   pool->batch.busy = pool->queue.unfinished > pool->batch.count;
   if (pool->queue.unfinished == 0) wp_task_table_trim(&pool->tasks);
-  bool tidy = wp_areas_are_due(pool);
+  bool tidy = wp_tidy_is_due(pool);
   bool says = pool->unsaid.floats || pool->unsaid.elsewhere;
   pthread_mutex_unlock(&pool->lock);
-  wp_wake_all(&wakes);
-  if (says) wp_places_say(pool);
-  if (tidy) wp_areas_tidy(pool);
-  wp_process_call_left(pool);  // of earlier results than these
+  wp_bell_wake_all(&wakes);
+  if (says) wp_places_give_notice(pool);
+  if (tidy) wp_tidy_now(pool);
+  wp_collect_call_left(pool);  // of earlier results than these
   call_back(pool, false);
   return settled || says || pool->batch.count > 0;
 }
 
-bool wp_process_has_news(const wp_process_pool *pool) {
+bool wp_collect_has_news(const wp_process_pool *pool) {
   if (pool->tasks.ended.count > 0) return true;  // lost since the last round; only who has the role adds to them
   for (uint32_t i = 0; i < pool->size.bound; i++) {
     const wp_host_worker *worker = &pool->workers[i];

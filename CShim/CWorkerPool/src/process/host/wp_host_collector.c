@@ -27,7 +27,7 @@ static bool spin(wp_process_pool *pool) {
   do {
     for (int i = 0; i < 16; i++) {
       wp_cpu_relax();
-      if (wp_process_has_news(pool)) return true;
+      if (wp_collect_has_news(pool)) return true;
     }
     if (wp_atomic_exchange(&pool->role.driver_waits, 0u, wp_relaxed) != 0) return false;
   } while (wp_clock_now() < end);
@@ -36,8 +36,8 @@ static bool spin(wp_process_pool *pool) {
 
 /// When there is something to do that no descriptor tells of.
 static uint64_t next_deadline(const wp_process_pool *pool) {
-  uint64_t lifecycle = wp_lifecycle_deadline(pool);
-  uint64_t timers = wp_timers_deadline(pool);
+  uint64_t lifecycle = wp_advance_deadline(pool);
+  uint64_t timers = wp_bell_deadline(pool);
   return lifecycle < timers ? lifecycle : timers;
 }
 
@@ -76,13 +76,13 @@ static void look(wp_process_pool *pool, bool may_sleep) {
   if (may_sleep) {
     // Prepare, recheck, commit. Dekker with a worker's store of DONE and its load of `host_sleeping`, all seq_cst.
     wp_role_announce_sleep(pool, WP_COLLECTOR_SLEEPS);
-    sleeps = !wp_process_has_news(pool);
+    sleeps = !wp_collect_has_news(pool);
   }
   if (sleeps) sleep_until_wanted(pool, events);
   else if (poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
   if (may_sleep) wp_atomic_store(&pool->memory.head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_relaxed);
-  if (events[1].revents != 0 || events[2].revents != 0) wp_template_listen(pool);
-  if (events[2].revents != 0) wp_template_lost(pool);  // a no-op when the end of the stream told already
+  if (events[1].revents != 0 || events[2].revents != 0) wp_workers_listen(pool);
+  if (events[2].revents != 0) wp_workers_lose_template(pool);  // a no-op when the end of the stream told already
 }
 
 static bool nothing_live(wp_process_pool *pool) {
@@ -94,9 +94,9 @@ static bool nothing_live(wp_process_pool *pool) {
 
 static void replace_template(wp_process_pool *pool) {
   wp_error error;
-  if (wp_template_start(pool, &error) == WP_OK) return;
+  if (wp_workers_start_template(pool, &error) == WP_OK) return;
   pthread_mutex_lock(&pool->lock);
-  wp_pool_break(pool, "the template process ended and a new one could not be started");
+  wp_failure_break(pool, "the template process ended and a new one could not be started");
   pthread_mutex_unlock(&pool->lock);
 }
 
@@ -104,21 +104,21 @@ static void replace_template(wp_process_pool *pool) {
 static bool follow_phase(wp_process_pool *pool) {
   switch (pool->life.phase) {
   case WP_POOL_LEAVING:
-    if (!wp_workers_absent(pool) && wp_clock_now() < pool->life.leave_by) return false;
-    wp_processes_end(pool);
+    if (!wp_workers_are_absent(pool) && wp_clock_now() < pool->life.leave_by) return false;
+    wp_workers_end(pool);
     return true;
   case WP_POOL_BROKEN:
   case WP_POOL_FAILED:
-    if (pool->forker.pidfd >= 0) wp_processes_end(pool);
-    return wp_workers_absent(pool) && pool->batch.count == 0 && nothing_live(pool);
+    if (pool->forker.pidfd >= 0) wp_workers_end(pool);
+    return wp_workers_are_absent(pool) && pool->batch.count == 0 && nothing_live(pool);
   case WP_POOL_RUNNING:
-    if (pool->forker.pidfd < 0 && wp_workers_absent(pool)) replace_template(pool);
+    if (pool->forker.pidfd < 0 && wp_workers_are_absent(pool)) replace_template(pool);
     return false;
   default: return false;
   }
 }
 
-void wp_pool_tear_down(wp_process_pool *pool) {
+void wp_collector_tear_down(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   wp_pool_head *head = pool->memory.head;
   wp_event bells[2] = {pool->bells.collector, pool->bells.driver};
@@ -131,15 +131,15 @@ void wp_pool_tear_down(wp_process_pool *pool) {
   int memory = pool->memory.file;
   pool->memory.file = -1;
   pthread_mutex_unlock(&pool->lock);
-  if (!lent) wp_pool_unmap(pool, head);
+  if (!lent) wp_room_unmap(pool, head);
   for (int i = 0; i < 2; i++) wp_event_destroy(&bells[i]);
   wp_memory_cgroups_destroy(cgroups);
   if (memory >= 0) close(memory);
 }
 
 static void finish(wp_process_pool *pool) {
-  wp_process_call_left(pool);
-  wp_pool_tear_down(pool);
+  wp_collect_call_left(pool);
+  wp_collector_tear_down(pool);
   pthread_mutex_lock(&pool->lock);
   while (pool->life.phase == WP_POOL_BROKEN && !pool->users.closed) pthread_cond_wait(&pool->changed, &pool->lock);
   pool->users.finished = true;
@@ -163,7 +163,7 @@ void wp_collector_run(wp_process_pool *pool) {
   pthread_mutex_unlock(&pool->lock);
   uint32_t rounds = 0;
   for (;;) {
-    bool progress = wp_process_collect(pool);
+    bool progress = wp_collect_round(pool);
     if (follow_phase(pool)) break;
     if (progress && ++rounds % WP_ROUNDS_BETWEEN_POLLS != 0) continue;
     look(pool, !progress && !spin(pool));

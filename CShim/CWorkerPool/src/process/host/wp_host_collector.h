@@ -14,7 +14,7 @@ extern "C" {
 /// The life of the collector's thread.
 void wp_collector_run(wp_process_pool *pool);
 /// Frees memory and descriptors of a pool without processes.
-void wp_pool_tear_down(wp_process_pool *pool);
+void wp_collector_tear_down(wp_process_pool *pool);
 
 #ifdef __cplusplus
 }

@@ -17,19 +17,19 @@ bool wp_process_pool_cancel(wp_process_pool *pool, uint64_t ticket) {
   uint32_t index = wp_task_find(&pool->tasks, ticket);
   bool taken = false;
   if (index != WP_NO_TASK) {
-    wp_task_state state = pool->tasks.tasks[index].state;
+    wp_task_state state = pool->tasks.nodes[index].state;
     if (state == WP_TASK_PENDING) {
       wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
       wp_payload_drop(pool, index);
     }
-    taken = state == WP_TASK_PENDING || (state == WP_TASK_SENT && wp_dispatch_revoke(pool, index));
-    if (!taken && wp_task_runs(pool, &pool->tasks.tasks[index])) {
-      wp_task_ask(pool, &pool->tasks.tasks[index], WP_STOP_CANCELLED);
+    taken = state == WP_TASK_PENDING || (state == WP_TASK_SENT && wp_slots_revoke(pool, index));
+    if (!taken && wp_task_runs(pool, &pool->tasks.nodes[index])) {
+      wp_task_ask(pool, &pool->tasks.nodes[index], WP_STOP_CANCELLED);
     }
   }
   if (taken) {
     wp_task_remove(&pool->tasks, index);
-    wp_tasks_retire(pool, 1);
+    wp_task_retire(pool, 1);
   }
   pthread_mutex_unlock(&pool->lock);
   return taken;
@@ -39,7 +39,7 @@ bool wp_process_pool_is_running(wp_process_pool *pool, uint64_t ticket) {
   if (wp_forked_from(pool)) return false;
   pthread_mutex_lock(&pool->lock);
   uint32_t index = wp_task_find(&pool->tasks, ticket);
-  bool running = index != WP_NO_TASK && wp_task_runs(pool, &pool->tasks.tasks[index]);
+  bool running = index != WP_NO_TASK && wp_task_runs(pool, &pool->tasks.nodes[index]);
   pthread_mutex_unlock(&pool->lock);
   return running;
 }
@@ -52,7 +52,7 @@ static size_t take_unbegun(wp_process_pool *pool, void **tokens, size_t capacity
   while (count < capacity && pool->tasks.pending.count > 0) {
     uint32_t index = pool->tasks.pending.first;
     wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
-    tokens[count++] = pool->tasks.tasks[index].token;
+    tokens[count++] = pool->tasks.nodes[index].token;
     wp_payload_drop(pool, index);
     wp_task_remove(&pool->tasks, index);
   }
@@ -60,8 +60,8 @@ static size_t take_unbegun(wp_process_pool *pool, void **tokens, size_t capacity
     wp_host_worker *worker = &pool->workers[i];
     for (uint32_t at = worker->collected; at != worker->published && count < capacity; at++) {
       const wp_sent *sent = &worker->sent[at & (pool->geometry.slots - 1)];
-      if (sent->state == WP_SENT_REVOKED || !wp_dispatch_revoke(pool, sent->task)) continue;
-      tokens[count++] = pool->tasks.tasks[sent->task].token;
+      if (sent->state == WP_SENT_REVOKED || !wp_slots_revoke(pool, sent->task)) continue;
+      tokens[count++] = pool->tasks.nodes[sent->task].token;
       wp_task_remove(&pool->tasks, sent->task);
     }
   }
@@ -93,11 +93,11 @@ size_t wp_process_pool_discard_pending(wp_process_pool *pool) {
     pthread_mutex_lock(&pool->lock);
     total += count;
     pool->queue.discarded += count;
-    wp_tasks_retire(pool, count);
+    wp_task_retire(pool, count);
   }
-  if (pool->memory.head != NULL) wp_driver_wake(pool);  // it may wait for one of these
+  if (pool->memory.head != NULL) wp_role_wake_driver(pool);  // it may wait for one of these
   pthread_mutex_unlock(&pool->lock);
-  wp_pool_drop(pool);
+  wp_handle_drop(pool);
   return total;
 }
 
@@ -105,11 +105,11 @@ size_t wp_process_pool_discard_pending(wp_process_pool *pool) {
 
 /// Under the lock: leaves it to the collector, which alone writes what a kill changes.
 static bool terminate(wp_process_pool *pool, uint32_t index) {
-  const wp_task *task = &pool->tasks.tasks[index];
+  const wp_task *task = &pool->tasks.nodes[index];
   wp_sent *sent = wp_sent_at(pool, &pool->workers[task->worker], task->position);
   if (sent->fate == WP_TASK_WORKER_DIED) sent->fate = WP_TASK_TERMINATED;
   wp_task_watch(&pool->tasks, index);
-  wp_timers_look_by(pool, 0);
+  wp_bell_look_by(pool, 0);
   return true;
 }
 
@@ -117,7 +117,7 @@ bool wp_process_pool_terminate(wp_process_pool *pool, uint64_t ticket) {
   if (wp_forked_from(pool)) return false;
   pthread_mutex_lock(&pool->lock);
   uint32_t index = wp_task_find(&pool->tasks, ticket);
-  bool runs = index != WP_NO_TASK && wp_task_runs(pool, &pool->tasks.tasks[index]) && terminate(pool, index);
+  bool runs = index != WP_NO_TASK && wp_task_runs(pool, &pool->tasks.nodes[index]) && terminate(pool, index);
   pthread_mutex_unlock(&pool->lock);
   return runs;
 }
@@ -129,7 +129,7 @@ static size_t each_running(wp_process_pool *pool, bool (*act)(wp_process_pool *,
     wp_host_worker *worker = &pool->workers[i];
     for (uint32_t position = worker->collected; position != worker->published; position++) {
       const wp_sent *sent = wp_sent_at(pool, worker, position);
-      if (sent->state == WP_SENT_REVOKED || !wp_task_runs(pool, &pool->tasks.tasks[sent->task])) continue;
+      if (sent->state == WP_SENT_REVOKED || !wp_task_runs(pool, &pool->tasks.nodes[sent->task])) continue;
       count += act(pool, sent->task);
     }
   }
@@ -138,7 +138,7 @@ static size_t each_running(wp_process_pool *pool, bool (*act)(wp_process_pool *,
 
 /// False when that was done before; a timeout that has struck stays the reason.
 static bool ask_to_end(wp_process_pool *pool, uint32_t index) {
-  const wp_task *task = &pool->tasks.tasks[index];
+  const wp_task *task = &pool->tasks.nodes[index];
   const wp_sent *sent = wp_sent_at(pool, &pool->workers[task->worker], task->position);
   if (sent->stop == WP_STOP_SHUT_DOWN || sent->stop == WP_STOP_TIMED_OUT) return false;
   wp_task_ask(pool, task, WP_STOP_SHUT_DOWN);

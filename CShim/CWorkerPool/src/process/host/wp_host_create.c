@@ -91,8 +91,8 @@ static bool map_memory(wp_process_pool *pool, const wp_place *places) {
   size_t tail = (size_t)(geometry->total - geometry->output_offset);
   if (tail > 0) pool->memory.tail = wp_memory_map(pool->memory.file, geometry->output_offset, tail, true);
   if (tail > 0 && pool->memory.tail == NULL) return false;
-  if (!wp_size_make_room(pool, pool->size.bound)) return false;
-  for (uint32_t i = 0; i < pool->size.bound; i++) wp_size_set_place(pool, i, places);
+  if (!wp_room_map(pool, pool->size.bound)) return false;
+  for (uint32_t i = 0; i < pool->size.bound; i++) wp_places_assign(pool, i, places);
   return true;
 }
 
@@ -140,7 +140,7 @@ static wp_status start_detached(const wp_process_pool *pool, wp_thread_body body
 static void *collect(void *argument) {
   wp_process_pool *pool = (wp_process_pool *)argument;
   wp_collector_run(pool);
-  wp_pool_drop(pool);
+  wp_handle_drop(pool);
   return NULL;
 }
 
@@ -179,13 +179,13 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
   wp_status status = allocate(pool, config, error);
   if (status == WP_OK) status = share_memory(pool, config, places, error);
   if (status == WP_OK) status = make_cgroups(pool, config, error);
-  if (status == WP_OK) status = wp_template_start(pool, error);
+  if (status == WP_OK) status = wp_workers_start_template(pool, error);
   if (status == WP_OK) {
     status = start_collector(pool, error);
     if (status == WP_OK) return await_start(pool, error);
-    wp_processes_end(pool);
+    wp_workers_end(pool);
   }
-  wp_pool_tear_down(pool);
+  wp_collector_tear_down(pool);
   return status;
 }
 
@@ -193,7 +193,7 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
 /// left for the system to refuse.
 static wp_geometry lay_out(const wp_process_pool_config *config, uint32_t count, uint32_t prefetch, size_t max_payload) {
   wp_process_output output[WP_STREAM_COUNT];
-  wp_process_output_resolve(config, output);
+  wp_process_settings_resolve(config, output);
   size_t initializer_length = config->initializer == NULL ? 0 : config->initializer->length;
   for (uint32_t capacity = WP_PROCESS_POOL_MAX_WORKERS;; capacity = capacity / 2 < count ? count : capacity / 2) {
     wp_geometry geometry = wp_geometry_of(capacity, prefetch, max_payload);
@@ -262,7 +262,7 @@ wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_proces
     *result = pool;
   } else if (pool != NULL) {
     pool->settings.hooks.destroy = NULL;  // a call that fails leaves the context to its caller
-    wp_pool_drop(pool);
+    wp_handle_drop(pool);
   }
   return status;
 }

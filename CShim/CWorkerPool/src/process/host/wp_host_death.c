@@ -53,7 +53,7 @@ void wp_death_note_memory(wp_process_pool *pool, wp_host_worker *worker) {
   uint64_t peak;
   // The kernel counts before it kills, and so before anybody hears of it.
   wp_memory_cgroups *cgroups = pool->memory.cgroups;
-  if (cgroups == NULL || !wp_memory_cgroup_killed(cgroups, wp_worker_index(pool, worker), &peak)) return;
+  if (cgroups == NULL || !wp_memory_cgroup_killed(cgroups, wp_room_index(pool, worker), &peak)) return;
   worker->out_of_memory = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGKILL;
   if (peak > worker->peak_memory) worker->peak_memory = peak;
 }
@@ -68,7 +68,7 @@ wp_death *wp_death_describe(wp_process_pool *pool, const wp_host_worker *worker,
   death->peak_memory = worker->peak_memory;
   find_limit(pool, worker, task, death);
   if (room > 0) {
-    wp_output_ring *ring = wp_worker_ring(pool, worker, WP_STREAM_ERROR);
+    wp_output_ring *ring = wp_room_output(pool, worker, WP_STREAM_ERROR);
     death->output_length = wp_output_tail(ring, room, (unsigned char *)death->output, room);
   }
   return death;
@@ -114,7 +114,7 @@ void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const
   size_t room = pool->geometry.output_limit[WP_STREAM_ERROR];
   unsigned char *output = room == 0 ? NULL : (unsigned char *)malloc(room);
   if (output == NULL) return;
-  breakage->output_length = wp_output_tail(wp_worker_ring(pool, worker, WP_STREAM_ERROR), room, output, room);
+  breakage->output_length = wp_output_tail(wp_room_output(pool, worker, WP_STREAM_ERROR), room, output, room);
   breakage->output = (const char *)output;
 }
 

@@ -12,25 +12,25 @@
 #include <string.h>
 #include <sys/wait.h>
 
-void wp_process_lose(wp_process_pool *pool, uint32_t index, const wp_task_loss *loss) {
-  wp_task *task = &pool->tasks.tasks[index];
+void wp_task_lose(wp_process_pool *pool, uint32_t index, const wp_task_loss *loss) {
+  wp_task *task = &pool->tasks.nodes[index];
   if (task->state == WP_TASK_PENDING) wp_payload_drop(pool, index);
   task->state = WP_TASK_ENDED;
   task->body.loss = *loss;
   wp_task_append(&pool->tasks, &pool->tasks.ended, index);
 }
 
-void wp_tasks_retire(wp_process_pool *pool, size_t count) {
+void wp_task_retire(wp_process_pool *pool, size_t count) {
   pool->queue.unfinished -= count;
-  if (pool->queue.unfinished == 0 && (pool->users.closed || pool->life.phase == WP_POOL_BROKEN)) wp_pool_poke(pool);
+  if (pool->queue.unfinished == 0 && (pool->users.closed || pool->life.phase == WP_POOL_BROKEN)) wp_bell_collector(pool);
 }
 
 /// Queues a task again that the worker at this position had not begun, or may begin again. A long argument stays where it
 /// is, in an area of that worker.
-void wp_process_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
+void wp_task_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
   wp_sent *sent = wp_sent_at(pool, worker, position);
-  wp_task *task = &pool->tasks.tasks[sent->task];
-  uint32_t owner = wp_worker_index(pool, worker);
+  wp_task *task = &pool->tasks.nodes[sent->task];
+  uint32_t owner = wp_room_index(pool, worker);
   wp_task_loss loss;
   memset(&loss, 0, sizeof loss);
   loss.end = WP_TASK_DISCARDED;
@@ -51,7 +51,7 @@ void wp_process_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t
     loss.end = WP_TASK_POOL_BROKEN;
     loss.reason = "no memory to queue the task again for another worker";
   }
-  wp_process_lose(pool, sent->task, &loss);
+  wp_task_lose(pool, sent->task, &loss);
 }
 
 // MARK: What a dead worker leaves
@@ -80,8 +80,8 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
     // STARTED, or overwritten by a task run wild.
     bool begun = word != wp_slot_word(position, WP_SLOT_READY) || wp_sent_begun(sent);
     if (!begun && !broken) continue;
-    if (begun) pool->tasks.tasks[sent->task].workers_lost++;
-    if (!broken && retries(pool, sent, &pool->tasks.tasks[sent->task])) continue;
+    if (begun) pool->tasks.nodes[sent->task].workers_lost++;
+    if (!broken && retries(pool, sent, &pool->tasks.nodes[sent->task])) continue;
     uint64_t started = sent->started_ns;
     if (started == 0) started = wp_atomic_load(&slot->started_ns, wp_relaxed);
     wp_task_loss loss;
@@ -94,9 +94,9 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
       loss.wait_status = worker->wait_status;
       loss.forbidden_call = worker->forbidden_call;
       loss.run_ns = now > started ? now - started : 0;
-      if (!broken) loss.death = wp_death_describe(pool, worker, &pool->tasks.tasks[sent->task]);
+      if (!broken) loss.death = wp_death_describe(pool, worker, &pool->tasks.nodes[sent->task]);
     }
-    wp_process_lose(pool, sent->task, &loss);
+    wp_task_lose(pool, sent->task, &loss);
     sent->state = WP_SENT_REVOKED;
   }
 }
@@ -104,18 +104,18 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
 /// Queues what it had not begun in front of everything else, in the old order: newest first, each to the front.
 static void queue_again(wp_process_pool *pool, wp_host_worker *worker) {
   for (uint32_t position = worker->published; position-- != worker->collected;) {
-    if (wp_sent_at(pool, worker, position)->state == WP_SENT_TASK) wp_process_put_back(pool, worker, position);
+    if (wp_sent_at(pool, worker, position)->state == WP_SENT_TASK) wp_task_put_back(pool, worker, position);
   }
 }
 
-void wp_worker_bury(wp_process_pool *pool, uint32_t index) {
+void wp_worker_clear(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   lose_begun(pool, worker);
   queue_again(pool, worker);
   for (uint32_t position = worker->collected; position != worker->published; position++) {
-    wp_slot_free_areas(worker, wp_sent_at(pool, worker, position));
+    wp_slots_free_areas(worker, wp_sent_at(pool, worker, position));
   }
-  wp_areas_bury(pool, index);
+  wp_areas_clear(pool, index);
   worker->published = worker->collected = 0;
   worker->process = 0;
   worker->state = WP_WORKER_ABSENT;

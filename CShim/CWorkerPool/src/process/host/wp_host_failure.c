@@ -10,13 +10,13 @@
 #include <string.h>
 #include <sys/wait.h>
 
-void wp_start_fail(wp_process_pool *pool, wp_status status, int number, const char *call, const char *rule) {
+void wp_failure_start(wp_process_pool *pool, wp_status status, int number, const char *call, const char *rule) {
   if (pool->life.phase != WP_POOL_STARTING) return;
   wp_fail(&pool->life.start_error, status, number, call, rule);
   pool->life.phase = WP_POOL_FAILED;
 }
 
-void wp_pool_break(wp_process_pool *pool, const char *reason) {
+void wp_failure_break(wp_process_pool *pool, const char *reason) {
   if (pool->life.phase != WP_POOL_RUNNING) return;
   pool->life.phase = WP_POOL_BROKEN;
   pool->life.broken_reason = reason;
@@ -28,7 +28,7 @@ void wp_pool_break(wp_process_pool *pool, const char *reason) {
   while (pool->tasks.pending.count > 0) {
     uint32_t index = pool->tasks.pending.first;
     wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
-    wp_process_lose(pool, index, &loss);
+    wp_task_lose(pool, index, &loss);
   }
 }
 
@@ -49,7 +49,7 @@ static bool some_live(const wp_process_pool *pool) {
   return false;
 }
 
-void wp_worker_not_started(wp_process_pool *pool, uint32_t index, uint32_t call, int number) {
+void wp_failure_worker(wp_process_pool *pool, uint32_t index, uint32_t call, int number) {
   wp_host_worker *worker = &pool->workers[index];
   const char *final = final_reason(worker, call);
   const char *reason = "a worker ended before it was ready, three times in a row";
@@ -65,10 +65,10 @@ void wp_worker_not_started(wp_process_pool *pool, uint32_t index, uint32_t call,
     wp_breakage_note(pool, worker, reason);
   }
   const char *rule = wp_call_rule(call);
-  if (rule != NULL) wp_start_fail(pool, WP_INVALID_ARGUMENT, 0, wp_call_name(call), rule);
-  else if (call == WP_CALL_NONE || final != NULL) wp_start_fail(pool, WP_BROKEN, 0, NULL, reason);
-  else wp_start_fail(pool, WP_SYSTEM_CALL_FAILED, number, wp_call_name(call), NULL);
-  if (breaks) wp_pool_break(pool, reason);
+  if (rule != NULL) wp_failure_start(pool, WP_INVALID_ARGUMENT, 0, wp_call_name(call), rule);
+  else if (call == WP_CALL_NONE || final != NULL) wp_failure_start(pool, WP_BROKEN, 0, NULL, reason);
+  else wp_failure_start(pool, WP_SYSTEM_CALL_FAILED, number, wp_call_name(call), NULL);
+  if (breaks) wp_failure_break(pool, reason);
   // 10 ms, then 100, then a second: time for a passing shortage of processes to pass.
   uint64_t pause = worker->start_failures == 1 ? 10000000u : 100000000u;
   if (worker->start_failures > WP_START_ATTEMPTS) pause = 1000000000u;

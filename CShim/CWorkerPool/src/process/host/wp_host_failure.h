@@ -10,11 +10,11 @@ extern "C" {
 #endif
 
 /// The pool cannot start, if it is starting. The strings are static.
-void wp_start_fail(wp_process_pool *pool, wp_status status, int number, const char *call, const char *rule);
+void wp_failure_start(wp_process_pool *pool, wp_status status, int number, const char *call, const char *rule);
 /// A worker that is wanted ended, or could not be forked, before it was ready: what failed (a `wp_call`), and `errno`.
-void wp_worker_not_started(wp_process_pool *pool, uint32_t worker, uint32_t call, int number);
+void wp_failure_worker(wp_process_pool *pool, uint32_t worker, uint32_t call, int number);
 /// Nothing can run any more. Fails all that waits.
-void wp_pool_break(wp_process_pool *pool, const char *reason);
+void wp_failure_break(wp_process_pool *pool, const char *reason);
 
 #ifdef __cplusplus
 }

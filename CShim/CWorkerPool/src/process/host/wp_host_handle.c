@@ -26,7 +26,7 @@ static void destroy(wp_process_pool *pool) {
   if (hook != NULL) hook(context);
 }
 
-void wp_pool_drop(wp_process_pool *pool) {
+void wp_handle_drop(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   uint32_t left = --pool->users.references;
   pthread_mutex_unlock(&pool->lock);
@@ -39,7 +39,7 @@ void wp_process_pool_close(wp_process_pool *pool) {
   if (!pool->users.closed) {
     pool->users.closed = true;
     pthread_cond_broadcast(&pool->changed);
-    wp_pool_poke(pool);
+    wp_bell_collector(pool);
   }
   pthread_mutex_unlock(&pool->lock);
 }
@@ -69,5 +69,5 @@ wp_status wp_process_pool_join_until(wp_process_pool *pool, uint64_t deadline_ns
 void wp_process_pool_release(wp_process_pool *pool) {
   if (pool == NULL || wp_forked_from(pool)) return;  // in a child: processes and threads are the parent's
   wp_process_pool_close(pool);
-  wp_pool_drop(pool);
+  wp_handle_drop(pool);
 }

@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 /// Drops a reference; the last one destroys. Without the lock.
-void wp_pool_drop(wp_process_pool *pool);
+void wp_handle_drop(wp_process_pool *pool);
 
 #ifdef __cplusplus
 }

@@ -48,7 +48,7 @@ static void spin_driving(wp_process_pool *pool, const wp_awaited *awaited, uint6
   do {
     for (int i = 0; i < WP_LOOKS_PER_CLOCK; i++) {
       if (has_come(awaited) || wp_atomic_load(&pool->role.holder, wp_relaxed) == WP_ROLE_WANTED) return;
-      if (wp_process_has_news(pool) && !wp_process_collect_results(pool)) return;
+      if (wp_collect_has_news(pool) && !wp_collect_results(pool)) return;
       wp_cpu_relax();
     }
   } while (wp_clock_now() < end);
@@ -67,12 +67,12 @@ static void sleep_driving(wp_process_pool *pool, const wp_awaited *awaited, uint
   wp_atomic_u32 *sleeper = &pool->memory.head->host_sleeping;
   bool in_time = true;
   while (in_time && !has_come(awaited) && wp_atomic_load(&pool->role.holder, wp_seq_cst) != WP_ROLE_WANTED) {
-    if (wp_process_has_news(pool)) {
-      if (!wp_process_collect_results(pool)) return;
+    if (wp_collect_has_news(pool)) {
+      if (!wp_collect_results(pool)) return;
       continue;
     }
     announce_sleep(pool);
-    bool idle = !wp_process_has_news(pool) && wp_atomic_load(&pool->role.holder, wp_seq_cst) != WP_ROLE_WANTED;
+    bool idle = !wp_collect_has_news(pool) && wp_atomic_load(&pool->role.holder, wp_seq_cst) != WP_ROLE_WANTED;
     if (idle && !has_come(awaited)) {
       uint64_t start = wp_clock_now();
       wp_event_wait(pool->bells.driver.hear, deadline);
@@ -86,9 +86,9 @@ static void sleep_driving(wp_process_pool *pool, const wp_awaited *awaited, uint
 
 /// Ends a driver's turn: settles its last batch and hands the pool over without losing a result.
 static void leave(wp_process_pool *pool) {
-  wp_process_settle(pool);
+  wp_collect_settle(pool);
   wp_role_announce_sleep(pool, WP_COLLECTOR_SLEEPS);
-  if (wp_process_has_news(pool)) wp_pool_poke(pool);
+  if (wp_collect_has_news(pool)) wp_bell_collector(pool);
   wp_role_give_up(pool);
 }
 
@@ -116,13 +116,13 @@ void wp_process_pool_sleep(wp_process_pool *pool, const void *word, uint32_t mas
 void wp_process_pool_wake(wp_process_pool *pool) {
   if (wp_forked_from(pool)) return;
   pthread_mutex_lock(&pool->lock);
-  if (pool->memory.head != NULL) wp_driver_wake(pool);
+  if (pool->memory.head != NULL) wp_role_wake_driver(pool);
   pthread_mutex_unlock(&pool->lock);
 }
 
 void wp_process_pool_call(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   wp_atomic_store(&pool->bells.call_due, 1u, wp_relaxed);
-  wp_pool_poke(pool);
+  wp_bell_collector(pool);
   pthread_mutex_unlock(&pool->lock);
 }

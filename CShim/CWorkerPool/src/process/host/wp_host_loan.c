@@ -52,12 +52,12 @@ void wp_process_loan_release(wp_process_loan *loan) {
   wp_area_free(areas, loan->area);
   if (!pool->idle.warm && pool->memory.head != NULL) {
     pool->idle.warm = true;
-    wp_pool_poke(pool);  // a sleeping collector has to see that there is something to tidy
+    wp_bell_collector(pool);  // a sleeping collector has to see that there is something to tidy
   }
   wp_pool_head *last = --pool->users.loans == 0 ? pool->memory.lent : NULL;
   if (last != NULL) pool->memory.lent = NULL;
   pthread_mutex_unlock(&pool->lock);
-  wp_pool_unmap(pool, last);
+  wp_room_unmap(pool, last);
   free(loan);
-  wp_pool_drop(pool);
+  wp_handle_drop(pool);
 }

@@ -31,7 +31,7 @@ wp_payload wp_payload_of_sent(const wp_process_pool *pool, uint32_t index, uint3
 }
 
 void wp_payload_drop(wp_process_pool *pool, uint32_t index) {
-  wp_task *task = &pool->tasks.tasks[index];
+  wp_task *task = &pool->tasks.nodes[index];
   if (task->area != WP_NO_AREA) {
     wp_payload payload = wp_payload_of_pending(pool, task);
     if (payload.bytes == pool->tasks.pinned) pool->tasks.pinned = NULL;
@@ -45,7 +45,7 @@ void wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *p
                      wp_wakes *wakes) {
   void *target = wp_channel_arguments(&pool->workers[worker].channel, &pool->geometry, area);
   pthread_mutex_unlock(&pool->lock);
-  wp_wake_all(wakes);
+  wp_bell_wake_all(wakes);
   memcpy(target, payload->bytes, payload->length);
   pthread_mutex_lock(&pool->lock);
 }

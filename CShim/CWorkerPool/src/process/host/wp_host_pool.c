@@ -62,7 +62,7 @@ size_t wp_process_pool_output(wp_process_pool *pool, int32_t process, uint32_t s
   for (uint32_t i = 0; limit > 0 && pool->memory.head != NULL && i < pool->size.bound; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->process != process || worker->state == WP_WORKER_ENDED) continue;
-    length = wp_output_tail(wp_worker_ring(pool, worker, stream), limit, (unsigned char *)buffer, capacity);
+    length = wp_output_tail(wp_room_output(pool, worker, stream), limit, (unsigned char *)buffer, capacity);
     break;
   }
   pthread_mutex_unlock(&pool->lock);

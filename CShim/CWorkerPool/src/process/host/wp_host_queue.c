@@ -9,7 +9,7 @@
 /// A worker that begins a task just as it is to be taken from it wins; others may be found instead.
 #define WP_TAKE_OVER_ATTEMPTS 8u
 
-void wp_dispatch_adapt(wp_process_pool *pool, uint64_t run_ns) {
+void wp_queue_adapt(wp_process_pool *pool, uint64_t run_ns) {
   if (!pool->settings.ahead_follows_tasks) return;
   uint64_t run = run_ns < 1000000u ? run_ns : 1000000u;  // a worker's word: it can claim anything
   pool->queue.mean_run_ns = (7 * pool->queue.mean_run_ns + run) / 8;
@@ -19,7 +19,7 @@ void wp_dispatch_adapt(wp_process_pool *pool, uint64_t run_ns) {
   pool->queue.ahead = (uint32_t)ahead;
 }
 
-uint32_t wp_dispatch_pick(const wp_process_pool *pool) {
+uint32_t wp_queue_pick(const wp_process_pool *pool) {
   for (uint32_t load = 0; load < pool->queue.ahead; load++) {
     if (pool->queue.buckets[load].first != WP_NO_WORKER) return pool->queue.buckets[load].first;
   }
@@ -31,7 +31,7 @@ uint32_t wp_dispatch_pick(const wp_process_pool *pool) {
 /// Copies what the first pending task carries, without the lock. False when the task has gone meanwhile.
 static bool copy_pending(wp_process_pool *pool, uint32_t target, const wp_payload *source, uint8_t area,
                          wp_wakes *wakes) {
-  const wp_task *task = &pool->tasks.tasks[pool->tasks.pending.first];
+  const wp_task *task = &pool->tasks.nodes[pool->tasks.pending.first];
   uint32_t owner = task->worker;
   pool->tasks.pinned = source->bytes;
   wp_payload_copy(pool, target, source, area, wakes);
@@ -48,20 +48,20 @@ static bool copy_pending(wp_process_pool *pool, uint32_t target, const wp_payloa
 /// lock.
 static void send_copied(wp_process_pool *pool, uint32_t worker, uint32_t index, const wp_payload *payload,
                         wp_wakes *wakes) {
-  void *memory = wp_task_take_memory(&pool->tasks.tasks[index]);
-  wp_dispatch_send(pool, worker, index, payload, wakes);
+  void *memory = wp_task_take_memory(&pool->tasks.nodes[index]);
+  wp_slots_send(pool, worker, index, payload, wakes);
   pthread_mutex_unlock(&pool->lock);
-  wp_wake_all(wakes);
+  wp_bell_wake_all(wakes);
   free(memory);
   pthread_mutex_lock(&pool->lock);
 }
 
 /// Sends the first pending task. False when it has to wait.
 static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
-  uint32_t worker = wp_dispatch_pick(pool);
+  uint32_t worker = wp_queue_pick(pool);
   if (pool->tasks.pending.count == 0 || worker == WP_NO_WORKER) return false;
   uint32_t index = pool->tasks.pending.first;
-  wp_task *task = &pool->tasks.tasks[index];
+  wp_task *task = &pool->tasks.nodes[index];
   wp_payload payload = wp_payload_of_pending(pool, task);
   payload.in_place = task->area != WP_NO_AREA && task->worker == worker;
   bool copied = false;
@@ -84,7 +84,7 @@ static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
   }
   wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
   if (copied) send_copied(pool, worker, index, &payload, wakes);
-  else wp_dispatch_send(pool, worker, index, &payload, wakes);
+  else wp_slots_send(pool, worker, index, &payload, wakes);
   return true;
 }
 
@@ -115,8 +115,8 @@ static bool take_over(wp_process_pool *pool, uint32_t *failures, wp_wakes *wakes
   uint32_t index = worker == WP_NO_WORKER ? WP_NO_TASK : find_waiting(pool);
   if (index == WP_NO_TASK) return false;
   uint64_t ticket = wp_task_ticket(&pool->tasks, index);
-  uint32_t from = pool->tasks.tasks[index].worker;
-  uint32_t position = pool->tasks.tasks[index].position;
+  uint32_t from = pool->tasks.nodes[index].worker;
+  uint32_t position = pool->tasks.nodes[index].position;
   wp_payload payload = wp_payload_of_sent(pool, from, position);
   uint8_t area;
   if (!wp_payload_reserve(pool, worker, payload.length, &area)) return false;
@@ -128,8 +128,8 @@ static bool take_over(wp_process_pool *pool, uint32_t *failures, wp_wakes *wakes
     payload.in_place = true;
     possible = wp_payload_arrives(pool, worker, generation) && wp_task_find(&pool->tasks, ticket) == index;
   }
-  if (possible && wp_dispatch_revoke(pool, index)) {
-    wp_dispatch_send(pool, worker, index, &payload, wakes);
+  if (possible && wp_slots_revoke(pool, index)) {
+    wp_slots_send(pool, worker, index, &payload, wakes);
   } else {
     wp_area_free(&pool->workers[worker].arguments, area);
     ++*failures;
@@ -137,7 +137,7 @@ static bool take_over(wp_process_pool *pool, uint32_t *failures, wp_wakes *wakes
   return true;
 }
 
-void wp_dispatch_pending(wp_process_pool *pool, wp_wakes *wakes) {
+void wp_queue_send(wp_process_pool *pool, wp_wakes *wakes) {
   while (send_pending(pool, wakes)) continue;
   if (pool->tasks.pending.count > 0) return;
   uint32_t failures = 0;

@@ -17,12 +17,12 @@ extern "C" {
 #endif
 
 /// After a task that took `run_ns`: how far ahead tasks are sent from now on.
-void wp_dispatch_adapt(wp_process_pool *pool, uint64_t run_ns);
+void wp_queue_adapt(wp_process_pool *pool, uint64_t run_ns);
 /// The least loaded worker that may hold one more task, or WP_NO_WORKER.
-uint32_t wp_dispatch_pick(const wp_process_pool *pool);
+uint32_t wp_queue_pick(const wp_process_pool *pool);
 /// Sends pending tasks as far as workers take them, then lets idle workers take over what others have not begun. With the
 /// collector role: releases the lock while it copies large arguments.
-void wp_dispatch_pending(wp_process_pool *pool, wp_wakes *wakes);
+void wp_queue_send(wp_process_pool *pool, wp_wakes *wakes);
 
 #ifdef __cplusplus
 }

@@ -14,16 +14,16 @@
 static wp_status set_size(wp_process_pool *pool, uint32_t count, const wp_place *places, wp_error *error) {
   if (pool->users.closed) return wp_fail(error, WP_SHUT_DOWN, 0, NULL, "the pool was shut down");
   if (pool->life.phase != WP_POOL_RUNNING) return wp_fail(error, WP_BROKEN, 0, NULL, pool->life.broken_reason);
-  if (!wp_size_make_room(pool, count)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
+  if (!wp_room_map(pool, count)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
   uint32_t before = wp_atomic_load(&pool->size.wanted, wp_relaxed);
   wp_atomic_store(&pool->size.wanted, count, wp_relaxed);
   for (uint32_t i = before; i < count; i++) {
     pool->workers[i].added = pool->workers[i].state != WP_WORKER_LIVE || pool->workers[i].leaving;
-    wp_size_set_place(pool, i, places);
-    wp_dispatch_place(pool, i);  // one that is still there
+    wp_places_assign(pool, i, places);
+    wp_slots_list(pool, i);  // one that is still there
   }
-  for (uint32_t i = count; i < before; i++) wp_dispatch_forget(pool, i);
-  if (count != before) wp_pool_poke(pool);
+  for (uint32_t i = count; i < before; i++) wp_slots_unlist(pool, i);
+  if (count != before) wp_bell_collector(pool);
   return WP_OK;
 }
 

@@ -16,7 +16,7 @@ void wp_role_take_back(wp_process_pool *pool) {
   while (!wp_role_take(pool)) {
     uint32_t expected = WP_ROLE_HELD;
     wp_atomic_cas_strong(&pool->role.holder, &expected, WP_ROLE_WANTED, wp_seq_cst, wp_relaxed);
-    wp_driver_wake(pool);
+    wp_role_wake_driver(pool);
     wp_futex_wait(&pool->role.holder, WP_ROLE_WANTED, UINT64_MAX, WP_FUTEX_PRIVATE);
   }
 }
@@ -26,7 +26,7 @@ void wp_role_announce_sleep(wp_process_pool *pool, wp_host_sleeper sleeper) {
   wp_atomic_store(&pool->memory.head->host_sleeping, pool->role.sleeps << WP_SLEEPER_BITS | sleeper, wp_seq_cst);
 }
 
-void wp_driver_wake(wp_process_pool *pool) {
+void wp_role_wake_driver(wp_process_pool *pool) {
   wp_atomic_u32 *sleeper = &pool->memory.head->host_sleeping;
   uint32_t seen = wp_atomic_load(sleeper, wp_seq_cst);
   while ((seen & WP_SLEEPER) == WP_DRIVER_SLEEPS) {

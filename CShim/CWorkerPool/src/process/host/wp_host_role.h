@@ -29,7 +29,7 @@ void wp_role_take_back(wp_process_pool *pool);
 /// With the role, before a last look for news. The sleep ends with a store of WP_NOBODY_SLEEPS, or in another's.
 void wp_role_announce_sleep(wp_process_pool *pool, wp_host_sleeper sleeper);
 /// Wakes a driver that sleeps. The pool's memory must be there.
-void wp_driver_wake(wp_process_pool *pool);
+void wp_role_wake_driver(wp_process_pool *pool);
 
 #ifdef __cplusplus
 }

@@ -21,7 +21,7 @@ void wp_room_free(wp_process_pool *pool) {
   wp_memory_unmap(pool->memory.cell_uses, cell_uses_size(pool));
 }
 
-bool wp_size_make_room(wp_process_pool *pool, uint32_t count) {
+bool wp_room_map(wp_process_pool *pool, uint32_t count) {
   size_t length = pool->geometry.host_part + pool->geometry.worker_part;
   for (; pool->size.mapped < count; pool->size.mapped++) {
     uint32_t index = pool->size.mapped;
@@ -40,7 +40,7 @@ bool wp_size_make_room(wp_process_pool *pool, uint32_t count) {
   return true;
 }
 
-void wp_pool_unmap(wp_process_pool *pool, wp_pool_head *head) {
+void wp_room_unmap(wp_process_pool *pool, wp_pool_head *head) {
   if (head == NULL) return;
   for (uint32_t i = 0; i < pool->size.mapped; i++) {
     wp_memory_unmap(pool->workers[i].channel.host_part, pool->geometry.host_part + pool->geometry.worker_part);
@@ -49,6 +49,6 @@ void wp_pool_unmap(wp_process_pool *pool, wp_pool_head *head) {
   wp_memory_unmap(head, wp_pool_part_size());
 }
 
-wp_output_ring *wp_worker_ring(const wp_process_pool *pool, const wp_host_worker *worker, uint32_t stream) {
-  return wp_output_ring_at(pool->memory.tail, &pool->geometry, wp_worker_index(pool, worker), stream);
+wp_output_ring *wp_room_output(const wp_process_pool *pool, const wp_host_worker *worker, uint32_t stream) {
+  return wp_output_ring_at(pool->memory.tail, &pool->geometry, wp_room_index(pool, worker), stream);
 }

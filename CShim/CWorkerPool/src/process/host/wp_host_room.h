@@ -19,13 +19,13 @@ bool wp_room_allocate(wp_process_pool *pool);
 void wp_room_free(wp_process_pool *pool);
 /// Under the lock, or before anybody else knows the pool: maps the channels of the workers below `count`. On failure
 /// `errno` is set, and what was mapped stays.
-bool wp_size_make_room(wp_process_pool *pool, uint32_t count);
+bool wp_room_map(wp_process_pool *pool, uint32_t count);
 /// Unmaps the memory of a pool without processes whose pool part is at `head`; NULL does nothing.
-void wp_pool_unmap(wp_process_pool *pool, wp_pool_head *head);
+void wp_room_unmap(wp_process_pool *pool, wp_pool_head *head);
 /// What a worker has printed to a stream, NULL when that is not captured.
-wp_output_ring *wp_worker_ring(const wp_process_pool *pool, const wp_host_worker *worker, uint32_t stream);
+wp_output_ring *wp_room_output(const wp_process_pool *pool, const wp_host_worker *worker, uint32_t stream);
 /// The index of a worker in the pool's table.
-static inline uint32_t wp_worker_index(const wp_process_pool *pool, const wp_host_worker *worker) {
+static inline uint32_t wp_room_index(const wp_process_pool *pool, const wp_host_worker *worker) {
   return (uint32_t)(worker - pool->workers);
 }
 

@@ -92,7 +92,7 @@ static void take_back(wp_process_pool *pool, uint64_t id, wp_wakes *wakes) {
       wp_atomic_fetch_add(&wp_channel_get_head(&worker->channel)->cells_revision, 1u, wp_release);  // edge "cells"
       worker->cell_calls++;
       // A pool in any other phase sends its workers nothing but the order to leave.
-      if (worker->state == WP_WORKER_LIVE && pool->life.phase == WP_POOL_RUNNING) wp_dispatch_signal(worker, false, wakes);
+      if (worker->state == WP_WORKER_LIVE && pool->life.phase == WP_POOL_RUNNING) wp_bell_worker(worker, false, wakes);
       break;
     }
   }
@@ -106,7 +106,7 @@ static void take_back_everywhere(uint64_t id) {
     pthread_mutex_lock(&pool->lock);
     if (pool->memory.head != NULL) take_back(pool, id, &wakes);
     pthread_mutex_unlock(&pool->lock);
-    wp_wake_all(&wakes);
+    wp_bell_wake_all(&wakes);
   }
   pthread_mutex_unlock(&pools_lock);
 }

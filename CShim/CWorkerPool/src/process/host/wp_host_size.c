@@ -11,8 +11,8 @@
 static void take_back(wp_process_pool *pool, wp_host_worker *worker) {
   for (uint32_t position = worker->published; position-- != worker->collected;) {
     const wp_sent *sent = wp_sent_at(pool, worker, position);
-    if (sent->state == WP_SENT_REVOKED || !wp_dispatch_revoke(pool, sent->task)) continue;
-    wp_process_put_back(pool, worker, position);
+    if (sent->state == WP_SENT_REVOKED || !wp_slots_revoke(pool, sent->task)) continue;
+    wp_task_put_back(pool, worker, position);
   }
 }
 
@@ -34,7 +34,7 @@ static void send_home(wp_process_pool *pool, uint32_t index, wp_wakes *wakes) {
   if (may_leave(worker)) {
     worker->leaving = true;
     worker->leave_by = wp_clock_now() + WP_LEAVE_TIMEOUT_NS;
-    wp_dispatch_signal(worker, true, wakes);
+    wp_bell_worker(worker, true, wakes);
   } else if (worker->leaving && !worker->condemned && worker->pidfd >= 0 && wp_clock_now() >= worker->leave_by) {
     worker->condemned = true;
     wp_pidfd_kill(worker->pidfd, SIGKILL);

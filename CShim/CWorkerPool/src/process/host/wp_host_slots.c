@@ -10,7 +10,7 @@
 
 static uint32_t load_of(const wp_host_worker *worker) { return worker->published - worker->collected; }
 
-void wp_dispatch_forget(wp_process_pool *pool, uint32_t index) {
+void wp_slots_unlist(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   if (worker->bucket == WP_NO_WORKER) return;
   wp_worker_list *list = &pool->queue.buckets[worker->bucket];
@@ -27,12 +27,12 @@ static bool is_usable(const wp_process_pool *pool, uint32_t index) {
   return worker->state == WP_WORKER_LIVE && wp_is_wanted(pool, index) && !worker->leaving && !worker->condemned;
 }
 
-void wp_dispatch_place(wp_process_pool *pool, uint32_t index) {
+void wp_slots_list(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   bool usable = is_usable(pool, index);
   uint32_t bucket = usable ? load_of(worker) : WP_NO_WORKER;
   if (bucket == worker->bucket) return;
-  wp_dispatch_forget(pool, index);
+  wp_slots_unlist(pool, index);
   if (bucket == WP_NO_WORKER) return;
   WP_ASSERT(bucket <= pool->geometry.prefetch);
   wp_worker_list *list = &pool->queue.buckets[bucket];
@@ -56,10 +56,10 @@ static void note_sent(wp_process_pool *pool, wp_sent *sent) {
   sent->stop = WP_STOP_NONE;
   sent->fate = WP_TASK_WORKER_DIED;
   sent->sent_ns = sent->started_ns = sent->due_ns = 0;
-  const wp_task *task = &pool->tasks.tasks[sent->task];
+  const wp_task *task = &pool->tasks.nodes[sent->task];
   if (!task->watched || task->options == NULL) return;
   sent->sent_ns = wp_clock_now();
-  wp_timers_look_by(pool, wp_clock_after(sent->sent_ns, task->options->timeout_ns));
+  wp_bell_look_by(pool, wp_clock_after(sent->sent_ns, task->options->timeout_ns));
 }
 
 /// Writes the request and its argument where the worker will find them.
@@ -83,10 +83,10 @@ static void write_request(wp_process_pool *pool, uint32_t index, uint32_t positi
   memcpy(target, payload->bytes, payload->length);
 }
 
-void wp_dispatch_send(wp_process_pool *pool, uint32_t index, uint32_t task_index, const wp_payload *payload,
-                      wp_wakes *wakes) {
+void wp_slots_send(wp_process_pool *pool, uint32_t index, uint32_t task_index, const wp_payload *payload,
+                   wp_wakes *wakes) {
   wp_host_worker *worker = &pool->workers[index];
-  wp_task *task = &pool->tasks.tasks[task_index];
+  wp_task *task = &pool->tasks.nodes[task_index];
   uint32_t position = worker->published++;
   write_request(pool, index, position, task, payload);
   const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
@@ -102,12 +102,12 @@ void wp_dispatch_send(wp_process_pool *pool, uint32_t index, uint32_t task_index
   sent->result_area = request->result_area;
   wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
   wp_atomic_store(&slot->state, wp_slot_word(position, WP_SLOT_READY), wp_release);  // edge "publish"
-  wp_dispatch_signal(worker, false, wakes);
-  wp_dispatch_place(pool, index);
+  wp_bell_worker(worker, false, wakes);
+  wp_slots_list(pool, index);
 }
 
-bool wp_dispatch_revoke(wp_process_pool *pool, uint32_t task_index) {
-  const wp_task *task = &pool->tasks.tasks[task_index];
+bool wp_slots_revoke(wp_process_pool *pool, uint32_t task_index) {
+  const wp_task *task = &pool->tasks.nodes[task_index];
   wp_host_worker *worker = &pool->workers[task->worker];
   wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, task->position);
   uint32_t expected = wp_slot_word(task->position, WP_SLOT_READY);
@@ -120,7 +120,7 @@ bool wp_dispatch_revoke(wp_process_pool *pool, uint32_t task_index) {
   return true;
 }
 
-void wp_slot_free_areas(wp_host_worker *worker, wp_sent *sent) {
+void wp_slots_free_areas(wp_host_worker *worker, wp_sent *sent) {
   wp_area_free(&worker->arguments, sent->argument_area);
   wp_area_free(&worker->results, sent->result_area);
   sent->argument_area = sent->result_area = WP_NO_AREA;
@@ -128,13 +128,13 @@ void wp_slot_free_areas(wp_host_worker *worker, wp_sent *sent) {
 
 // MARK: Asking
 
-uint32_t wp_slot_read(const wp_process_pool *pool, const wp_host_worker *worker, uint32_t position) {
+uint32_t wp_slots_word(const wp_process_pool *pool, const wp_host_worker *worker, uint32_t position) {
   return wp_atomic_load(&wp_channel_reply(&worker->channel, &pool->geometry, position)->state, wp_acquire);
 }
 
 bool wp_task_runs(const wp_process_pool *pool, const wp_task *task) {
   if (task->state != WP_TASK_SENT) return false;
-  return wp_slot_read(pool, &pool->workers[task->worker], task->position) == wp_slot_word(task->position, WP_SLOT_STARTED);
+  return wp_slots_word(pool, &pool->workers[task->worker], task->position) == wp_slot_word(task->position, WP_SLOT_STARTED);
 }
 
 void wp_task_ask(wp_process_pool *pool, const wp_task *task, wp_stop_reason reason) {

@@ -23,7 +23,7 @@ static uint32_t enter(wp_process_pool *pool, const wp_process_submission *submis
   uint32_t index = wp_task_add(&pool->tasks, submission->function, submission->token);
   if (index == WP_NO_TASK) return WP_NO_TASK;
   const wp_task_options *options = submission->options;
-  if (!wp_task_set_shared(&pool->tasks.tasks[index], submission->shared, submission->shared_count) ||
+  if (!wp_task_set_shared(&pool->tasks.nodes[index], submission->shared, submission->shared_count) ||
       (options != NULL && !wp_task_set_options(&pool->tasks, index, options))) {
     wp_task_remove(&pool->tasks, index);
     return WP_NO_TASK;
@@ -41,10 +41,10 @@ static wp_status accept(wp_process_pool *pool, const wp_process_submission *subm
   if (index == WP_NO_TASK) return WP_SYSTEM_CALL_FAILED;
   wp_payload payload = {submission->bytes, submission->length, WP_NO_AREA, false};
   // Behind what waits already, if anything does.
-  uint32_t worker = pool->tasks.pending.count == 0 ? wp_dispatch_pick(pool) : WP_NO_WORKER;
+  uint32_t worker = pool->tasks.pending.count == 0 ? wp_queue_pick(pool) : WP_NO_WORKER;
   if (worker != WP_NO_WORKER && wp_payload_reserve(pool, worker, payload.length, &payload.area)) {
-    wp_dispatch_send(pool, worker, index, &payload, wakes);
-  } else if (wp_task_set_bytes(&pool->tasks.tasks[index], payload.bytes, payload.length)) {
+    wp_slots_send(pool, worker, index, &payload, wakes);
+  } else if (wp_task_set_bytes(&pool->tasks.nodes[index], payload.bytes, payload.length)) {
     wp_task_append(&pool->tasks, &pool->tasks.pending, index);
   } else {
     wp_task_remove(&pool->tasks, index);
@@ -68,7 +68,7 @@ typedef struct wp_landing {
 /// bytes that are ours stay as they are. False without memory.
 static bool land(wp_process_pool *pool, const wp_process_submission *submission, wp_landing *landing) {
   memset(landing, 0, sizeof *landing);
-  landing->worker = pool->tasks.pending.count == 0 ? wp_dispatch_pick(pool) : WP_NO_WORKER;
+  landing->worker = pool->tasks.pending.count == 0 ? wp_queue_pick(pool) : WP_NO_WORKER;
   if (landing->worker != WP_NO_WORKER &&
       !wp_payload_reserve(pool, landing->worker, submission->length, &landing->area)) {
     landing->worker = WP_NO_WORKER;
@@ -92,10 +92,10 @@ static bool land(wp_process_pool *pool, const wp_process_submission *submission,
 /// Under the lock: sends the task, or queues it with its argument where it landed.
 static void settle_down(wp_process_pool *pool, uint32_t index, size_t length, const wp_landing *landing,
                         wp_wakes *wakes) {
-  wp_task *task = &pool->tasks.tasks[index];
+  wp_task *task = &pool->tasks.nodes[index];
   if (landing->worker != WP_NO_WORKER && wp_payload_arrives(pool, landing->worker, landing->generation)) {
     wp_payload payload = {NULL, length, landing->area, true};
-    wp_dispatch_send(pool, landing->worker, index, &payload, wakes);
+    wp_slots_send(pool, landing->worker, index, &payload, wakes);
     return;
   }
   if (landing->worker != WP_NO_WORKER) {
@@ -106,7 +106,7 @@ static void settle_down(wp_process_pool *pool, uint32_t index, size_t length, co
     wp_task_adopt_bytes(task, landing->memory, length);
   }
   wp_task_append(&pool->tasks, &pool->tasks.pending, index);
-  wp_pool_poke(pool);  // workers may have become free without anybody looking for tasks
+  wp_bell_collector(pool);  // workers may have become free without anybody looking for tasks
 }
 
 /// Under the lock, released for the copy; the pool counts the task as live before it exists, and so does not end.
@@ -129,7 +129,7 @@ static wp_status accept_large(wp_process_pool *pool, const wp_process_submission
   }
   if (landing.worker != WP_NO_WORKER) wp_area_free(&pool->workers[landing.worker].arguments, landing.area);
   else if (!submission->adopt) free(landing.memory);
-  wp_tasks_retire(pool, 1);
+  wp_task_retire(pool, 1);
   return status;
 }
 
@@ -146,7 +146,7 @@ wp_status wp_process_pool_submit(wp_process_pool *pool, const wp_process_submiss
                            : accept(pool, submission, ticket, &wakes);
   pthread_mutex_unlock(&pool->lock);
   // From here on the task may have ended and the pool be gone: only the words' addresses are used.
-  wp_wake_all(&wakes);
+  wp_bell_wake_all(&wakes);
   if (status == WP_OK && submission->adopt && !kept) free((void *)(uintptr_t)submission->bytes);
   return status;
 }

@@ -15,12 +15,12 @@ void wp_task_table_init(wp_task_table *table) {
   init_queue(&table->ended);
 }
 
-void wp_task_table_destroy(wp_task_table *table) { free(table->tasks); }
+void wp_task_table_destroy(wp_task_table *table) { free(table->nodes); }
 
 void wp_task_table_trim(wp_task_table *table) {
   if (table->capacity <= 4096) return;
-  free(table->tasks);
-  table->tasks = NULL;
+  free(table->nodes);
+  table->nodes = NULL;
   table->capacity = table->used = 0;
   table->free = WP_NO_TASK;
 }
@@ -28,9 +28,9 @@ void wp_task_table_trim(wp_task_table *table) {
 static bool grow(wp_task_table *table) {
   uint32_t capacity = table->capacity == 0 ? 64 : table->capacity * 2;
   if (capacity <= table->capacity) return false;
-  wp_task *tasks = (wp_task *)realloc(table->tasks, capacity * sizeof *tasks);
-  if (tasks == NULL) return false;
-  table->tasks = tasks;
+  wp_task *nodes = (wp_task *)realloc(table->nodes, capacity * sizeof *nodes);
+  if (nodes == NULL) return false;
+  table->nodes = nodes;
   table->capacity = capacity;
   return true;
 }
@@ -38,12 +38,12 @@ static bool grow(wp_task_table *table) {
 uint32_t wp_task_add(wp_task_table *table, uint32_t function, void *token) {
   uint32_t index = table->free;
   if (index != WP_NO_TASK) {
-    table->free = table->tasks[index].next;
+    table->free = table->nodes[index].next;
   } else {
     if (table->used == table->capacity && !grow(table)) return WP_NO_TASK;
     index = table->used++;
   }
-  wp_task *task = &table->tasks[index];
+  wp_task *task = &table->nodes[index];
   memset(task, 0, sizeof *task);
   task->function = function;
   task->token = token;
@@ -56,7 +56,7 @@ uint32_t wp_task_add(wp_task_table *table, uint32_t function, void *token) {
 }
 
 bool wp_task_set_options(wp_task_table *table, uint32_t index, const wp_task_options *options) {
-  wp_task *task = &table->tasks[index];
+  wp_task *task = &table->nodes[index];
   task->options = (wp_task_options *)malloc(sizeof *options);
   if (task->options == NULL) return false;
   *task->options = *options;
@@ -65,13 +65,13 @@ bool wp_task_set_options(wp_task_table *table, uint32_t index, const wp_task_opt
 }
 
 void wp_task_watch(wp_task_table *table, uint32_t index) {
-  if (table->tasks[index].watched) return;
-  table->tasks[index].watched = true;
+  if (table->nodes[index].watched) return;
+  table->nodes[index].watched = true;
   table->watched++;
 }
 
 void wp_task_remove(wp_task_table *table, uint32_t index) {
-  wp_task *task = &table->tasks[index];
+  wp_task *task = &table->nodes[index];
   if (task->state == WP_TASK_PENDING) wp_task_drop_bytes(table, task);
   free(task->shared);
   if (task->options != NULL) free(task->options);
@@ -130,41 +130,41 @@ bool wp_task_set_shared(wp_task *task, wp_shared_memory *const *shared, size_t c
 }
 
 uint64_t wp_task_ticket(const wp_task_table *table, uint32_t index) {
-  return (uint64_t)table->tasks[index].serial << 32 | index;
+  return (uint64_t)table->nodes[index].serial << 32 | index;
 }
 
 uint32_t wp_task_find(const wp_task_table *table, uint64_t ticket) {
   uint32_t index = (uint32_t)ticket;
   uint32_t serial = (uint32_t)(ticket >> 32);
-  return index < table->used && serial != 0 && table->tasks[index].serial == serial ? index : WP_NO_TASK;
+  return index < table->used && serial != 0 && table->nodes[index].serial == serial ? index : WP_NO_TASK;
 }
 
 void wp_task_append(wp_task_table *table, wp_task_queue *queue, uint32_t index) {
-  wp_task *task = &table->tasks[index];
+  wp_task *task = &table->nodes[index];
   task->next = WP_NO_TASK;
   task->previous = queue->last;
   if (queue->last == WP_NO_TASK) queue->first = index;
-  else table->tasks[queue->last].next = index;
+  else table->nodes[queue->last].next = index;
   queue->last = index;
   queue->count++;
 }
 
 void wp_task_prepend(wp_task_table *table, wp_task_queue *queue, uint32_t index) {
-  wp_task *task = &table->tasks[index];
+  wp_task *task = &table->nodes[index];
   task->previous = WP_NO_TASK;
   task->next = queue->first;
   if (queue->first == WP_NO_TASK) queue->last = index;
-  else table->tasks[queue->first].previous = index;
+  else table->nodes[queue->first].previous = index;
   queue->first = index;
   queue->count++;
 }
 
 void wp_task_unlink(wp_task_table *table, wp_task_queue *queue, uint32_t index) {
-  wp_task *task = &table->tasks[index];
+  wp_task *task = &table->nodes[index];
   if (task->previous == WP_NO_TASK) queue->first = task->next;
-  else table->tasks[task->previous].next = task->next;
+  else table->nodes[task->previous].next = task->next;
   if (task->next == WP_NO_TASK) queue->last = task->previous;
-  else table->tasks[task->next].previous = task->previous;
+  else table->nodes[task->next].previous = task->previous;
   task->next = task->previous = WP_NO_TASK;
   queue->count--;
 }

@@ -74,7 +74,7 @@ typedef struct wp_task_queue {
 } wp_task_queue;
 
 typedef struct wp_task_table {
-  wp_task *tasks;
+  wp_task *nodes;
   uint32_t capacity;
   uint32_t used;
   uint32_t free;

@@ -23,7 +23,7 @@ static bool tidy(wp_process_pool *pool, uint32_t worker, wp_areas *areas, wp_are
   return idle;
 }
 
-bool wp_areas_are_due(wp_process_pool *pool) {
+bool wp_tidy_is_due(wp_process_pool *pool) {
   if (pool->queue.unfinished > 0 || !pool->idle.warm) {
     pool->idle.since = 0;
     return false;
@@ -36,7 +36,7 @@ bool wp_areas_are_due(wp_process_pool *pool) {
   return true;
 }
 
-void wp_areas_tidy(wp_process_pool *pool) {
+void wp_tidy_now(wp_process_pool *pool) {
   bool idle = true;
   pthread_mutex_lock(&pool->lock);
   uint32_t count = pool->size.mapped;
@@ -51,12 +51,12 @@ void wp_areas_tidy(wp_process_pool *pool) {
   pthread_mutex_unlock(&pool->lock);
 }
 
-void wp_areas_rest(wp_process_pool *pool) {
+void wp_tidy_later(wp_process_pool *pool) {
   if (!pool->idle.warm) return;
   pool->idle.since = 0;
-  wp_timers_look_by(pool, wp_clock_now() + WP_TIDY_AFTER_NS);
+  wp_bell_look_by(pool, wp_clock_now() + WP_TIDY_AFTER_NS);
 }
 
-uint64_t wp_areas_deadline(const wp_process_pool *pool) {
+uint64_t wp_tidy_deadline(const wp_process_pool *pool) {
   return pool->idle.since == 0 ? UINT64_MAX : pool->idle.since + WP_TIDY_AFTER_NS;
 }

@@ -13,14 +13,14 @@ extern "C" {
 
 /// With the collector role, under the lock: whether the pool has been idle long enough to be tidied. Once, then not
 /// again until an area was used.
-bool wp_areas_are_due(wp_process_pool *pool);
+bool wp_tidy_is_due(wp_process_pool *pool);
 /// With the role, under the lock, on another thread than the collector's, when no task is left: has that thread see to
 /// it. Wakes it once in `WP_TIDY_AFTER_NS` at most.
-void wp_areas_rest(wp_process_pool *pool);
+void wp_tidy_later(wp_process_pool *pool);
 /// When that will be, UINT64_MAX for never.
-uint64_t wp_areas_deadline(const wp_process_pool *pool);
+uint64_t wp_tidy_deadline(const wp_process_pool *pool);
 /// With the collector role, without the lock: gives the pages of all free areas back.
-void wp_areas_tidy(wp_process_pool *pool);
+void wp_tidy_now(wp_process_pool *pool);
 
 #ifdef __cplusplus
 }

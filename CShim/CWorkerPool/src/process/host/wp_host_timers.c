@@ -23,12 +23,12 @@ static void end_worker(wp_process_pool *pool, uint32_t index, uint32_t from) {
   for (uint32_t position = worker->published; position-- != from;) {
     const wp_sent *sent = wp_sent_at(pool, worker, position);
     if (sent->state == WP_SENT_REVOKED) continue;
-    if (!wp_dispatch_revoke(pool, sent->task)) return;
-    wp_process_put_back(pool, worker, position);
+    if (!wp_slots_revoke(pool, sent->task)) return;
+    wp_task_put_back(pool, worker, position);
   }
   if (worker->pidfd < 0) return;
   worker->condemned = true;  // it gets no more tasks
-  wp_dispatch_forget(pool, index);
+  wp_slots_unlist(pool, index);
   wp_pidfd_kill(worker->pidfd, SIGKILL);
 }
 
@@ -37,7 +37,7 @@ static void end_worker(wp_process_pool *pool, uint32_t index, uint32_t from) {
 /// The task at `position` is the worker's next and was not begun. Returns when to look again.
 static uint64_t await_begin(wp_process_pool *pool, uint32_t index, uint32_t position, uint64_t now) {
   wp_sent *sent = wp_sent_at(pool, &pool->workers[index], position);
-  const wp_task_options *options = pool->tasks.tasks[sent->task].options;
+  const wp_task_options *options = pool->tasks.nodes[sent->task].options;
   if (options == NULL || options->timeout_ns == 0) return UINT64_MAX;
   uint64_t patience = larger(wp_clock_after(options->timeout_ns, options->grace_ns), WP_BEGIN_PATIENCE_NS);
   if (sent->due_ns == 0) sent->due_ns = wp_clock_after(now, patience);
@@ -60,7 +60,7 @@ static void note_start(wp_sent *sent, wp_reply_slot *slot, const wp_task_options
 static uint64_t watch(wp_process_pool *pool, uint32_t index, uint32_t position, uint64_t now) {
   wp_host_worker *worker = &pool->workers[index];
   wp_sent *sent = wp_sent_at(pool, worker, position);
-  const wp_task *task = &pool->tasks.tasks[sent->task];
+  const wp_task *task = &pool->tasks.nodes[sent->task];
   if (sent->started_ns == 0) {
     note_start(sent, wp_channel_reply(&worker->channel, &pool->geometry, position), task->options, now);
   }
@@ -83,16 +83,16 @@ static bool find_watched(const wp_process_pool *pool, wp_host_worker *worker, ui
   uint32_t at = worker->collected;
   while (at != worker->published && wp_sent_at(pool, worker, at)->state == WP_SENT_REVOKED) at++;
   *position = at;
-  return at != worker->published && pool->tasks.tasks[wp_sent_at(pool, worker, at)->task].watched;
+  return at != worker->published && pool->tasks.nodes[wp_sent_at(pool, worker, at)->task].watched;
 }
 
 void wp_timers_moved_on(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   uint32_t position;
   if (pool->tasks.watched == 0 || !find_watched(pool, worker, &position)) return;
-  const wp_task_options *options = pool->tasks.tasks[wp_sent_at(pool, worker, position)->task].options;
+  const wp_task_options *options = pool->tasks.nodes[wp_sent_at(pool, worker, position)->task].options;
   if (options == NULL || options->timeout_ns == 0) return;
-  wp_timers_look_by(pool, wp_clock_after(wp_clock_now(), options->timeout_ns));
+  wp_bell_look_by(pool, wp_clock_after(wp_clock_now(), options->timeout_ns));
 }
 
 static uint64_t check_worker(wp_process_pool *pool, uint32_t index, uint64_t now) {
@@ -100,7 +100,7 @@ static uint64_t check_worker(wp_process_pool *pool, uint32_t index, uint64_t now
   uint32_t position;
   if (!find_watched(pool, worker, &position)) return UINT64_MAX;
   const wp_sent *sent = wp_sent_at(pool, worker, position);
-  uint32_t word = wp_slot_read(pool, worker, position);
+  uint32_t word = wp_slots_word(pool, worker, position);
   if (word == wp_slot_word(position, WP_SLOT_DONE)) return UINT64_MAX;  // the next round takes its result
   bool begun = word == wp_slot_word(position, WP_SLOT_STARTED) || wp_sent_begun(sent);
   return begun ? watch(pool, index, position, now) : await_begin(pool, index, position, now);

@@ -36,7 +36,7 @@ static int start_forked(wp_process_pool *pool, int ends[2], pid_t *process, cons
   return 0;
 }
 
-wp_status wp_template_start(wp_process_pool *pool, wp_error *error) {
+wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
   int ends[2];
   if (!wp_socket_pair(ends)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "socketpair", NULL);
   const char *call = NULL;
@@ -87,10 +87,10 @@ static void worker_ended(wp_process_pool *pool, uint32_t index, int wait_status,
   if (worker->pidfd >= 0) close(worker->pidfd);
   if (worker->share >= 0) close(worker->share);
   worker->pidfd = worker->share = -1;
-  wp_dispatch_forget(pool, index);
+  wp_slots_unlist(pool, index);
 }
 
-void wp_worker_spawn(wp_process_pool *pool, uint32_t index) {
+void wp_workers_spawn(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
   worker->generation++;
   worker->state = WP_WORKER_SPAWNING;
@@ -101,7 +101,7 @@ void wp_worker_spawn(wp_process_pool *pool, uint32_t index) {
   worker->forbidden_call = 0;
   worker->out_of_memory = false;
   worker->peak_memory = 0;
-  int cpu = wp_place_prepare(pool, index);
+  int cpu = wp_places_prepare(pool, index);
   wp_channel_head *head = wp_channel_get_head(&worker->channel);
   head->generation = worker->generation;
   head->cpu = cpu;
@@ -153,10 +153,10 @@ static bool is_unreachable(const wp_host_worker *worker) { return worker->pidfd 
 /// descriptor.
 static void turn_away(wp_process_pool *pool, wp_host_worker *worker) {
   wp_wakes wakes = {.count = 0};
-  wp_start_fail(pool, WP_SYSTEM_CALL_FAILED, EMFILE, "recvmsg", NULL);
+  wp_failure_start(pool, WP_SYSTEM_CALL_FAILED, EMFILE, "recvmsg", NULL);
   worker->condemned = true;
-  wp_dispatch_signal(worker, true, &wakes);
-  wp_wake_all(&wakes);
+  wp_bell_worker(worker, true, &wakes);
+  wp_bell_wake_all(&wakes);
 }
 
 static void hear_exit(wp_process_pool *pool, const wp_message *message) {
@@ -171,11 +171,11 @@ static void hear_exit(wp_process_pool *pool, const wp_message *message) {
   bool wanted = wp_is_wanted(pool, message->worker) && !worker->leaving;
   if ((was_ready && !unreachable) || !wanted || pool->life.phase == WP_POOL_LEAVING) return;
   if (unreachable) {
-    wp_worker_not_started(pool, message->worker, WP_CALL_RECVMSG, EMFILE);
+    wp_failure_worker(pool, message->worker, WP_CALL_RECVMSG, EMFILE);
     return;
   }
   uint32_t call = wp_atomic_load(&status->failed_call, wp_acquire);
-  wp_worker_not_started(pool, message->worker, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
+  wp_failure_worker(pool, message->worker, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
 }
 
 /// One report about a worker. Under the lock.
@@ -194,7 +194,7 @@ static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int
     break;
   case WP_MESSAGE_SPAWN_FAILED:
     worker_ended(pool, message->worker, 0, NULL);
-    if (wp_is_wanted(pool, message->worker)) wp_worker_not_started(pool, message->worker, message->call, message->value);
+    if (wp_is_wanted(pool, message->worker)) wp_failure_worker(pool, message->worker, message->call, message->value);
     break;
   case WP_MESSAGE_EXITED: hear_exit(pool, message); break;
   default: break;
@@ -205,9 +205,9 @@ static void hear_failure(wp_process_pool *pool, const wp_message *message) {
   if (message->call == WP_CALL_HANDLER) {
     const char *rule = pool->settings.method == WP_START_FORK ? "a forked pool needs a handler"
                                                      : "wp_process_reexec_handler returned no handler";
-    wp_start_fail(pool, WP_UNSUPPORTED, 0, "handler", rule);
+    wp_failure_start(pool, WP_UNSUPPORTED, 0, "handler", rule);
   }
-  wp_start_fail(pool, WP_SYSTEM_CALL_FAILED, message->value, wp_call_name(message->call), NULL);
+  wp_failure_start(pool, WP_SYSTEM_CALL_FAILED, message->value, wp_call_name(message->call), NULL);
   // A template restarted in vain; its pidfd says so too, and counts the attempts.
 }
 
@@ -215,17 +215,17 @@ static void hear_hello(wp_process_pool *pool, const wp_message *message) {
   // A forked template has what `fork` leaves, one thread (and that of a sanitizer, which knows how to be forked).
   if (pool->settings.method == WP_START_REEXEC && message->value > 1) {
     const char *rule = "the re-executed program has several threads when it loads the pool, so it cannot fork workers";
-    wp_start_fail(pool, WP_UNSUPPORTED, 0, NULL, rule);
-    wp_pool_break(pool, rule);
+    wp_failure_start(pool, WP_UNSUPPORTED, 0, NULL, rule);
+    wp_failure_break(pool, rule);
     return;
   }
   pool->forker.ready = true;
   for (uint32_t i = 0; i < pool->size.bound; i++) {
-    if (pool->workers[i].state == WP_WORKER_ABSENT && wp_is_wanted(pool, i)) wp_worker_spawn(pool, i);
+    if (pool->workers[i].state == WP_WORKER_ABSENT && wp_is_wanted(pool, i)) wp_workers_spawn(pool, i);
   }
 }
 
-void wp_template_listen(wp_process_pool *pool) {
+void wp_workers_listen(wp_process_pool *pool) {
   while (pool->forker.socket >= 0) {
     wp_message message;
     int descriptors[2];
@@ -241,7 +241,7 @@ void wp_template_listen(wp_process_pool *pool) {
     if (descriptors[1] >= 0) close(descriptors[1]);
     if (length < 0) return;
     if (length == 0) {
-      wp_template_lost(pool);
+      wp_workers_lose_template(pool);
       return;
     }
   }
@@ -249,7 +249,7 @@ void wp_template_listen(wp_process_pool *pool) {
 
 // MARK: Ending
 
-void wp_processes_end(wp_process_pool *pool) {
+void wp_workers_end(wp_process_pool *pool) {
   if (pool->forker.pidfd >= 0) {
     wp_message quit;
     memset(&quit, 0, sizeof quit);
@@ -281,23 +281,23 @@ void wp_processes_end(wp_process_pool *pool) {
   pthread_mutex_unlock(&pool->lock);
 }
 
-void wp_template_lost(wp_process_pool *pool) {
+void wp_workers_lose_template(wp_process_pool *pool) {
   if (pool->forker.pidfd < 0) return;
   wp_pidfd_kill(pool->forker.pidfd, SIGKILL);  // it may have closed its socket only
   wp_pidfd_wait(pool->forker.pidfd, -1);
   pool->forker.ready = false;
-  wp_processes_end(pool);
+  wp_workers_end(pool);
   pthread_mutex_lock(&pool->lock);
-  wp_start_fail(pool, WP_BROKEN, 0, NULL, "the template process ended before the workers were ready");
+  wp_failure_start(pool, WP_BROKEN, 0, NULL, "the template process ended before the workers were ready");
   if (pool->settings.method == WP_START_FORK) {
-    wp_pool_break(pool, "the template process ended, and a forked one cannot be replaced");
+    wp_failure_break(pool, "the template process ended, and a forked one cannot be replaced");
   } else if (++pool->forker.failures >= WP_START_ATTEMPTS) {
-    wp_pool_break(pool, "the template process ended before its workers were ready, three times in a row");
+    wp_failure_break(pool, "the template process ended before its workers were ready, three times in a row");
   }
   pthread_mutex_unlock(&pool->lock);
 }
 
-bool wp_workers_absent(const wp_process_pool *pool) {
+bool wp_workers_are_absent(const wp_process_pool *pool) {
   for (uint32_t i = 0; i < pool->size.bound; i++) {
     if (pool->workers[i].state != WP_WORKER_ABSENT) return false;
   }

@@ -14,16 +14,16 @@ extern "C" {
 #endif
 
 /// Starts a template. The error's strings are static.
-wp_status wp_template_start(wp_process_pool *pool, wp_error *error);
+wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error);
 /// Reads the template's reports.
-void wp_template_listen(wp_process_pool *pool);
+void wp_workers_listen(wp_process_pool *pool);
 /// The template is gone: waits until its workers are too, then sees what can go on.
-void wp_template_lost(wp_process_pool *pool);
+void wp_workers_lose_template(wp_process_pool *pool);
 /// Under the lock: clears a channel whose last worker is dead and asks for a new one.
-void wp_worker_spawn(wp_process_pool *pool, uint32_t worker);
+void wp_workers_spawn(wp_process_pool *pool, uint32_t worker);
 /// Ends template and workers and waits for them.
-void wp_processes_end(wp_process_pool *pool);
-bool wp_workers_absent(const wp_process_pool *pool);
+void wp_workers_end(wp_process_pool *pool);
+bool wp_workers_are_absent(const wp_process_pool *pool);
 
 #ifdef __cplusplus
 }

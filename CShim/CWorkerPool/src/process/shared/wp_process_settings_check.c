@@ -47,7 +47,7 @@ wp_status wp_process_settings_check(const wp_process_pool_config *config, wp_err
   return WP_OK;
 }
 
-void wp_process_output_resolve(const wp_process_pool_config *config, wp_process_output output[WP_STREAM_COUNT]) {
+void wp_process_settings_resolve(const wp_process_pool_config *config, wp_process_output output[WP_STREAM_COUNT]) {
   memcpy(output, config->output, WP_STREAM_COUNT * sizeof *output);
   if (output[WP_STREAM_OUTPUT].mode == WP_OUTPUT_DEFAULT) output[WP_STREAM_OUTPUT].mode = WP_OUTPUT_INHERIT;
   if (output[WP_STREAM_ERROR].mode != WP_OUTPUT_DEFAULT) return;
@@ -58,7 +58,7 @@ void wp_process_output_resolve(const wp_process_pool_config *config, wp_process_
 
 void wp_process_settings_share(wp_pool_head *head, void *argument, const wp_process_pool_config *config) {
   head->limits = config->limits;
-  wp_process_output_resolve(config, head->output);
+  wp_process_settings_resolve(config, head->output);
   const wp_process_initializer *initializer = config->initializer;
   if (initializer == NULL) return;
   head->initializes = true;

@@ -11,7 +11,7 @@ extern "C" {
 /// What can be said of limits, output and initializer without trying them.
 wp_status wp_process_settings_check(const wp_process_pool_config *config, wp_error *error);
 /// Puts what WP_OUTPUT_DEFAULT stands for.
-void wp_process_output_resolve(const wp_process_pool_config *config, wp_process_output output[WP_STREAM_COUNT]);
+void wp_process_settings_resolve(const wp_process_pool_config *config, wp_process_output output[WP_STREAM_COUNT]);
 /// Writes the settings into a new pool's memory: its head, and where the initializer's argument belongs.
 void wp_process_settings_share(wp_pool_head *head, void *argument, const wp_process_pool_config *config);
 
