@@ -22,7 +22,7 @@ typedef struct wp_template {
   int host;
   int memory;
   int doorbell;
-  int driver_bell;
+  int leader_bell;
   pid_t process;
   wp_process_handler handler;
   void *context;

@@ -48,7 +48,7 @@ size_t wp_system_call_name(uint32_t forbidden_call, char *name, size_t capacity)
 enum {
   WP_OWN_PROCESS = 0x7fffff01,
   WP_DOORBELL = 0x7fffff02,
-  WP_DRIVER_BELL = 0x7fffff03,
+  WP_LEADER_BELL = 0x7fffff03,
   WP_MEMORY_USE = 0x7fffff04,
   WP_RECEIVER = 0x7fffff05,
 };
@@ -145,7 +145,7 @@ static const wp_rule compute_only[] = {
     WP_ALLOW_IF(write, WP_EQUAL(0, STDOUT_FILENO)),
     WP_ALLOW_IF(write, WP_EQUAL(0, STDERR_FILENO)),
     WP_ALLOW_IF(write, WP_EQUAL(0, WP_DOORBELL)),
-    WP_ALLOW_IF(write, WP_EQUAL(0, WP_DRIVER_BELL)),
+    WP_ALLOW_IF(write, WP_EQUAL(0, WP_LEADER_BELL)),
     WP_ALLOW_IF(pread64, WP_EQUAL(0, WP_MEMORY_USE)),
     WP_ALLOW_IF(writev, WP_EQUAL(0, STDOUT_FILENO)),
     WP_ALLOW_IF(writev, WP_EQUAL(0, STDERR_FILENO)),
@@ -192,7 +192,7 @@ static bool is_placeholder(const struct sock_filter *step, uint32_t placeholder)
 /// Whether each placeholder stands where a worker can replace it. Another version of libseccomp may compare in a way
 /// unknown here; with placeholders left in it a filter would be safe, but of no use.
 static bool has_placeholders(const wp_sandbox *sandbox, bool receives) {
-  const uint32_t placeholders[] = {WP_OWN_PROCESS, WP_DOORBELL, WP_DRIVER_BELL, WP_MEMORY_USE, WP_RECEIVER};
+  const uint32_t placeholders[] = {WP_OWN_PROCESS, WP_DOORBELL, WP_LEADER_BELL, WP_MEMORY_USE, WP_RECEIVER};
   for (size_t i = 0; i < (receives ? 5u : 4u); i++) {
     bool found = false;
     for (uint16_t j = 0; j < sandbox->length && !found; j++) {
@@ -257,7 +257,7 @@ static void note_forbidden_call(uint32_t architecture, int call) {
 }
 
 /// The buffers of standard streams are otherwise made at their first use, with a look at what they lead to.
-static void settle_standard_streams(void) {
+static void fix_standard_streams(void) {
   // One that has its buffer stays as the initializer made it.
   if (__fbufsize(stdin) == 0) setvbuf(stdin, NULL, _IOFBF, 0);
   if (__fbufsize(stdout) != 0) return;
@@ -268,7 +268,7 @@ static void settle_standard_streams(void) {
 static void put_own_numbers(const wp_sandbox *sandbox, const wp_sandbox_descriptors *descriptors) {
   const uint32_t own[][2] = {{WP_OWN_PROCESS, (uint32_t)getpid()},
                              {WP_DOORBELL, (uint32_t)descriptors->doorbell},
-                             {WP_DRIVER_BELL, (uint32_t)descriptors->driver_bell},
+                             {WP_LEADER_BELL, (uint32_t)descriptors->leader_bell},
                              {WP_MEMORY_USE, (uint32_t)descriptors->memory_use},
                              {WP_RECEIVER, (uint32_t)descriptors->receiver}};
   for (uint16_t i = 0; i < sandbox->length; i++) {
@@ -283,7 +283,7 @@ static void put_own_numbers(const wp_sandbox *sandbox, const wp_sandbox_descript
 wp_call wp_sandbox_enter(const wp_sandbox *sandbox, const wp_sandbox_descriptors *descriptors,
                          wp_channel_status *status) {
   if (sandbox->filter == NULL) return WP_CALL_NONE;
-  settle_standard_streams();
+  fix_standard_streams();
   noting = status;
   if (!wp_trapped_calls_note(note_forbidden_call)) return WP_CALL_SIGACTION;
   if (!wp_privileges_keep()) return WP_CALL_PRCTL;

@@ -42,7 +42,7 @@ typedef struct wp_sandbox {
 typedef struct wp_sandbox_descriptors {
   /// For `write`; not for `read`, which would swallow the rings of other workers.
   int doorbell;
-  int driver_bell;
+  int leader_bell;
   /// For `pread`: a file of /proc that says how much memory the worker uses.
   int memory_use;
   /// For `recvmsg`. Memory files received over it may be mapped, but not executed, and closed.

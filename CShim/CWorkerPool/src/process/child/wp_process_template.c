@@ -222,7 +222,7 @@ static pid_t receive_start(wp_template *self) {
   }
   self->memory = descriptors[0];
   self->doorbell = descriptors[1];
-  self->driver_bell = descriptors[2];
+  self->leader_bell = descriptors[2];
   return message.process;
 }
 

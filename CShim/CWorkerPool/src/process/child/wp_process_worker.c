@@ -48,7 +48,7 @@ typedef struct wp_process_worker {
   /// The initializer's argument.
   void *initializer;
   int share;
-  int driver_bell;
+  int leader_bell;
   /// Position of the next task.
   uint32_t next;
   /// The sleep of the host's for which it rang last.
@@ -174,7 +174,7 @@ static void wake_host(wp_process_worker *worker) {
   uint32_t sleeper = wp_atomic_load(&worker->pool->host_sleeping, wp_seq_cst);
   if (sleeper == WP_NOBODY_SLEEPS || sleeper == worker->rung) return;
   worker->rung = sleeper;
-  int bell = (sleeper & WP_SLEEPER) == WP_DRIVER_SLEEPS ? worker->driver_bell : worker->doorbell;
+  int bell = (sleeper & WP_SLEEPER) == WP_LEADER_SLEEPS ? worker->leader_bell : worker->doorbell;
   // The handler may have closed our descriptor; a worker that cannot be heard must go.
   if (!wp_event_ring(bell)) _exit(WP_EXIT_BAD_CHANNEL);
 }
@@ -337,14 +337,14 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   worker.handler = parent->handler;
   worker.context = parent->context;
   worker.doorbell = parent->doorbell;
-  worker.driver_bell = parent->driver_bell;
+  worker.leader_bell = parent->leader_bell;
   worker.share = share;
   worker.next = worker.rung = 0;
   map_channel(&worker, parent, index);
   worker.spin_ns = worker.pool->spin_ns;
   wp_call failed = wp_capture_attach(&parent->capture);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
-  int keep[4] = {worker.doorbell, worker.driver_bell, worker.share, parent->door};
+  int keep[4] = {worker.doorbell, worker.leader_bell, worker.share, parent->door};
   wp_close_all_except(keep, 4);
   char suffix[WP_NAME_BYTES];
   char name[WP_NAME_BYTES];
@@ -366,7 +366,7 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   current_channel = head;
   initialize(&worker);
   // The last step: what comes before it may ask for what tasks may not.
-  wp_sandbox_descriptors descriptors = {worker.doorbell, worker.driver_bell, worker.limits.memory_use, worker.share};
+  wp_sandbox_descriptors descriptors = {worker.doorbell, worker.leader_bell, worker.limits.memory_use, worker.share};
   failed = wp_sandbox_enter(&parent->sandbox, &descriptors, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
   wp_atomic_store(&worker.status->ready, head->generation, wp_seq_cst);

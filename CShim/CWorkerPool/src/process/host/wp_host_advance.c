@@ -39,7 +39,7 @@ void wp_advance(wp_process_pool *pool, wp_wakes *wakes) {
     wp_failure_break(pool, "a new template did not answer within 60 seconds");
   }
   // Not before what could not be done is said: whoever makes the pool may count on that.
-  bool said = !pool->unsaid.floats && !pool->unsaid.elsewhere;
+  bool said = !pool->notices.floats && !pool->notices.elsewhere;
   if (pool->life.phase == WP_POOL_STARTING && said && all_live(pool)) {
     pool->life.phase = WP_POOL_RUNNING;
     pthread_cond_broadcast(&pool->changed);

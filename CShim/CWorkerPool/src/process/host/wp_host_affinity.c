@@ -15,8 +15,8 @@
 
 // MARK: Places
 
-static wp_status place(const wp_topology *topology, const wp_affinity_choice *affinity, uint32_t count,
-                       wp_place **places, wp_error *error) {
+static wp_status find_places(const wp_topology *topology, const wp_affinity_choice *affinity, uint32_t count,
+                             wp_place **places, wp_error *error) {
   wp_placement *placements = (wp_placement *)calloc(count, sizeof *placements);
   *places = (wp_place *)calloc(count, sizeof **places);
   wp_status status = placements == NULL || *places == NULL
@@ -49,7 +49,7 @@ wp_status wp_places_find(const wp_affinity_choice *affinity, bool anew, uint32_t
   if (granted == 0) status = wp_topology_grant(topology, &granted, error);
   if (status == WP_OK) {
     *count = granted < WP_PROCESS_POOL_MAX_WORKERS ? (uint32_t)granted : WP_PROCESS_POOL_MAX_WORKERS;
-    if (affinity->policy != WP_AFFINITY_NONE) status = place(topology, affinity, *count, places, error);
+    if (affinity->policy != WP_AFFINITY_NONE) status = find_places(topology, affinity, *count, places, error);
     if (anew && status == WP_INVALID_ARGUMENT) status = WP_OK;
   }
   wp_topology_destroy(topology);
@@ -101,12 +101,12 @@ static bool was_taken_away(const wp_process_pool *pool, int cpu) {
 }
 
 static void note_floating(wp_process_pool *pool, uint32_t index, int number) {
-  wp_unsaid *unsaid = &pool->unsaid;
-  if (unsaid->floats) return;
-  unsaid->floats = true;
-  unsaid->worker = index;
-  unsaid->cpu = pool->workers[index].cpu;
-  unsaid->cpu_errno = number;
+  wp_pending_notices *notices = &pool->notices;
+  if (notices->floats) return;
+  notices->floats = true;
+  notices->worker = index;
+  notices->cpu = pool->workers[index].cpu;
+  notices->cpu_errno = number;
 }
 
 static void prefer_node(wp_process_pool *pool, wp_host_worker *worker) {
@@ -116,9 +116,9 @@ static void prefer_node(wp_process_pool *pool, wp_host_worker *worker) {
   worker->memory_node = worker->node;
   if (number == 0) return;
   pool->memory.stays = true;  // what is refused once will be refused again
-  pool->unsaid.elsewhere = true;
-  pool->unsaid.node = worker->node;
-  pool->unsaid.node_errno = number;
+  pool->notices.elsewhere = true;
+  pool->notices.node = worker->node;
+  pool->notices.node_errno = number;
 }
 
 int wp_places_prepare(wp_process_pool *pool, uint32_t index) {
@@ -134,27 +134,27 @@ void wp_places_note(wp_process_pool *pool, uint32_t index) {
   if (worker->cpu < 0) return;
   // The worker's word, which decides no more than what is said.
   uint32_t number = wp_atomic_load(&wp_channel_get_status(&worker->channel)->pin_errno, wp_relaxed);
-  if (number == 0 || pool->unsaid.floats) return;
+  if (number == 0 || pool->notices.floats) return;
   note_floating(pool, index, (int)number);
-  wp_bell_collector(pool);  // this may be a driver, which says nothing
+  wp_bell_collector(pool);  // this may be a leader, which says nothing
 }
 
 void wp_places_give_notice(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
-  wp_unsaid unsaid = pool->unsaid;
-  pool->unsaid.floats = pool->unsaid.elsewhere = false;
+  wp_pending_notices notices = pool->notices;
+  pool->notices.floats = pool->notices.elsewhere = false;
   pthread_mutex_unlock(&pool->lock);
-  if (unsaid.elsewhere) {
-    wp_notice_once(WP_NOTICE_MEMORY_NOT_PLACED, unsaid.node_errno,
+  if (notices.elsewhere) {
+    wp_notice_once(WP_NOTICE_MEMORY_NOT_PLACED, notices.node_errno,
                    "the slots of process workers could not be placed on node %d and lie where they are first touched",
-                   unsaid.node);
+                   notices.node);
   }
-  if (!unsaid.floats) return;
-  if (unsaid.cpu_errno == 0 || unsaid.cpu_errno == EINVAL) {
-    wp_notice_once(WP_NOTICE_CPU_GONE, unsaid.cpu_errno,
-                   "process worker %u floats, because CPU %d is gone or not allowed any more", unsaid.worker, unsaid.cpu);
+  if (!notices.floats) return;
+  if (notices.cpu_errno == 0 || notices.cpu_errno == EINVAL) {
+    wp_notice_once(WP_NOTICE_CPU_GONE, notices.cpu_errno,
+                   "process worker %u floats, because CPU %d is gone or not allowed any more", notices.worker, notices.cpu);
   } else {
-    wp_notice_once(WP_NOTICE_AFFINITY_NOT_SET, unsaid.cpu_errno,
-                   "process worker %u floats, because it could not be pinned to CPU %d", unsaid.worker, unsaid.cpu);
+    wp_notice_once(WP_NOTICE_AFFINITY_NOT_SET, notices.cpu_errno,
+                   "process worker %u floats, because it could not be pinned to CPU %d", notices.worker, notices.cpu);
   }
 }

@@ -28,10 +28,10 @@ void wp_area_trim(void *area, size_t touched) {
   if (touched > WP_KEEP_WARM) give_back((unsigned char *)area + WP_KEEP_WARM, touched - WP_KEEP_WARM);
 }
 
-void wp_areas_give_back(const wp_process_pool *pool, uint32_t worker, uint64_t areas, wp_area_place *place) {
+void wp_areas_give_back(const wp_process_pool *pool, uint32_t worker, uint64_t areas, wp_area_at *at) {
   for (; areas != 0; areas &= areas - 1) {
     uint32_t area = (uint32_t)__builtin_ctzll(areas);
-    give_back(place(&pool->workers[worker].channel, &pool->geometry, area), pool->geometry.area);
+    give_back(at(&pool->workers[worker].channel, &pool->geometry, area), pool->geometry.area);
   }
 }
 

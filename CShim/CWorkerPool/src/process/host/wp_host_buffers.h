@@ -24,9 +24,9 @@ void wp_area_free(wp_areas *areas, uint8_t area);
 uint64_t wp_areas_take_warm(wp_areas *areas, uint64_t wanted);
 
 /// Where an area of a channel is: `wp_channel_arguments` or `wp_channel_results`.
-typedef void *wp_area_place(const wp_channel *channel, const wp_geometry *geometry, uint32_t area);
+typedef void *wp_area_at(const wp_channel *channel, const wp_geometry *geometry, uint32_t area);
 /// Gives all pages of these areas back, a bit for each.
-void wp_areas_give_back(const wp_process_pool *pool, uint32_t worker, uint64_t areas, wp_area_place *place);
+void wp_areas_give_back(const wp_process_pool *pool, uint32_t worker, uint64_t areas, wp_area_at *at);
 /// Without the lock: gives the pages of a busy area back as far as they exceed what is kept between tasks.
 void wp_area_trim(void *area, size_t touched);
 /// Under the lock: gives back all pages of a dead worker's free areas.

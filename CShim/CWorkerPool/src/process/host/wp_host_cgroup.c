@@ -18,7 +18,7 @@
 /// Groups are called worker-pool.<name>-<process>-<pool>-<worker>, the pools of a process being numbered.
 #define WP_GROUP_PREFIX "worker-pool."
 #define WP_GROUP_NAME_BYTES 128
-#define WP_PLACE_SCRATCH ((size_t)1 << 20)
+#define WP_PARENT_SCRATCH ((size_t)1 << 20)
 #define WP_SETTING "limits.memory_cgroup"
 
 struct wp_memory_cgroups {
@@ -67,7 +67,7 @@ static bool may_write(const char *group, const char *file) {
   return length >= 0 && (size_t)length < sizeof path && eaccess(path, W_OK) == 0;
 }
 
-// MARK: The place
+// MARK: The parent
 
 static bool is_marked(const char *group, const char *attribute) {
   char value[4];
@@ -94,10 +94,10 @@ static bool names_memory(const char *group, const char *file) {
   return wp_text_has_part(line, ' ', "memory");
 }
 
-static const char *place_v1(wp_cgroup_place *place, bool asked_for) {
+static const char *parent_v1(wp_cgroup_parent *parent, bool asked_for) {
   char buffer[64];
   wp_text text;
-  const char *own = place->folder.path;
+  const char *own = parent->folder.path;
   // Kernels that have no choice any more always inherit, and may have no such file.
   if (read_file(&text, buffer, sizeof buffer, own, "memory.use_hierarchy") && wp_text_take(&text, '0')) {
     return "memory.use_hierarchy is 0: the workers would leave the limits of the program's own cgroup";
@@ -105,10 +105,10 @@ static const char *place_v1(wp_cgroup_place *place, bool asked_for) {
   return refuse_parent(own, asked_for);
 }
 
-static const char *place_v2(wp_cgroup_place *place, bool asked_for) {
-  char *path = place->folder.path;
+static const char *parent_v2(wp_cgroup_parent *parent, bool asked_for) {
+  char *path = parent->folder.path;
   if (names_memory(path, "cgroup.subtree_control")) return refuse_parent(path, asked_for);
-  char *slash = strrchr(path + place->folder.mount_length, '/');
+  char *slash = strrchr(path + parent->folder.mount_length, '/');
   if (slash == NULL) {
     return "the program's own cgroup is the topmost that it sees, and one that holds processes cannot give the memory "
            "controller to cgroups below it";
@@ -117,8 +117,8 @@ static const char *place_v2(wp_cgroup_place *place, bool asked_for) {
   const char *refusal = refuse_parent(path, asked_for);
   if (refusal != NULL) return refusal;
   if (!names_memory(path, "cgroup.controllers")) return "the parent of the program's cgroup has no memory controller";
-  place->enable = !names_memory(path, "cgroup.subtree_control");
-  if (!place->enable) return NULL;
+  parent->enable = !names_memory(path, "cgroup.subtree_control");
+  if (!parent->enable) return NULL;
   char buffer[64];
   wp_text processes;
   // What is too long for the buffer is not empty.
@@ -127,14 +127,14 @@ static const char *place_v2(wp_cgroup_place *place, bool asked_for) {
          "below it";
 }
 
-const char *wp_memory_cgroup_place(const char *proc_root, bool asked_for, wp_cgroup_place *place) {
-  memset(place, 0, sizeof *place);
-  char *scratch = (char *)malloc(WP_PLACE_SCRATCH);
+const char *wp_memory_cgroup_parent(const char *proc_root, bool asked_for, wp_cgroup_parent *parent) {
+  memset(parent, 0, sizeof *parent);
+  char *scratch = (char *)malloc(WP_PARENT_SCRATCH);
   if (scratch == NULL) return "there is no memory to read /proc/self/mountinfo into";
-  bool found = wp_cgroup_find(proc_root, "memory", scratch, WP_PLACE_SCRATCH, &place->folder);
+  bool found = wp_cgroup_find(proc_root, "memory", scratch, WP_PARENT_SCRATCH, &parent->folder);
   free(scratch);
   if (!found) return "no cgroup of the program with a memory controller is mounted";
-  return place->folder.version == WP_CGROUP_V1 ? place_v1(place, asked_for) : place_v2(place, asked_for);
+  return parent->folder.version == WP_CGROUP_V1 ? parent_v1(parent, asked_for) : parent_v2(parent, asked_for);
 }
 
 // MARK: Names
@@ -228,29 +228,29 @@ static wp_status make(const wp_memory_cgroups *self, uint32_t index, wp_error *e
   return status;
 }
 
-static wp_memory_cgroups *describe(const wp_cgroup_place *place, const wp_process_pool_config *config) {
+static wp_memory_cgroups *describe(const wp_cgroup_parent *parent, const wp_process_pool_config *config) {
   static wp_atomic_u32 pools;
   wp_memory_cgroups *self = (wp_memory_cgroups *)calloc(1, sizeof *self + WP_PROCESS_POOL_MAX_WORKERS * sizeof self->kills[0]);
   if (self == NULL) return NULL;
-  self->version = place->folder.version;
+  self->version = parent->folder.version;
   self->limit = config->limits.memory;
   self->pool = wp_atomic_fetch_add(&pools, 1u, wp_relaxed);
   put_name(self->name, sizeof self->name, config->name == NULL ? "worker" : config->name);
-  memcpy(self->parent, place->folder.path, sizeof self->parent);
+  memcpy(self->parent, parent->folder.path, sizeof self->parent);
   return self;
 }
 
 wp_status wp_memory_cgroups_create(const char *proc_root, const wp_process_pool_config *config, uint32_t worker_count,
                                    wp_memory_cgroups **result, wp_error *error) {
   *result = NULL;
-  wp_cgroup_place place;
+  wp_cgroup_parent parent;
   bool asked_for = config->limits.memory_cgroup == WP_CGROUP_REQUIRED;
-  const char *refusal = wp_memory_cgroup_place(proc_root, asked_for, &place);
+  const char *refusal = wp_memory_cgroup_parent(proc_root, asked_for, &parent);
   if (refusal != NULL) return wp_fail(error, WP_UNSUPPORTED, 0, WP_SETTING, refusal);
-  int number = place.enable ? write_file(place.folder.path, "cgroup.subtree_control", "+memory") : 0;
+  int number = parent.enable ? write_file(parent.folder.path, "cgroup.subtree_control", "+memory") : 0;
   if (number != 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, number, "write(cgroup.subtree_control)", NULL);
-  wp_memory_cgroup_sweep(place.folder.path);
-  wp_memory_cgroups *self = describe(&place, config);
+  wp_memory_cgroup_sweep(parent.folder.path);
+  wp_memory_cgroups *self = describe(&parent, config);
   if (self == NULL) return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL);
   wp_status status = WP_OK;
   while (self->count < worker_count && status == WP_OK) {

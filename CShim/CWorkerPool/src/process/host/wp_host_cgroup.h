@@ -4,7 +4,7 @@
 //     the cgroup    counts what it was the first to touch, whatever it is: private, shared, files, kernel memory; past
 //                   it the kernel kills the worker, and counts that where the host can read it
 //
-// Where a cgroup may be made (wp_memory_cgroup_place) is a matter of whose it is, and not only of permissions: a
+// Where a cgroup may be made (wp_memory_cgroup_parent) is a matter of whose it is, and not only of permissions: a
 // hierarchy has one writer, who may hand parts of it to others (Documentation/admin-guide/cgroup-v2.rst, "Delegation";
 // systemd, "Control Group APIs and Delegation"). So what is not asked for by name is done only
 //   - as a user who is not root, where that user may write: somebody has given it to him; or
@@ -27,16 +27,16 @@ extern "C" {
 #endif
 
 /// Where the groups of a pool's workers go.
-typedef struct wp_cgroup_place {
+typedef struct wp_cgroup_parent {
   /// Their parent.
   wp_cgroup_folder folder;
   /// v2: its `cgroup.subtree_control` has to be given the memory controller first.
   bool enable;
-} wp_cgroup_place;
+} wp_cgroup_parent;
 
-/// Finds the place; changes nothing. NULL, or the rule that forbids it, which is static. `asked_for`: the caller says
+/// Finds the parent; changes nothing. NULL, or the rule that forbids it, which is static. `asked_for`: the caller says
 /// that it is his to use.
-const char *wp_memory_cgroup_place(const char *proc_root, bool asked_for, wp_cgroup_place *place);
+const char *wp_memory_cgroup_parent(const char *proc_root, bool asked_for, wp_cgroup_parent *parent);
 
 /// Removes groups of pools whose host was killed: named as ours, after a process that is not, and empty.
 void wp_memory_cgroup_sweep(const char *parent);

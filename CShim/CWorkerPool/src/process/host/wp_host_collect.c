@@ -206,13 +206,13 @@ static void let_go(wp_process_pool *pool, const wp_completion *record) {
   pthread_mutex_unlock(&pool->lock);
 }
 
-static void call_back(wp_process_pool *pool, bool driving) {
+static void call_back(wp_process_pool *pool, bool leading) {
   const wp_process_pool_hooks *hooks = &pool->settings.hooks;
   const wp_process_pool *outer = wp_calling_back;
   wp_calling_back = pool;
   for (uint32_t i = 0; i < pool->batch.count; i++) {
     wp_completion *record = &pool->batch.records[i];
-    record->outcome.on_waiting_thread = driving;
+    record->outcome.on_waiting_thread = leading;
     if (hooks->completed != NULL) hooks->completed(hooks->context, record->token, &record->outcome);
     free(record->death);
     record->death = NULL;
@@ -229,8 +229,8 @@ void wp_collect_call_left(wp_process_pool *pool) {
 
 // MARK: Rounds
 
-/// On a driver, under the lock: what follows when no task is left is the business of the collector's thread.
-static void rest(wp_process_pool *pool) {
+/// On a leader, under the lock: what follows when no task is left is the business of the collector's thread.
+static void leave_to_collector(wp_process_pool *pool) {
   if (wp_size_is_due(pool)) wp_bell_collector(pool);
   if (pool->queue.unfinished > 0) return;
   wp_task_table_trim(&pool->tasks);
@@ -246,7 +246,7 @@ bool wp_collect_results(wp_process_pool *pool) {
   gather(pool);
   wp_queue_send(pool, &wakes);
   pool->batch.busy = pool->queue.unfinished > pool->batch.count;
-  rest(pool);
+  leave_to_collector(pool);
   pthread_mutex_unlock(&pool->lock);
   wp_bell_wake_all(&wakes);
   call_back(pool, true);
@@ -261,7 +261,7 @@ void wp_collect_settle(wp_process_pool *pool) {
   settle(pool);
   wp_queue_send(pool, &wakes);
   pool->batch.busy = pool->queue.unfinished > 0;
-  rest(pool);
+  leave_to_collector(pool);
   pthread_mutex_unlock(&pool->lock);
   wp_bell_wake_all(&wakes);
 }
@@ -279,14 +279,14 @@ bool wp_collect_round(wp_process_pool *pool) {
   pool->batch.busy = pool->queue.unfinished > pool->batch.count;
   if (pool->queue.unfinished == 0) wp_task_table_trim(&pool->tasks);
   bool tidy = wp_tidy_is_due(pool);
-  bool says = pool->unsaid.floats || pool->unsaid.elsewhere;
+  bool notices = pool->notices.floats || pool->notices.elsewhere;
   pthread_mutex_unlock(&pool->lock);
   wp_bell_wake_all(&wakes);
-  if (says) wp_places_give_notice(pool);
+  if (notices) wp_places_give_notice(pool);
   if (tidy) wp_tidy_now(pool);
   wp_collect_call_left(pool);  // of earlier results than these
   call_back(pool, false);
-  return settled || says || pool->batch.count > 0;
+  return settled || notices || pool->batch.count > 0;
 }
 
 bool wp_collect_has_news(const wp_process_pool *pool) {

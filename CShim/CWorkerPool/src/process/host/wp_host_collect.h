@@ -15,12 +15,12 @@ extern "C" {
 
 /// One round: completes what ended, sends what waits. False when there was nothing to do.
 bool wp_collect_round(wp_process_pool *pool);
-/// The part of a round that a driver may do: what waits or concerns processes is left out. False when it is time to leave the
+/// The part of a round that a leader may do: what waits or concerns processes is left out. False when it is time to leave the
 /// rest to the collector's thread.
 bool wp_collect_results(wp_process_pool *pool);
 /// Settles the last batch.
 void wp_collect_settle(wp_process_pool *pool);
-/// On the collector's thread: runs what drivers have left to it.
+/// On the collector's thread: runs what leaders have left to it.
 void wp_collect_call_left(wp_process_pool *pool);
 /// Whether a round would find a result, without the lock. Part of the collector's prepare-recheck-sleep.
 bool wp_collect_has_news(const wp_process_pool *pool);

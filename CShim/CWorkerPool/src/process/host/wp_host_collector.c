@@ -29,7 +29,7 @@ static bool spin(wp_process_pool *pool) {
       wp_cpu_relax();
       if (wp_collect_has_news(pool)) return true;
     }
-    if (wp_atomic_exchange(&pool->role.driver_waits, 0u, wp_relaxed) != 0) return false;
+    if (wp_atomic_exchange(&pool->role.leader_waits, 0u, wp_relaxed) != 0) return false;
   } while (wp_clock_now() < end);
   return false;
 }
@@ -54,7 +54,7 @@ static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
     if (events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
     if (wp_atomic_exchange(&pool->bells.attention, 0u, wp_acquire) != 0) break;
     if (events[1].revents != 0 || events[2].revents != 0) break;
-    // A worker rang: for us, unless a driver has taken over.
+    // A worker rang: for us, unless a leader has taken over.
     uint32_t sleeper = wp_atomic_load(&pool->memory.head->host_sleeping, wp_seq_cst);
     if ((sleeper & WP_SLEEPER) == WP_COLLECTOR_SLEEPS) break;
   }
@@ -85,11 +85,11 @@ static void look(wp_process_pool *pool, bool may_sleep) {
   if (events[2].revents != 0) wp_workers_lose_template(pool);  // a no-op when the end of the stream told already
 }
 
-static bool nothing_live(wp_process_pool *pool) {
+static bool all_finished(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
-  bool nothing = pool->queue.unfinished == 0;
+  bool finished = pool->queue.unfinished == 0;
   pthread_mutex_unlock(&pool->lock);
-  return nothing;
+  return finished;
 }
 
 static void replace_template(wp_process_pool *pool) {
@@ -110,7 +110,7 @@ static bool follow_phase(wp_process_pool *pool) {
   case WP_POOL_BROKEN:
   case WP_POOL_FAILED:
     if (pool->forker.pidfd >= 0) wp_workers_end(pool);
-    return wp_workers_are_absent(pool) && pool->batch.count == 0 && nothing_live(pool);
+    return wp_workers_are_absent(pool) && pool->batch.count == 0 && all_finished(pool);
   case WP_POOL_RUNNING:
     if (pool->forker.pidfd < 0 && wp_workers_are_absent(pool)) replace_template(pool);
     return false;
@@ -121,13 +121,13 @@ static bool follow_phase(wp_process_pool *pool) {
 void wp_collector_tear_down(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   wp_pool_head *head = pool->memory.head;
-  wp_event bells[2] = {pool->bells.collector, pool->bells.driver};
+  wp_event bells[2] = {pool->bells.collector, pool->bells.leader};
   wp_memory_cgroups *cgroups = pool->memory.cgroups;
   pool->memory.cgroups = NULL;
   bool lent = wp_areas_keep_lent(pool);
   pool->memory.lent = lent ? head : NULL;
   pool->memory.head = NULL;
-  pool->bells.collector = pool->bells.driver = (wp_event){-1, -1};
+  pool->bells.collector = pool->bells.leader = (wp_event){-1, -1};
   int memory = pool->memory.file;
   pool->memory.file = -1;
   pthread_mutex_unlock(&pool->lock);

@@ -95,7 +95,7 @@ size_t wp_process_pool_discard_pending(wp_process_pool *pool) {
     pool->queue.discarded += count;
     wp_task_retire(pool, count);
   }
-  if (pool->memory.head != NULL) wp_role_wake_driver(pool);  // it may wait for one of these
+  if (pool->memory.head != NULL) wp_role_wake_leader(pool);  // it may wait for one of these
   pthread_mutex_unlock(&pool->lock);
   wp_handle_drop(pool);
   return total;

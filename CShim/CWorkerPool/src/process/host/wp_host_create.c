@@ -101,7 +101,7 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   const char *call = NULL;
   pool->memory.file = wp_memory_file_create("worker-pool", pool->geometry.total, &call);
   if (pool->memory.file < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
-  if (!wp_event_create(&pool->bells.collector, false) || !wp_event_create(&pool->bells.driver, true)) {
+  if (!wp_event_create(&pool->bells.collector, false) || !wp_event_create(&pool->bells.leader, true)) {
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "pipe2", NULL);
   }
   if (!map_memory(pool, places)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
@@ -226,7 +226,7 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->users.references = 1;
   wp_atomic_init(&pool->role.holder, WP_ROLE_HELD);  // ours until the collector runs, then its own
   pool->memory.file = pool->forker.socket = pool->forker.pidfd = -1;
-  pool->bells.collector = pool->bells.driver = (wp_event){-1, -1};
+  pool->bells.collector = pool->bells.leader = (wp_event){-1, -1};
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);
   pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP);  // held for a microsecond at most: spin first

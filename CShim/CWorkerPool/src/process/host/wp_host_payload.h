@@ -22,7 +22,7 @@ typedef struct wp_payload {
   const void *bytes;
   size_t length;
   uint8_t area;
-  bool in_place;  // the bytes are in that area already
+  bool in_area;  // the bytes are in that area already
 } wp_payload;
 
 /// Whether an argument is copied without the lock.

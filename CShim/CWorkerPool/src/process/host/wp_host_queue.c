@@ -63,9 +63,9 @@ static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
   uint32_t index = pool->tasks.pending.first;
   wp_task *task = &pool->tasks.nodes[index];
   wp_payload payload = wp_payload_of_pending(pool, task);
-  payload.in_place = task->area != WP_NO_AREA && task->worker == worker;
+  payload.in_area = task->area != WP_NO_AREA && task->worker == worker;
   bool copied = false;
-  if (payload.in_place) {
+  if (payload.in_area) {
     task->area = WP_NO_AREA;  // the slot's from here on
     task->length = 0;
   } else {
@@ -78,7 +78,7 @@ static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
         wp_area_free(&pool->workers[worker].arguments, area);
         return true;
       }
-      payload.in_place = true;
+      payload.in_area = true;
     }
     payload.area = area;
   }
@@ -125,7 +125,7 @@ static bool take_over(wp_process_pool *pool, uint32_t *failures, wp_wakes *wakes
   if (wp_payload_is_large(payload.length)) {
     uint32_t generation = pool->workers[worker].generation;
     wp_payload_copy(pool, worker, &payload, area, wakes);
-    payload.in_place = true;
+    payload.in_area = true;
     possible = wp_payload_arrives(pool, worker, generation) && wp_task_find(&pool->tasks, ticket) == index;
   }
   if (possible && wp_slots_revoke(pool, index)) {

@@ -81,7 +81,7 @@ void *wp_shared_memory_address(const wp_shared_memory *memory) { return memory->
 uint64_t wp_shared_memory_id(const wp_shared_memory *memory) { return memory->id; }
 
 /// Under the lock: empties the cells that name this memory.
-static void take_back(wp_process_pool *pool, uint64_t id, wp_wakes *wakes) {
+static void empty_cells(wp_process_pool *pool, uint64_t id, wp_wakes *wakes) {
   for (uint32_t i = 0; i < pool->size.bound; i++) {
     wp_host_worker *worker = &pool->workers[i];
     if (worker->state == WP_WORKER_ABSENT) continue;  // its cells are cleared for the next
@@ -98,13 +98,13 @@ static void take_back(wp_process_pool *pool, uint64_t id, wp_wakes *wakes) {
   }
 }
 
-static void take_back_everywhere(uint64_t id) {
+static void empty_cells_everywhere(uint64_t id) {
   wp_wakes wakes;
   wakes.count = 0;
   pthread_mutex_lock(&pools_lock);
   for (wp_process_pool *pool = first_pool; pool != NULL; pool = pool->list.next) {
     pthread_mutex_lock(&pool->lock);
-    if (pool->memory.head != NULL) take_back(pool, id, &wakes);
+    if (pool->memory.head != NULL) empty_cells(pool, id, &wakes);
     pthread_mutex_unlock(&pool->lock);
     wp_bell_wake_all(&wakes);
   }
@@ -114,7 +114,7 @@ static void take_back_everywhere(uint64_t id) {
 void wp_shared_memory_destroy(wp_shared_memory *memory) {
   // In a child of somebody's fork the mapping is not there and a lock may be held for ever.
   if (memory->fork_generation == wp_fork_generation()) {
-    if (wp_atomic_load(&memory->given, wp_relaxed) != 0) take_back_everywhere(memory->id);
+    if (wp_atomic_load(&memory->given, wp_relaxed) != 0) empty_cells_everywhere(memory->id);
     wp_memory_unmap(memory->address, memory->length);
   }
   close(memory->descriptor);

@@ -75,7 +75,7 @@ static void write_request(wp_process_pool *pool, uint32_t index, uint32_t positi
   request->result_area = wp_area_take(&worker->results);
   WP_ASSERT(request->result_area != WP_NO_AREA);
   wp_share_deliver(pool, index, position, task);
-  if (payload->in_place || payload->length == 0) return;
+  if (payload->in_area || payload->length == 0) return;
   void *target = request->bytes;
   if (payload->length > WP_REQUEST_INLINE) {
     target = wp_channel_arguments(&worker->channel, &pool->geometry, payload->area);

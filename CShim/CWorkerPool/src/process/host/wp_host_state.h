@@ -1,21 +1,15 @@
-// The host's state of a process pool, and what its parts do for each other.
+// The host's state of a process pool: every struct that its files share, with who writes each member.
 //
-//     submit, cancel, discard ──lock──▶ tasks, dispatch ──▶ slots ──▶ worker
-//                                          ▲                            │
-//     collector: collect ◀── slots ◀── doorbell if it sleeps ◀──────────┘
-//                lifecycle ◀── control socket ◀── template ◀── SIGCHLD
+//     submit, cancel, discard ──lock──▶ tasks, queue ──▶ slots ──▶ worker
+//                                          ▲                         │
+//     collector: collect ◀── slots ◀── bell, if it sleeps ◀──────────┘
+//                workers ◀── control socket ◀── template ◀── SIGCHLD
 //
-// One mutex covers tasks and dispatch. It is never held across a callback, a wait or a process start. One thread at a
-// time has the *collector role*, its own thread or one that waits (wp_host_leader.c): only it completes tasks and
-// writes the fields marked "collector", which it may therefore read without the lock; others read them under it.
+// One mutex covers tasks, queue and slots. It is never held across a callback, a wait or a process start. One thread at a
+// time has the *collector role*, the collector's own or a leader's (wp_host_role.h): only it completes tasks. What it writes
+// with the lock it may read without, and others read it with the lock.
 //
-// What must hold, whatever workers do:
-//   1. A task is completed once. It leaves `tasks` in the same critical section in which its end becomes certain, and
-//      what a worker writes can only end the task that the host itself recorded for that slot.
-//   2. A slot is sent again only after `collected` has passed it; a payload area only after the callback that reads it
-//      has returned and, when it was lent, the loan was given back.
-//   3. A channel is used again only after its worker is known dead and the collector has drained and buried it.
-//   4. `queue.unfinished` counts tasks whose callback has not returned; a closed pool ends when it is zero.
+// What must hold, whatever workers do, stands in process/README.md.
 #ifndef WP_HOST_STATE_H
 #define WP_HOST_STATE_H
 
@@ -77,7 +71,7 @@ typedef struct wp_sent {
 } wp_sent;
 
 ///              SPAWN            ready word           EXITED, template lost
-///     ABSENT ─────────▶ SPAWNING ─────────▶ LIVE ─────────────────────────▶ ENDED ─▶ ABSENT (buried)
+///     ABSENT ─────────▶ SPAWNING ─────────▶ LIVE ─────────────────────────▶ ENDED ─▶ ABSENT (cleared away)
 ///                           └───────────────────────────────────────────────▲
 ///
 /// One that is not wanted any more (wp_host_size.h) gets no tasks and is told to leave; it stays ABSENT until it is
@@ -89,30 +83,30 @@ typedef enum wp_worker_state {
   WP_WORKER_ENDED,
 } wp_worker_state;
 
-/// A worker as the host knows it; survives the processes that fill it.
+/// A worker as the host knows it; survives the processes that fill it. "Role": written with the role and the lock, as below.
 typedef struct wp_host_worker {
   wp_channel channel;        // constant once mapped, until the pool ends
-  wp_worker_state state;     // collector
-  uint32_t generation;       // collector
-  pid_t process;             // collector
-  int pidfd;                 // collector; -1 when there is none
+  wp_worker_state state;     // role
+  uint32_t generation;       // role
+  pid_t process;             // role
+  int pidfd;                 // role; -1 when there is none
   int share;                 // lock; socket for shared memories, -1 when there is none
-  int wait_status;           // collector
-  uint64_t peak_memory;      // collector; bytes, 0 when nobody could tell
-  const char *loss;          // collector; why it ended, when no wait status tells
-  uint32_t forbidden_call;   // collector; as in wp_task_outcome
-  bool condemned;            // collector; killed for what it wrote
-  bool leaving;              // collector; told to leave, because it is not wanted
-  uint64_t leave_by;         // collector; when it is killed that has not
+  int wait_status;           // role
+  uint64_t peak_memory;      // role; bytes, 0 when nobody could tell
+  const char *loss;          // role; why it ended, when no wait status tells
+  uint32_t forbidden_call;   // role; as in wp_task_outcome
+  bool condemned;            // role; killed for what it wrote
+  bool leaving;              // role; told to leave, because it is not wanted
+  uint64_t leave_by;         // role; when it is killed that has not
   bool added;                // lock; wanted since the pool was made, and no process of it was ready since
-  bool out_of_memory;        // collector; the kernel killed in its cgroup
-  uint32_t start_failures;   // collector; in a row
-  uint64_t retry_at;         // collector; no earlier start
+  bool out_of_memory;        // role; the kernel killed in its cgroup
+  uint32_t start_failures;   // role; in a row
+  uint64_t retry_at;         // role; no earlier start
   int cpu;                   // lock; to pin the next to, -1 to float
   int node;                  // lock; whose memory that one prefers, a system id, -1 for none
   int memory_node;           // collector's thread; the node that its channel was told to prefer
   uint32_t published;        // lock; next position to send
-  uint32_t collected;        // collector; next position to take a result from; those below may be sent again
+  uint32_t collected;        // role; next position to take a result from; those below may be sent again
   wp_areas arguments;        // lock
   wp_areas results;          // lock
   uint32_t *cell_uses;       // lock; by cell, the last position that uses it
@@ -130,7 +124,7 @@ typedef struct wp_place {
 } wp_place;
 
 /// What the collector's thread has to give notice of, once it has not got the lock.
-typedef struct wp_unsaid {
+typedef struct wp_pending_notices {
   bool floats;     // a worker that was to be pinned
   bool elsewhere;  // memory that was to be on a node
   uint32_t worker;
@@ -138,7 +132,7 @@ typedef struct wp_unsaid {
   int cpu_errno;  // 0 when the CPU left our mask
   int node;
   int node_errno;
-} wp_unsaid;
+} wp_pending_notices;
 
 typedef struct wp_worker_list {
   uint32_t first;
@@ -172,7 +166,7 @@ typedef enum wp_pool_phase {
   WP_POOL_OVER,
 } wp_pool_phase;
 
-typedef enum wp_role { WP_ROLE_FREE = 0, WP_ROLE_HELD, WP_ROLE_WANTED } wp_role;
+typedef enum wp_role { WP_ROLE_FREE = 0, WP_ROLE_HELD, WP_ROLE_CLAIMED } wp_role;
 
 // MARK: The pool, by whom its members belong to
 //
@@ -251,7 +245,7 @@ typedef struct wp_pool_idle {
 /// Who wakes the collector's thread, and for what (wp_host_bell.h).
 typedef struct wp_pool_bells {
   wp_event collector;     // wakes the collector's thread. Role, lock
-  wp_event driver;        // wakes a thread that collects while it waits for a task. Role, lock
+  wp_event leader;        // wakes a thread that collects while it waits for a task. Role, lock
   wp_atomic_u32 attention;  // any sets, the collector's thread clears; the bell is for that thread
   wp_atomic_u32 call_due;   // any sets, the collector's thread clears
   wp_atomic_u32 asleep;     // the collector's thread: it sleeps, or is about to read `look_ns` for that
@@ -262,7 +256,7 @@ typedef struct wp_pool_bells {
 typedef struct wp_pool_role {
   wp_atomic_u32 holder;        // a `wp_role`
   uint32_t sleeps;             // of whoever had it. Role
-  wp_atomic_u32 driver_waits;  // any; a collector that spins shall let go
+  wp_atomic_u32 leader_waits;  // any; a collector that spins shall let go
 } wp_pool_role;
 
 /// The template, as its host sees it (wp_host_workers.h). Role.
@@ -298,7 +292,7 @@ struct wp_process_pool {
   wp_task_table tasks;  // lock
   wp_pool_queue queue;
   wp_pool_users users;
-  wp_unsaid unsaid;  // lock
+  wp_pending_notices notices;  // lock
   wp_pool_size size;
   wp_pool_idle idle;
   wp_pool_life life;

@@ -90,8 +90,8 @@ static bool land(wp_process_pool *pool, const wp_process_submission *submission,
 }
 
 /// Under the lock: sends the task, or queues it with its argument where it landed.
-static void settle_down(wp_process_pool *pool, uint32_t index, size_t length, const wp_landing *landing,
-                        wp_wakes *wakes) {
+static void enter_landed(wp_process_pool *pool, uint32_t index, size_t length, const wp_landing *landing,
+                         wp_wakes *wakes) {
   wp_task *task = &pool->tasks.nodes[index];
   if (landing->worker != WP_NO_WORKER && wp_payload_arrives(pool, landing->worker, landing->generation)) {
     wp_payload payload = {NULL, length, landing->area, true};
@@ -109,7 +109,7 @@ static void settle_down(wp_process_pool *pool, uint32_t index, size_t length, co
   wp_bell_collector(pool);  // workers may have become free without anybody looking for tasks
 }
 
-/// Under the lock, released for the copy; the pool counts the task as live before it exists, and so does not end.
+/// Under the lock, released for the copy; the pool counts the task as unfinished before it exists, and so does not end.
 /// `*kept` when adopted bytes wait as they are.
 static wp_status accept_large(wp_process_pool *pool, const wp_process_submission *submission, uint64_t *ticket,
                               wp_wakes *wakes, bool *kept) {
@@ -123,7 +123,7 @@ static wp_status accept_large(wp_process_pool *pool, const wp_process_submission
   else if (pool->life.phase != WP_POOL_RUNNING) status = WP_BROKEN;
   else if ((index = enter(pool, submission, ticket)) == WP_NO_TASK) status = WP_SYSTEM_CALL_FAILED;
   if (status == WP_OK) {
-    settle_down(pool, index, submission->length, &landing, wakes);
+    enter_landed(pool, index, submission->length, &landing, wakes);
     *kept = landing.memory == submission->bytes;
     return WP_OK;
   }

@@ -6,7 +6,7 @@
 
 /// An area is busy while the lock is released, so that nobody finds his argument gone. One at a time, since whoever
 /// submits meanwhile counts on there being another. False when somebody has: the rest will be used.
-static bool tidy(wp_process_pool *pool, uint32_t worker, wp_areas *areas, wp_area_place *place) {
+static bool tidy(wp_process_pool *pool, uint32_t worker, wp_areas *areas, wp_area_at *at) {
   bool idle = true;
   for (uint32_t i = 0; i < areas->count && idle; i++) {
     pthread_mutex_lock(&pool->lock);
@@ -15,7 +15,7 @@ static bool tidy(wp_process_pool *pool, uint32_t worker, wp_areas *areas, wp_are
     areas->busy |= area;
     pthread_mutex_unlock(&pool->lock);
     if (area == 0) continue;
-    wp_areas_give_back(pool, worker, area, place);
+    wp_areas_give_back(pool, worker, area, at);
     pthread_mutex_lock(&pool->lock);
     areas->busy &= ~area;
     pthread_mutex_unlock(&pool->lock);

@@ -65,7 +65,7 @@ wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
   memset(&start, 0, sizeof start);
   start.kind = WP_MESSAGE_START;
   start.process = getpid();
-  int descriptors[3] = {pool->memory.file, pool->bells.collector.ring, pool->bells.driver.ring};
+  int descriptors[3] = {pool->memory.file, pool->bells.collector.ring, pool->bells.leader.ring};
   wp_socket_send(pool->forker.socket, &start, sizeof start, descriptors, 3, true);  // if it is gone, its pidfd will tell
   pool->forker.ready = false;
   pool->forker.deadline = wp_clock_now() + WP_HELLO_TIMEOUT_NS;

@@ -79,9 +79,9 @@ typedef enum wp_host_sleeper {
   WP_NOBODY_SLEEPS = 0,
   /// The collector's thread, in poll: ring the doorbell.
   WP_COLLECTOR_SLEEPS,
-  /// A thread that waits for a task and collects meanwhile, in read: ring the driver's bell. (Not a futex: between its
+  /// A thread that waits for a task and collects meanwhile, in read: ring the leader's bell. (Not a futex: between its
   /// check of the word and its sleep the word would have to change, and workers cannot write here.)
-  WP_DRIVER_SLEEPS,
+  WP_LEADER_SLEEPS,
 } wp_host_sleeper;
 
 /// Where a name's bytes stand, from the start of the name bytes. A NUL follows each name.
