@@ -17,16 +17,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/// The result area of a task, from its start: blocks, then the result if it is too long for its slot.
+/// The result buffer of a task, from its start: blocks, then the result if it is too long for its slot.
 struct wp_process_reply {
   wp_reply_slot *slot;
-  unsigned char *area;
+  unsigned char *buffer;
   size_t limit;
   size_t length;
   size_t touched;
   /// Bytes taken by blocks; SIZE_MAX when there can be no more of them.
   wp_atomic_u64 blocks;
-  /// Where a result in the area begins.
+  /// Where a result in the buffer begins.
   size_t offset;
   /// Whether a caller writes there without having said how much.
   bool room;
@@ -101,7 +101,7 @@ void *wp_process_reply_reserve(wp_process_reply *reply, size_t length) {
   if (length <= WP_REPLY_INLINE) return reply->slot->bytes;
   size_t end = reply->offset + length;
   if (reply->room || end > reply->touched) reply->touched = end;
-  return reply->area + reply->offset;
+  return reply->buffer + reply->offset;
 }
 
 void *wp_process_reply_room(wp_process_reply *reply, size_t *capacity) {
@@ -109,7 +109,7 @@ void *wp_process_reply_room(wp_process_reply *reply, size_t *capacity) {
   *capacity = reply->limit - reply->offset;
   reply->touched = reply->limit;  // until the length is known
   reply->room = true;
-  return reply->area + reply->offset;
+  return reply->buffer + reply->offset;
 }
 
 void *wp_process_worker_block(size_t length, size_t *offset) {
@@ -121,7 +121,7 @@ void *wp_process_worker_block(size_t length, size_t *offset) {
     if (start > reply->limit || size > reply->limit - start) return NULL;
   } while (!wp_atomic_cas_weak(&reply->blocks, &start, start + size, wp_relaxed, wp_relaxed));
   *offset = (size_t)start;
-  return reply->area + start;
+  return reply->buffer + start;
 }
 
 uint64_t wp_process_worker_task(void) {
@@ -198,11 +198,11 @@ static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
   request.length = (size_t)sent->length;
   request.bytes = sent->bytes;
   if (request.length > WP_REQUEST_INLINE) {
-    request.bytes = wp_channel_arguments(&worker->channel, &worker->geometry, sent->argument_area);
+    request.bytes = wp_channel_arguments(&worker->channel, &worker->geometry, sent->argument_buffer);
   }
   wp_process_reply reply;
   reply.slot = slot;
-  reply.area = (unsigned char *)wp_channel_results(&worker->channel, &worker->geometry, sent->result_area);
+  reply.buffer = (unsigned char *)wp_channel_results(&worker->channel, &worker->geometry, sent->result_buffer);
   reply.limit = worker->geometry.max_payload;
   reply.length = 0;
   reply.touched = 0;
@@ -316,7 +316,7 @@ static void initialize(wp_process_worker *worker) {
   wp_process_reply reply;
   memset(&reply, 0, sizeof reply);
   reply.slot = slot;
-  reply.area = (unsigned char *)wp_channel_results(&worker->channel, &worker->geometry, 0);
+  reply.buffer = (unsigned char *)wp_channel_results(&worker->channel, &worker->geometry, 0);
   reply.limit = worker->geometry.max_payload;
   wp_atomic_store(&worker->status->initializing, 1u, wp_release);
   worker->handler(worker->context, &request, &reply);

@@ -32,7 +32,7 @@ static wp_completion *new_completion(wp_process_pool *pool, uint32_t task) {
   record->outcome.timeout_ns = ended->options == NULL ? 0 : ended->options->timeout_ns;
   record->outcome.workers_lost = ended->workers_lost;
   record->worker = WP_NO_WORKER;
-  record->argument_area = record->result_area = WP_NO_AREA;
+  record->argument_buffer = record->result_buffer = WP_NO_BUFFER;
   return record;
 }
 
@@ -79,29 +79,29 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
   record->outcome.worker_pid = worker->process;
   record->outcome.run_ns = ended > started ? ended - started : 0;
   wp_queue_adapt(pool, record->outcome.run_ns);
-  unsigned char *area = (unsigned char *)wp_channel_results(&worker->channel, &pool->geometry, sent->result_area);
+  unsigned char *buffer = (unsigned char *)wp_channel_results(&worker->channel, &pool->geometry, sent->result_buffer);
   if (length <= WP_REPLY_INLINE) {
     memcpy(record->bytes, slot->bytes, (size_t)length);
     record->outcome.bytes = record->bytes;
   } else if (length <= limit) {
     if (offset > limit - length) offset = 0;
-    record->outcome.bytes = area + offset;
-    if (touched < offset + length) touched = offset + length;  // whatever it says: the area is in use
+    record->outcome.bytes = buffer + offset;
+    if (touched < offset + length) touched = offset + length;  // whatever it says: the buffer is in use
   }
   if (touched > 0) {
-    record->outcome.area = area;
-    record->outcome.area_length = (size_t)touched;
+    record->outcome.buffer = buffer;
+    record->outcome.buffer_length = (size_t)touched;
     record->outcome.lender = record;
   }
   size_t arguments = (size_t)wp_channel_request(&worker->channel, &pool->geometry, position)->length;
-  pool->idle.warm = pool->idle.warm || touched > 0 || sent->argument_area != WP_NO_AREA;
+  pool->idle.warm = pool->idle.warm || touched > 0 || sent->argument_buffer != WP_NO_BUFFER;
   if (touched == 0 && arguments <= WP_KEEP_WARM) {
-    wp_slots_free_areas(worker, sent);
+    wp_slots_free_buffers(worker, sent);
     return;
   }
   record->worker = index;
-  record->argument_area = sent->argument_area;
-  record->result_area = sent->result_area;
+  record->argument_buffer = sent->argument_buffer;
+  record->result_buffer = sent->result_buffer;
   record->touched_arguments = arguments;
   record->touched_results = (size_t)touched;
 }
@@ -134,8 +134,8 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
     if (sent->state == WP_SENT_TASK && word == wp_slot_word(position, WP_SLOT_DONE)) {
       take_reply(pool, index, slot, sent->task);
     } else if (sent->state == WP_SENT_REVOKED && word == wp_slot_word(position, WP_SLOT_SKIPPED)) {
-      pool->idle.warm = pool->idle.warm || sent->argument_area != WP_NO_AREA;
-      wp_slots_free_areas(worker, sent);
+      pool->idle.warm = pool->idle.warm || sent->argument_buffer != WP_NO_BUFFER;
+      wp_slots_free_buffers(worker, sent);
       worker->collected++;
     } else {
       sound = plausible(word, position, sent->state);
@@ -190,19 +190,19 @@ static void settle(wp_process_pool *pool) {
   pool->batch.count = 0;
 }
 
-/// Frees the areas that a callback used, at once: the next task gets the same, which is warm in the caches.
+/// Frees the buffers that a callback used, at once: the next task gets the same, which is warm in the caches.
 static void let_go(wp_process_pool *pool, const wp_completion *record) {
   wp_host_worker *worker = &pool->workers[record->worker];
-  if (record->argument_area != WP_NO_AREA) {
-    wp_area_trim(wp_channel_arguments(&worker->channel, &pool->geometry, record->argument_area),
-                 record->touched_arguments);
+  if (record->argument_buffer != WP_NO_BUFFER) {
+    wp_buffer_trim(wp_channel_arguments(&worker->channel, &pool->geometry, record->argument_buffer),
+                   record->touched_arguments);
   }
-  if (record->result_area != WP_NO_AREA) {
-    wp_area_trim(wp_channel_results(&worker->channel, &pool->geometry, record->result_area), record->touched_results);
+  if (record->result_buffer != WP_NO_BUFFER) {
+    wp_buffer_trim(wp_channel_results(&worker->channel, &pool->geometry, record->result_buffer), record->touched_results);
   }
   pthread_mutex_lock(&pool->lock);
-  wp_area_free(&worker->arguments, record->argument_area);
-  wp_area_free(&worker->results, record->result_area);
+  wp_buffer_free(&worker->arguments, record->argument_buffer);
+  wp_buffer_free(&worker->results, record->result_buffer);
   pthread_mutex_unlock(&pool->lock);
 }
 

@@ -1,6 +1,6 @@
 // Completing tasks: one round settles the last batch, gathers a new one under the lock, and calls back without it.
 //
-// A small result is copied out of its slot while gathering; a large one is used where it stands, in an area that stays
+// A small result is copied out of its slot while gathering; a large one is used where it stands, in a buffer that stays
 // busy until the callback has returned, or until a loan is given back. The slot can be sent again at once.
 //
 // With the collector role.

@@ -124,7 +124,7 @@ void wp_collector_tear_down(wp_process_pool *pool) {
   wp_event bells[2] = {pool->bells.collector, pool->bells.leader};
   wp_memory_cgroups *cgroups = pool->memory.cgroups;
   pool->memory.cgroups = NULL;
-  bool lent = wp_areas_keep_lent(pool);
+  bool lent = wp_buffers_keep_lent(pool);
   pool->memory.lent = lent ? head : NULL;
   pool->memory.head = NULL;
   pool->bells.collector = pool->bells.leader = (wp_event){-1, -1};

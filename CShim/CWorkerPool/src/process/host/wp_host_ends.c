@@ -26,7 +26,7 @@ void wp_task_retire(wp_process_pool *pool, size_t count) {
 }
 
 /// Queues a task again that the worker at this position had not begun, or may begin again. A long argument stays where it
-/// is, in an area of that worker.
+/// is, in a buffer of that worker.
 void wp_task_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
   wp_sent *sent = wp_sent_at(pool, worker, position);
   wp_task *task = &pool->tasks.nodes[sent->task];
@@ -36,12 +36,12 @@ void wp_task_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t po
   loss.end = WP_TASK_DISCARDED;
   if (!pool->queue.stopping) {
     wp_payload payload = wp_payload_of_sent(pool, owner, position);
-    bool kept = payload.area != WP_NO_AREA;
+    bool kept = payload.buffer != WP_NO_BUFFER;
     if (kept) {
-      task->area = payload.area;
+      task->buffer = payload.buffer;
       task->worker = owner;
       task->length = payload.length;
-      sent->argument_area = WP_NO_AREA;
+      sent->argument_buffer = WP_NO_BUFFER;
     }
     if (kept || wp_task_set_bytes(task, payload.bytes, payload.length)) {
       task->state = WP_TASK_PENDING;
@@ -113,9 +113,9 @@ void wp_worker_clear(wp_process_pool *pool, uint32_t index) {
   lose_begun(pool, worker);
   queue_again(pool, worker);
   for (uint32_t position = worker->collected; position != worker->published; position++) {
-    wp_slots_free_areas(worker, wp_sent_at(pool, worker, position));
+    wp_slots_free_buffers(worker, wp_sent_at(pool, worker, position));
   }
-  wp_areas_clear(pool, index);
+  wp_buffers_clear(pool, index);
   worker->published = worker->collected = 0;
   worker->process = 0;
   worker->state = WP_WORKER_ABSENT;

@@ -12,7 +12,7 @@ extern "C" {
 /// Ends a task that has no reply.
 void wp_task_lose(wp_process_pool *pool, uint32_t task, const wp_task_loss *loss);
 /// Queues a task again that the worker at this position had not begun, or may begin again: it is the first of the pending.
-/// A long argument stays where it is, in an area of that worker.
+/// A long argument stays where it is, in a buffer of that worker.
 void wp_task_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t position);
 /// With the collector role: clears away what a dead worker leaves. Its published results were all taken, and their callbacks
 /// have returned.

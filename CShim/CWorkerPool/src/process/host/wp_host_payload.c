@@ -4,18 +4,18 @@
 
 #include <string.h>
 
-bool wp_payload_reserve(wp_process_pool *pool, uint32_t worker, size_t length, uint8_t *area) {
-  *area = WP_NO_AREA;
+bool wp_payload_reserve(wp_process_pool *pool, uint32_t worker, size_t length, uint8_t *buffer) {
+  *buffer = WP_NO_BUFFER;
   if (length <= WP_REQUEST_INLINE) return true;
-  *area = wp_area_take(&pool->workers[worker].arguments);
-  return *area != WP_NO_AREA;
+  *buffer = wp_buffer_take(&pool->workers[worker].arguments);
+  return *buffer != WP_NO_BUFFER;
 }
 
 wp_payload wp_payload_of_pending(const wp_process_pool *pool, const wp_task *task) {
-  wp_payload payload = {NULL, task->length, task->area, false};
-  payload.bytes = task->area == WP_NO_AREA
+  wp_payload payload = {NULL, task->length, task->buffer, false};
+  payload.bytes = task->buffer == WP_NO_BUFFER
                       ? wp_task_bytes(task)
-                      : wp_channel_arguments(&pool->workers[task->worker].channel, &pool->geometry, task->area);
+                      : wp_channel_arguments(&pool->workers[task->worker].channel, &pool->geometry, task->buffer);
   return payload;
 }
 
@@ -23,27 +23,27 @@ wp_payload wp_payload_of_sent(const wp_process_pool *pool, uint32_t index, uint3
   const wp_host_worker *worker = &pool->workers[index];
   // The host wrote this request and no worker can: it is still what the host knows it to be.
   const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
-  wp_payload payload = {request->bytes, (size_t)request->length, request->argument_area, false};
+  wp_payload payload = {request->bytes, (size_t)request->length, request->argument_buffer, false};
   if (request->length > WP_REQUEST_INLINE) {
-    payload.bytes = wp_channel_arguments(&worker->channel, &pool->geometry, request->argument_area);
+    payload.bytes = wp_channel_arguments(&worker->channel, &pool->geometry, request->argument_buffer);
   }
   return payload;
 }
 
 void wp_payload_drop(wp_process_pool *pool, uint32_t index) {
   wp_task *task = &pool->tasks.nodes[index];
-  if (task->area != WP_NO_AREA) {
+  if (task->buffer != WP_NO_BUFFER) {
     wp_payload payload = wp_payload_of_pending(pool, task);
     if (payload.bytes == pool->tasks.pinned) pool->tasks.pinned = NULL;
-    else wp_area_free(&pool->workers[task->worker].arguments, task->area);
+    else wp_buffer_free(&pool->workers[task->worker].arguments, task->buffer);
   }
   wp_task_drop_bytes(&pool->tasks, task);
-  task->area = WP_NO_AREA;
+  task->buffer = WP_NO_BUFFER;
 }
 
-void wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *payload, uint8_t area,
+void wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *payload, uint8_t buffer,
                      wp_wakes *wakes) {
-  void *target = wp_channel_arguments(&pool->workers[worker].channel, &pool->geometry, area);
+  void *target = wp_channel_arguments(&pool->workers[worker].channel, &pool->geometry, buffer);
   pthread_mutex_unlock(&pool->lock);
   wp_bell_wake_all(wakes);
   memcpy(target, payload->bytes, payload->length);

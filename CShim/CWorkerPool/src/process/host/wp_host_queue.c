@@ -29,22 +29,22 @@ uint32_t wp_queue_pick(const wp_process_pool *pool) {
 // MARK: What waits
 
 /// Copies what the first pending task carries, without the lock. False when the task has gone meanwhile.
-static bool copy_pending(wp_process_pool *pool, uint32_t target, const wp_payload *source, uint8_t area,
+static bool copy_pending(wp_process_pool *pool, uint32_t target, const wp_payload *source, uint8_t buffer,
                          wp_wakes *wakes) {
   const wp_task *task = &pool->tasks.nodes[pool->tasks.pending.first];
   uint32_t owner = task->worker;
   pool->tasks.pinned = source->bytes;
-  wp_payload_copy(pool, target, source, area, wakes);
+  wp_payload_copy(pool, target, source, buffer, wakes);
   bool there = pool->tasks.pinned != NULL;
   pool->tasks.pinned = NULL;
   if (there) return true;
   // Whoever dropped the argument has left it to us.
-  if (source->area == WP_NO_AREA) free((void *)(uintptr_t)source->bytes);
-  else wp_area_free(&pool->workers[owner].arguments, source->area);
+  if (source->buffer == WP_NO_BUFFER) free((void *)(uintptr_t)source->bytes);
+  else wp_buffer_free(&pool->workers[owner].arguments, source->buffer);
   return false;
 }
 
-/// Sends a task whose large argument is in its area, and frees the memory that it was copied from, if it was, without the
+/// Sends a task whose large argument is in its buffer, and frees the memory that it was copied from, if it was, without the
 /// lock.
 static void send_copied(wp_process_pool *pool, uint32_t worker, uint32_t index, const wp_payload *payload,
                         wp_wakes *wakes) {
@@ -63,24 +63,24 @@ static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
   uint32_t index = pool->tasks.pending.first;
   wp_task *task = &pool->tasks.nodes[index];
   wp_payload payload = wp_payload_of_pending(pool, task);
-  payload.in_area = task->area != WP_NO_AREA && task->worker == worker;
+  payload.in_buffer = task->buffer != WP_NO_BUFFER && task->worker == worker;
   bool copied = false;
-  if (payload.in_area) {
-    task->area = WP_NO_AREA;  // the slot's from here on
+  if (payload.in_buffer) {
+    task->buffer = WP_NO_BUFFER;  // the slot's from here on
     task->length = 0;
   } else {
-    uint8_t area;
-    if (!wp_payload_reserve(pool, worker, payload.length, &area)) return false;
+    uint8_t buffer;
+    if (!wp_payload_reserve(pool, worker, payload.length, &buffer)) return false;
     if (wp_payload_is_large(payload.length)) {
       uint32_t generation = pool->workers[worker].generation;
-      copied = copy_pending(pool, worker, &payload, area, wakes);
+      copied = copy_pending(pool, worker, &payload, buffer, wakes);
       if (!copied || !wp_payload_arrives(pool, worker, generation)) {
-        wp_area_free(&pool->workers[worker].arguments, area);
+        wp_buffer_free(&pool->workers[worker].arguments, buffer);
         return true;
       }
-      payload.in_area = true;
+      payload.in_buffer = true;
     }
-    payload.area = area;
+    payload.buffer = buffer;
   }
   wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
   if (copied) send_copied(pool, worker, index, &payload, wakes);
@@ -118,20 +118,20 @@ static bool take_over(wp_process_pool *pool, uint32_t *failures, wp_wakes *wakes
   uint32_t from = pool->tasks.nodes[index].worker;
   uint32_t position = pool->tasks.nodes[index].position;
   wp_payload payload = wp_payload_of_sent(pool, from, position);
-  uint8_t area;
-  if (!wp_payload_reserve(pool, worker, payload.length, &area)) return false;
-  payload.area = area;
+  uint8_t buffer;
+  if (!wp_payload_reserve(pool, worker, payload.length, &buffer)) return false;
+  payload.buffer = buffer;
   bool possible = true;
   if (wp_payload_is_large(payload.length)) {
     uint32_t generation = pool->workers[worker].generation;
-    wp_payload_copy(pool, worker, &payload, area, wakes);
-    payload.in_area = true;
+    wp_payload_copy(pool, worker, &payload, buffer, wakes);
+    payload.in_buffer = true;
     possible = wp_payload_arrives(pool, worker, generation) && wp_task_find(&pool->tasks, ticket) == index;
   }
   if (possible && wp_slots_revoke(pool, index)) {
     wp_slots_send(pool, worker, index, &payload, wakes);
   } else {
-    wp_area_free(&pool->workers[worker].arguments, area);
+    wp_buffer_free(&pool->workers[worker].arguments, buffer);
     ++*failures;
   }
   return true;

@@ -31,8 +31,8 @@ bool wp_room_map(wp_process_pool *pool, uint32_t count) {
     worker->channel.host_part = (unsigned char *)memory;
     worker->channel.worker_part = worker->channel.host_part + pool->geometry.host_part;
     worker->pidfd = worker->share = -1;
-    worker->arguments.count = pool->geometry.argument_areas;
-    worker->results.count = pool->geometry.result_areas;
+    worker->arguments.count = pool->geometry.argument_buffers;
+    worker->results.count = pool->geometry.result_buffers;
     worker->cell_uses = pool->memory.cell_uses + (size_t)index * pool->geometry.cells;
     worker->bucket = WP_NO_WORKER;
     worker->cpu = worker->node = worker->memory_node = -1;

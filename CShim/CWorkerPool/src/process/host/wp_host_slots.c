@@ -71,14 +71,14 @@ static void write_request(wp_process_pool *pool, uint32_t index, uint32_t positi
   request->length = payload->length;
   request->has_options = task->options != NULL;
   if (task->options != NULL) *wp_channel_options(&worker->channel, &pool->geometry, position) = *task->options;
-  request->argument_area = payload->area;
-  request->result_area = wp_area_take(&worker->results);
-  WP_ASSERT(request->result_area != WP_NO_AREA);
+  request->argument_buffer = payload->buffer;
+  request->result_buffer = wp_buffer_take(&worker->results);
+  WP_ASSERT(request->result_buffer != WP_NO_BUFFER);
   wp_share_deliver(pool, index, position, task);
-  if (payload->in_area || payload->length == 0) return;
+  if (payload->in_buffer || payload->length == 0) return;
   void *target = request->bytes;
   if (payload->length > WP_REQUEST_INLINE) {
-    target = wp_channel_arguments(&worker->channel, &pool->geometry, payload->area);
+    target = wp_channel_arguments(&worker->channel, &pool->geometry, payload->buffer);
   }
   memcpy(target, payload->bytes, payload->length);
 }
@@ -98,8 +98,8 @@ void wp_slots_send(wp_process_pool *pool, uint32_t index, uint32_t task_index, c
   sent->task = task_index;
   sent->state = WP_SENT_TASK;
   note_sent(pool, sent);
-  sent->argument_area = payload->area;
-  sent->result_area = request->result_area;
+  sent->argument_buffer = payload->buffer;
+  sent->result_buffer = request->result_buffer;
   wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
   wp_atomic_store(&slot->state, wp_slot_word(position, WP_SLOT_READY), wp_release);  // edge "publish"
   wp_bell_worker(worker, false, wakes);
@@ -120,10 +120,10 @@ bool wp_slots_revoke(wp_process_pool *pool, uint32_t task_index) {
   return true;
 }
 
-void wp_slots_free_areas(wp_host_worker *worker, wp_sent *sent) {
-  wp_area_free(&worker->arguments, sent->argument_area);
-  wp_area_free(&worker->results, sent->result_area);
-  sent->argument_area = sent->result_area = WP_NO_AREA;
+void wp_slots_free_buffers(wp_host_worker *worker, wp_sent *sent) {
+  wp_buffer_free(&worker->arguments, sent->argument_buffer);
+  wp_buffer_free(&worker->results, sent->result_buffer);
+  sent->argument_buffer = sent->result_buffer = WP_NO_BUFFER;
 }
 
 // MARK: Asking

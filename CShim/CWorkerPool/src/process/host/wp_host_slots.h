@@ -17,14 +17,14 @@ extern "C" {
 /// Puts the worker where its load and state say it belongs.
 void wp_slots_list(wp_process_pool *pool, uint32_t worker);
 void wp_slots_unlist(wp_process_pool *pool, uint32_t worker);
-/// Puts a task into the worker's next slot and publishes it. The argument is in `payload->area` already, or is copied
+/// Puts a task into the worker's next slot and publishes it. The argument is in `payload->buffer` already, or is copied
 /// into it now.
 void wp_slots_send(wp_process_pool *pool, uint32_t worker, uint32_t task, const wp_payload *payload,
                    wp_wakes *wakes);
 /// Takes a sent task back if its worker has not begun it. Its slot stays occupied until the worker steps over it.
 bool wp_slots_revoke(wp_process_pool *pool, uint32_t task);
-/// Frees the areas of a slot that was taken back, or whose worker is dead.
-void wp_slots_free_areas(wp_host_worker *worker, wp_sent *sent);
+/// Frees the buffers of a slot that was taken back, or whose worker is dead.
+void wp_slots_free_buffers(wp_host_worker *worker, wp_sent *sent);
 
 /// The word of the slot at a position, as its worker left it.
 uint32_t wp_slots_word(const wp_process_pool *pool, const wp_host_worker *worker, uint32_t position);

@@ -42,15 +42,15 @@ extern "C" {
 typedef struct wp_death wp_death;
 typedef struct wp_memory_cgroups wp_memory_cgroups;
 
-/// Which payload areas of a channel are in use (wp_host_buffers.h).
-typedef struct wp_areas {
+/// Which payload buffers of a channel are in use (wp_host_buffers.h).
+typedef struct wp_buffers {
   /// By bit: in use.
   uint64_t busy;
   /// By bit: used since its pages were last given back.
   uint64_t warm;
   uint32_t count;
   uint32_t lent;
-} wp_areas;
+} wp_buffers;
 
 /// What the host sent to a slot. REVOKED: taken back, and the worker has yet to step over it.
 typedef enum wp_sent_state { WP_SENT_TASK, WP_SENT_REVOKED } wp_sent_state;
@@ -66,8 +66,8 @@ typedef struct wp_sent {
   uint64_t sent_ns;
   uint64_t started_ns;
   uint64_t due_ns;
-  uint8_t argument_area;
-  uint8_t result_area;
+  uint8_t argument_buffer;
+  uint8_t result_buffer;
 } wp_sent;
 
 ///              SPAWN            ready word           EXITED, template lost
@@ -107,8 +107,8 @@ typedef struct wp_host_worker {
   int memory_node;           // collector's thread; the node that its channel was told to prefer
   uint32_t published;        // lock; next position to send
   uint32_t collected;        // role; next position to take a result from; those below may be sent again
-  wp_areas arguments;        // lock
-  wp_areas results;          // lock
+  wp_buffers arguments;        // lock
+  wp_buffers results;          // lock
   uint32_t *cell_uses;       // lock; by cell, the last position that uses it
   uint32_t cell_calls;       // lock; times it was asked to look at its cells while it slept
   uint32_t bucket;           // lock; list it is in, or WP_NO_WORKER
@@ -144,10 +144,10 @@ typedef struct wp_completion {
   wp_process_pool *pool;
   void *token;
   wp_task_outcome outcome;
-  /// WP_NO_WORKER, or the worker whose areas stay busy until the callback has returned.
+  /// WP_NO_WORKER, or the worker whose buffers stay busy until the callback has returned.
   uint32_t worker;
-  uint8_t argument_area;
-  uint8_t result_area;  // WP_NO_AREA also once it is lent
+  uint8_t argument_buffer;
+  uint8_t result_buffer;  // WP_NO_BUFFER also once it is lent
   size_t touched_arguments;
   size_t touched_results;
   wp_death *death;  // owned; what the outcome's texts point into
@@ -238,7 +238,7 @@ typedef struct wp_pool_memory {
 
 /// When pages are given back (wp_host_tidy.h).
 typedef struct wp_pool_idle {
-  bool warm;       // some area was used since the last tidying. Lock
+  bool warm;       // some buffer was used since the last tidying. Lock
   uint64_t since;  // on the clock, 0 while it is not idle or has nothing to tidy. Role, lock
 } wp_pool_idle;
 

@@ -39,10 +39,10 @@ static wp_status accept(wp_process_pool *pool, const wp_process_submission *subm
   if (status != WP_OK) return status;
   uint32_t index = enter(pool, submission, ticket);
   if (index == WP_NO_TASK) return WP_SYSTEM_CALL_FAILED;
-  wp_payload payload = {submission->bytes, submission->length, WP_NO_AREA, false};
+  wp_payload payload = {submission->bytes, submission->length, WP_NO_BUFFER, false};
   // Behind what waits already, if anything does.
   uint32_t worker = pool->tasks.pending.count == 0 ? wp_queue_pick(pool) : WP_NO_WORKER;
-  if (worker != WP_NO_WORKER && wp_payload_reserve(pool, worker, payload.length, &payload.area)) {
+  if (worker != WP_NO_WORKER && wp_payload_reserve(pool, worker, payload.length, &payload.buffer)) {
     wp_slots_send(pool, worker, index, &payload, wakes);
   } else if (wp_task_set_bytes(&pool->tasks.nodes[index], payload.bytes, payload.length)) {
     wp_task_append(&pool->tasks, &pool->tasks.pending, index);
@@ -60,24 +60,24 @@ static wp_status accept(wp_process_pool *pool, const wp_process_submission *subm
 typedef struct wp_landing {
   uint32_t worker;  // WP_NO_WORKER: in `memory`
   uint32_t generation;
-  uint8_t area;
+  uint8_t buffer;
   void *memory;
 } wp_landing;
 
-/// Under the lock, released for the copy. Into an area of the worker that would get the task now, else into memory, where
+/// Under the lock, released for the copy. Into a buffer of the worker that would get the task now, else into memory, where
 /// bytes that are ours stay as they are. False without memory.
 static bool land(wp_process_pool *pool, const wp_process_submission *submission, wp_landing *landing) {
   memset(landing, 0, sizeof *landing);
   landing->worker = pool->tasks.pending.count == 0 ? wp_queue_pick(pool) : WP_NO_WORKER;
   if (landing->worker != WP_NO_WORKER &&
-      !wp_payload_reserve(pool, landing->worker, submission->length, &landing->area)) {
+      !wp_payload_reserve(pool, landing->worker, submission->length, &landing->buffer)) {
     landing->worker = WP_NO_WORKER;
   }
   if (landing->worker != WP_NO_WORKER) {
     landing->generation = pool->workers[landing->worker].generation;
-    wp_payload payload = {submission->bytes, submission->length, landing->area, false};
+    wp_payload payload = {submission->bytes, submission->length, landing->buffer, false};
     wp_wakes none = {.count = 0};
-    wp_payload_copy(pool, landing->worker, &payload, landing->area, &none);
+    wp_payload_copy(pool, landing->worker, &payload, landing->buffer, &none);
     return true;
   }
   landing->memory = (void *)(uintptr_t)submission->bytes;
@@ -94,12 +94,12 @@ static void enter_landed(wp_process_pool *pool, uint32_t index, size_t length, c
                          wp_wakes *wakes) {
   wp_task *task = &pool->tasks.nodes[index];
   if (landing->worker != WP_NO_WORKER && wp_payload_arrives(pool, landing->worker, landing->generation)) {
-    wp_payload payload = {NULL, length, landing->area, true};
+    wp_payload payload = {NULL, length, landing->buffer, true};
     wp_slots_send(pool, landing->worker, index, &payload, wakes);
     return;
   }
   if (landing->worker != WP_NO_WORKER) {
-    task->area = landing->area;
+    task->buffer = landing->buffer;
     task->worker = landing->worker;
     task->length = length;
   } else {
@@ -127,7 +127,7 @@ static wp_status accept_large(wp_process_pool *pool, const wp_process_submission
     *kept = landing.memory == submission->bytes;
     return WP_OK;
   }
-  if (landing.worker != WP_NO_WORKER) wp_area_free(&pool->workers[landing.worker].arguments, landing.area);
+  if (landing.worker != WP_NO_WORKER) wp_buffer_free(&pool->workers[landing.worker].arguments, landing.buffer);
   else if (!submission->adopt) free(landing.memory);
   wp_task_retire(pool, 1);
   return status;

@@ -51,7 +51,7 @@ uint32_t wp_task_add(wp_task_table *table, uint32_t function, void *token) {
   task->serial = table->serial;
   task->next = task->previous = WP_NO_TASK;
   task->state = WP_TASK_PENDING;
-  task->area = UINT8_MAX;
+  task->buffer = UINT8_MAX;
   return index;
 }
 
@@ -107,13 +107,13 @@ const void *wp_task_bytes(const wp_task *task) {
 
 void *wp_task_take_memory(wp_task *task) {
   // Without a length, what stands in the body is left from an earlier time.
-  if (task->length <= WP_TASK_INLINE || task->area != UINT8_MAX) return NULL;
+  if (task->length <= WP_TASK_INLINE || task->buffer != UINT8_MAX) return NULL;
   task->length = 0;
   return task->body.memory;
 }
 
 void wp_task_drop_bytes(wp_task_table *table, wp_task *task) {
-  if (task->length > WP_TASK_INLINE && task->area == UINT8_MAX) {
+  if (task->length > WP_TASK_INLINE && task->buffer == UINT8_MAX) {
     if (task->body.memory == table->pinned) table->pinned = NULL;
     else free(task->body.memory);
   }

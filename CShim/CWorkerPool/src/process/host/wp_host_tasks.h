@@ -42,7 +42,7 @@ typedef struct wp_task {
   size_t length;
   union {
     unsigned char bytes[WP_TASK_INLINE];  // PENDING, length <= WP_TASK_INLINE
-    void *memory;                         // PENDING, otherwise, unless `area` says where; owned, from malloc
+    void *memory;                         // PENDING, otherwise, unless `buffer` says where; owned, from malloc
     wp_task_loss loss;                    // ENDED
   } body;
   /// What was asked for it, NULL for nothing; owned.
@@ -52,7 +52,7 @@ typedef struct wp_task {
   uint32_t serial;
   uint32_t next;
   uint32_t previous;
-  /// SENT: where it is. PENDING: whose `area` holds its argument.
+  /// SENT: where it is. PENDING: whose `buffer` holds its argument.
   uint32_t worker;
   uint32_t position;
   wp_task_state state;
@@ -60,8 +60,8 @@ typedef struct wp_task {
   uint32_t workers_lost;
   /// Whether the timers look at it: it has a timeout, or is to be ended.
   bool watched;
-  /// PENDING: 255, or the argument area in which a worker that died, or got full, has left the argument.
-  uint8_t area;
+  /// PENDING: 255, or the argument buffer in which a worker that died, or got full, has left the argument.
+  uint8_t buffer;
   /// Memories that it carries; owned array of `shared_count`.
   uint8_t shared_count;
   wp_shared_memory **shared;

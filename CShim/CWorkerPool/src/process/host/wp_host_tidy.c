@@ -4,20 +4,20 @@
 #include "wp_host_bell.h"
 #include "wp_host_buffers.h"
 
-/// An area is busy while the lock is released, so that nobody finds his argument gone. One at a time, since whoever
+/// A buffer is busy while the lock is released, so that nobody finds his argument gone. One at a time, since whoever
 /// submits meanwhile counts on there being another. False when somebody has: the rest will be used.
-static bool tidy(wp_process_pool *pool, uint32_t worker, wp_areas *areas, wp_area_at *at) {
+static bool tidy(wp_process_pool *pool, uint32_t worker, wp_buffers *buffers, wp_buffer_at *at) {
   bool idle = true;
-  for (uint32_t i = 0; i < areas->count && idle; i++) {
+  for (uint32_t i = 0; i < buffers->count && idle; i++) {
     pthread_mutex_lock(&pool->lock);
     idle = pool->queue.unfinished == 0;
-    uint64_t area = idle ? wp_areas_take_warm(areas, (uint64_t)1 << i) : 0;
-    areas->busy |= area;
+    uint64_t buffer = idle ? wp_buffers_take_warm(buffers, (uint64_t)1 << i) : 0;
+    buffers->busy |= buffer;
     pthread_mutex_unlock(&pool->lock);
-    if (area == 0) continue;
-    wp_areas_give_back(pool, worker, area, at);
+    if (buffer == 0) continue;
+    wp_buffers_give_back(pool, worker, buffer, at);
     pthread_mutex_lock(&pool->lock);
-    areas->busy &= ~area;
+    buffers->busy &= ~buffer;
     pthread_mutex_unlock(&pool->lock);
   }
   return idle;

@@ -22,9 +22,9 @@ wp_geometry wp_geometry_of(uint32_t capacity, uint32_t prefetch, size_t max_payl
   geometry.slots = 1;
   while (geometry.slots < prefetch) geometry.slots *= 2;
   geometry.max_payload = max_payload;
-  geometry.area = round_up(max_payload, page);
-  geometry.argument_areas = 2 * geometry.slots;
-  geometry.result_areas = 2 * geometry.slots + WP_PROCESS_MAX_LOANS;
+  geometry.buffer_size = round_up(max_payload, page);
+  geometry.argument_buffers = 2 * geometry.slots;
+  geometry.result_buffers = 2 * geometry.slots + WP_PROCESS_MAX_LOANS;
   geometry.cells = WP_CELLS_PER_SLOT * geometry.slots;
   geometry.host_fixed = round_up(sizeof(wp_channel_head) +
                                      geometry.slots * (sizeof(wp_request_slot) + sizeof(wp_task_options)) +
@@ -32,23 +32,23 @@ wp_geometry wp_geometry_of(uint32_t capacity, uint32_t prefetch, size_t max_payl
                                  page);
   geometry.worker_fixed =
       round_up(sizeof(wp_channel_signal) + sizeof(wp_channel_status) + geometry.slots * sizeof(wp_reply_slot), page);
-  geometry.host_part = geometry.host_fixed + geometry.argument_areas * geometry.area;
-  geometry.worker_part = geometry.worker_fixed + geometry.result_areas * geometry.area;
+  geometry.host_part = geometry.host_fixed + geometry.argument_buffers * geometry.buffer_size;
+  geometry.worker_part = geometry.worker_fixed + geometry.result_buffers * geometry.buffer_size;
   geometry.total = wp_channel_offset(&geometry, capacity);
   return geometry;
 }
 
 void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, size_t initializer_length) {
   size_t page = wp_page_size();
-  size_t areas[WP_STREAM_COUNT];
+  size_t rings[WP_STREAM_COUNT];
   for (uint32_t i = 0; i < WP_STREAM_COUNT; i++) {
     size_t limit = output[i].mode == WP_OUTPUT_CAPTURE ? output[i].limit : 0;
     geometry->output_limit[i] = limit;
-    areas[i] = limit == 0 ? 0 : round_up(sizeof(wp_output_ring) + limit + WP_OUTPUT_CHUNK, page);
+    rings[i] = limit == 0 ? 0 : round_up(sizeof(wp_output_ring) + limit + WP_OUTPUT_CHUNK, page);
   }
   geometry->output_offset = geometry->total;
-  geometry->output_area = areas[WP_STREAM_OUTPUT];
-  geometry->output_part = areas[WP_STREAM_OUTPUT] + areas[WP_STREAM_ERROR];
+  geometry->output_stream = rings[WP_STREAM_OUTPUT];
+  geometry->output_part = rings[WP_STREAM_OUTPUT] + rings[WP_STREAM_ERROR];
   geometry->initializer_offset =
       geometry->output_offset + (uint64_t)geometry->capacity * geometry->output_part;
   geometry->initializer_part = round_up(initializer_length, page);
@@ -79,9 +79,9 @@ wp_atomic_u64 *wp_channel_cells(const wp_channel *channel, const wp_geometry *ge
   return (wp_atomic_u64 *)(void *)(channel->host_part + offset);
 }
 
-void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t area) {
-  WP_ASSERT(area < geometry->argument_areas);
-  return channel->host_part + geometry->host_fixed + area * geometry->area;
+void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t buffer) {
+  WP_ASSERT(buffer < geometry->argument_buffers);
+  return channel->host_part + geometry->host_fixed + buffer * geometry->buffer_size;
 }
 
 wp_channel_signal *wp_channel_get_signal(const wp_channel *channel) {
@@ -98,9 +98,9 @@ wp_reply_slot *wp_channel_reply(const wp_channel *channel, const wp_geometry *ge
   return slots + (position & (geometry->slots - 1));
 }
 
-void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry, uint32_t area) {
-  WP_ASSERT(area < geometry->result_areas);
-  return channel->worker_part + geometry->worker_fixed + area * geometry->area;
+void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry, uint32_t buffer) {
+  WP_ASSERT(buffer < geometry->result_buffers);
+  return channel->worker_part + geometry->worker_fixed + buffer * geometry->buffer_size;
 }
 
 wp_name_entry *wp_pool_names(wp_pool_head *head) {

@@ -41,13 +41,13 @@ extern "C" {
 /// Payloads up to these sizes travel in the cache lines of their slot.
 #define WP_REQUEST_INLINE 112u
 #define WP_REPLY_INLINE WP_PROCESS_SMALL_REPLY
-/// Bytes of each payload area that stay warm between tasks: touching fresh pages costs eight times a copy. An idle pool
+/// Bytes of each payload buffer that stay warm between tasks: touching fresh pages costs eight times a copy. An idle pool
 /// gives them back as well (host/wp_host_tidy.h).
 #define WP_KEEP_WARM ((size_t)4 << 20)
 /// How many shared arrays a task may carry, and how many a worker keeps mapped for each of its slots.
 #define WP_CELLS_PER_SLOT WP_PROCESS_MAX_SHARED
-/// No payload area.
-#define WP_NO_AREA UINT8_MAX
+/// No payload buffer.
+#define WP_NO_BUFFER UINT8_MAX
 /// Largest `max_payload`: keeps every offset below far from overflow.
 #define WP_PROCESS_PAYLOAD_CEILING ((size_t)1 << 40)
 
@@ -112,8 +112,8 @@ typedef struct wp_request_slot {
   WP_ALIGNED(WP_CACHE_LINE) uint64_t length;
   uint32_t function;
   /// Where an argument stands that is too long for `bytes`, and where the result may go.
-  uint8_t argument_area;
-  uint8_t result_area;
+  uint8_t argument_buffer;
+  uint8_t result_buffer;
   /// Shared arrays that come with this request over the worker's socket, in one message; at most
   /// `WP_PROCESS_MAX_SHARED`.
   uint8_t deliveries : 7;
@@ -188,14 +188,14 @@ typedef struct wp_reply_slot {
   /// When the task began (written before the CAS to STARTED) and ended, on CLOCK_MONOTONIC.
   wp_atomic_u64 started_ns;
   uint64_t ended_ns;
-  /// Bytes of the result area that may have been touched.
+  /// Bytes of the result buffer that may have been touched.
   uint64_t touched;
-  /// Where in its area a result stands that is too long for `bytes`. Before it: blocks (wp_process_data.h).
+  /// Where in its buffer a result stands that is too long for `bytes`. Before it: blocks (wp_process_data.h).
   uint64_t offset;
   unsigned char bytes[WP_REPLY_INLINE];
 } wp_reply_slot;
 
-WP_STATIC_ASSERT(2 * WP_PROCESS_MAX_PREFETCH + WP_PROCESS_MAX_LOANS <= 64, "areas in use are bits of one word");
+WP_STATIC_ASSERT(2 * WP_PROCESS_MAX_PREFETCH + WP_PROCESS_MAX_LOANS <= 64, "buffers in use are bits of one word");
 WP_STATIC_ASSERT(sizeof(wp_request_slot) == WP_CACHE_LINE, "a request is one cache line");
 WP_STATIC_ASSERT(sizeof(wp_reply_slot) == WP_CACHE_LINE, "a reply is one cache line");
 WP_STATIC_ASSERT(offsetof(wp_request_slot, bytes) % 16 == 0, "inline payloads are aligned for any scalar");
@@ -226,23 +226,23 @@ typedef struct wp_geometry {
   /// `prefetch` rounded up to a power of two, so that positions may wrap; slots never used cost address space only.
   uint32_t slots;
   size_t max_payload;
-  /// Bytes reserved for one payload, and how many such areas a channel has. Twice the slots: a slot is free again when
-  /// its result was found, the areas when it was used. Results have `WP_PROCESS_MAX_LOANS` more.
-  size_t area;
-  uint32_t argument_areas;
-  uint32_t result_areas;
+  /// Bytes reserved for one payload, and how many such buffers a channel has. Twice the slots: a slot is free again when
+  /// its result was found, the buffers when it was used. Results have `WP_PROCESS_MAX_LOANS` more.
+  size_t buffer_size;
+  uint32_t argument_buffers;
+  uint32_t result_buffers;
   /// How many shared arrays a worker may have mapped.
   uint32_t cells;
   size_t host_part;
   size_t worker_part;
-  /// Fixed parts, before the payload areas.
+  /// Fixed parts, before the payload buffers.
   size_t host_fixed;
   size_t worker_fixed;
   /// The output part, and how much of it one worker has, and the first of its streams; by stream, how many bytes are
   /// kept: 0 when it is not captured.
   uint64_t output_offset;
   size_t output_part;
-  size_t output_area;
+  size_t output_stream;
   size_t output_limit[WP_STREAM_COUNT];
   uint64_t initializer_offset;
   size_t initializer_part;
@@ -268,11 +268,11 @@ wp_request_slot *wp_channel_request(const wp_channel *channel, const wp_geometry
 wp_task_options *wp_channel_options(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
 /// Ids of the shared arrays that the worker may have, 0 for none. The host writes, the worker reads.
 wp_atomic_u64 *wp_channel_cells(const wp_channel *channel, const wp_geometry *geometry);
-void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t area);
+void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t buffer);
 wp_channel_signal *wp_channel_get_signal(const wp_channel *channel);
 wp_channel_status *wp_channel_get_status(const wp_channel *channel);
 wp_reply_slot *wp_channel_reply(const wp_channel *channel, const wp_geometry *geometry, uint32_t position);
-void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry, uint32_t area);
+void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry, uint32_t buffer);
 
 // MARK: Interned names
 

@@ -6,7 +6,7 @@ static size_t ring_size(size_t limit) { return limit + WP_OUTPUT_CHUNK; }
 
 wp_output_ring *wp_output_ring_at(void *base, const wp_geometry *geometry, uint32_t worker, uint32_t stream) {
   if (geometry->output_limit[stream] == 0) return NULL;
-  size_t offset = worker * geometry->output_part + (stream == WP_STREAM_OUTPUT ? 0 : geometry->output_area);
+  size_t offset = worker * geometry->output_part + (stream == WP_STREAM_OUTPUT ? 0 : geometry->output_stream);
   return (wp_output_ring *)(void *)((unsigned char *)base + offset);
 }
 
