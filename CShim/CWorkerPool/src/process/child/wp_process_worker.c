@@ -151,7 +151,7 @@ static uint32_t await_signal(wp_process_worker *worker) {
         seen = wp_atomic_load(word, wp_acquire);
         if (!is_idle(worker, seen)) return seen;
       }
-      // With two workers, the collector and its caller on two CPUs, whoever is waited for may stand behind us.
+      // With two workers, the collector and its caller on two CPUs, the thread that others wait for may stand behind us.
       sched_yield();
     } while (wp_clock_now() < end);
   }
@@ -168,8 +168,8 @@ static uint32_t await_signal(wp_process_worker *worker) {
   return seen;
 }
 
-/// Wakes whoever collects and sleeps, after a store that tells him something. Dekker with his store to `host_sleeping`
-/// and his scan. A bell that we rang for the same sleep still rings, or he is about to look.
+/// Wakes the thread that collects, if it sleeps, after a store that tells it something. Dekker with its store to
+/// `host_sleeping` and its scan. A bell that we rang for the same sleep still rings, or that thread is about to look.
 static void wake_host(wp_process_worker *worker) {
   uint32_t sleeper = wp_atomic_load(&worker->pool->host_sleeping, wp_seq_cst);
   if (sleeper == WP_NOBODY_SLEEPS || sleeper == worker->rung) return;

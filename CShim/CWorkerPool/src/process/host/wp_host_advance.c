@@ -38,7 +38,7 @@ void wp_advance(wp_process_pool *pool, wp_wakes *wakes) {
     wp_failure_start(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
     wp_failure_break(pool, "a new template did not answer within 60 seconds");
   }
-  // Not before what could not be done is said: whoever makes the pool may count on that.
+  // The notices come first: the thread that makes the pool may count on that.
   bool said = !pool->notices.floats && !pool->notices.elsewhere;
   if (pool->life.phase == WP_POOL_STARTING && said && all_live(pool)) {
     pool->life.phase = WP_POOL_RUNNING;

@@ -13,7 +13,7 @@ void wp_bell_worker(wp_host_worker *worker, bool leave, wp_wakes *wakes) {
                   wp_signal_of(worker->published, worker->cell_calls, leave || worker->leaving), wp_seq_cst);
   wp_atomic_u32 *sleeping = &wp_channel_get_status(&worker->channel)->sleeping;
   if (wp_atomic_load(sleeping, wp_seq_cst) == 0) return;
-  // Whoever turns it to 0 ends the sleep: until the worker falls asleep anew nobody else has to.
+  // The thread that turns it to 0 ends the sleep. Nobody else has to, until the worker falls asleep anew.
   if (wp_atomic_exchange(sleeping, 0u, wp_relaxed) == 0) return;
   if (wakes->count == WP_BATCH) wp_bell_wake_all(wakes);
   wakes->words[wakes->count++] = sleeping;

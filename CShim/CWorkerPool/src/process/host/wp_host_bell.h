@@ -1,7 +1,8 @@
-// Who is told that there is something to do: the collector's thread by a doorbell, a worker by its signal word.
+// Telling others that there is something to do: the collector's thread by a doorbell, a worker by its signal word.
 //
-// A worker sleeps on a word that the host turns to 0 (wp_process_layout.h); whoever does so wakes it, once the lock is
-// released. The collector's thread sleeps in poll on the doorbell, with a deadline: who needs it earlier says so.
+// A worker sleeps on a word that the host turns to 0 (wp_process_layout.h). The thread that does so wakes the worker, once the
+// lock is released. The collector's thread sleeps in poll on the doorbell, with a deadline, which `wp_bell_look_by` moves
+// forward.
 #ifndef WP_HOST_BELL_H
 #define WP_HOST_BELL_H
 
@@ -17,7 +18,7 @@ typedef struct wp_wakes {
   uint32_t count;
 } wp_wakes;
 
-/// Under the lock: makes the worker look, at tasks that were published, at its cells, or for the door.
+/// Under the lock: makes the worker look, at tasks that were published, at its cells, or at the order to leave.
 void wp_bell_worker(wp_host_worker *worker, bool leave, wp_wakes *wakes);
 /// After the lock was released.
 void wp_bell_wake_all(wp_wakes *wakes);

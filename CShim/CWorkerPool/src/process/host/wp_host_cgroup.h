@@ -5,10 +5,10 @@
 //                   it the kernel kills the worker, and counts that where the host can read it
 //
 // Where a cgroup may be made (wp_memory_cgroup_parent) is a matter of whose it is, and not only of permissions: a
-// hierarchy has one writer, who may hand parts of it to others (Documentation/admin-guide/cgroup-v2.rst, "Delegation";
+// hierarchy has one writer, which may hand parts of it to others (Documentation/admin-guide/cgroup-v2.rst, "Delegation";
 // systemd, "Control Group APIs and Delegation"). So what is not asked for by name is done only
-//   - as a user who is not root, where that user may write: somebody has given it to him; or
-//   - as root, who may write everywhere, where "user.delegate" or "trusted.delegate" of the folder says that it was
+//   - as a user other than root, where that user may write: the folder was handed over; or
+//   - as root, which may write everywhere, where "user.delegate" or "trusted.delegate" of the folder says that it was
 //     handed over.
 //
 // v1: below the own group, if limits are inherited there. v2: a group with processes cannot hand controllers to groups
@@ -35,7 +35,7 @@ typedef struct wp_cgroup_parent {
 } wp_cgroup_parent;
 
 /// Finds the parent; changes nothing. NULL, or the rule that forbids it, which is static. `asked_for`: the caller says
-/// that it is his to use.
+/// that the cgroup is the program's to use.
 const char *wp_memory_cgroup_parent(const char *proc_root, bool asked_for, wp_cgroup_parent *parent);
 
 /// Removes groups of pools whose host was killed: named as ours, after a process that is not, and empty.

@@ -290,7 +290,7 @@ bool wp_collect_round(wp_process_pool *pool) {
 }
 
 bool wp_collect_has_news(const wp_process_pool *pool) {
-  if (pool->tasks.ended.count > 0) return true;  // lost since the last round; only who has the role adds to them
+  if (pool->tasks.ended.count > 0) return true;  // lost since the last round; only the holder of the role adds to them
   for (uint32_t i = 0; i < pool->size.bound; i++) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->state == WP_WORKER_ENDED) return true;

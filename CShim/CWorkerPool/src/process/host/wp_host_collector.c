@@ -4,7 +4,6 @@
 #include "../../platform/wp_event.h"
 #include "../../platform/wp_name.h"
 #include "../../platform/wp_process.h"
-#include "../../platform/wp_shared_memory.h"
 #include "wp_host_advance.h"
 #include "wp_host_bell.h"
 #include "wp_host_buffers.h"

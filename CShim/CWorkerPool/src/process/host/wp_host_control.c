@@ -79,7 +79,7 @@ size_t wp_process_pool_discard_pending(wp_process_pool *pool) {
   size_t total = 0;
   pthread_mutex_lock(&pool->lock);
   pool->users.references++;  // a callback may release the pool
-  size_t limit = pool->queue.unfinished;  // so that others who go on submitting cannot keep us here
+  size_t limit = pool->queue.unfinished;  // so that threads that go on submitting cannot keep us here
   for (;;) {
     size_t left = limit - total;
     size_t count = take_unbegun(pool, tokens, left < 64 ? left : 64);

@@ -58,7 +58,7 @@ void wp_failure_worker(wp_process_pool *pool, uint32_t index, uint32_t call, int
   else if (pool->life.phase == WP_POOL_STARTING) reason = "a worker ended before it was ready";
   else if (call == WP_CALL_FORK || call == WP_CALL_PIPE) reason = "no worker could be forked, three times in a row";
   worker->start_failures++;
-  // A pool that got by without this worker still does; and nobody is lost who was turned away for want of a descriptor.
+  // A pool that got by without this worker still does. A worker that was turned away for want of a descriptor costs no task.
   bool dispensable = (worker->added || call == WP_CALL_RECVMSG) && pool->life.phase == WP_POOL_RUNNING && some_live(pool);
   bool breaks = final != NULL || (worker->start_failures >= WP_START_ATTEMPTS && !dispensable);
   if (pool->life.phase == WP_POOL_STARTING || (pool->life.phase == WP_POOL_RUNNING && breaks)) {

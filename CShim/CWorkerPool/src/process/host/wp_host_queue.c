@@ -38,7 +38,7 @@ static bool copy_pending(wp_process_pool *pool, uint32_t target, const wp_payloa
   bool there = pool->tasks.pinned != NULL;
   pool->tasks.pinned = NULL;
   if (there) return true;
-  // Whoever dropped the argument has left it to us.
+  // The thread that dropped the argument has left its memory to us.
   if (source->buffer == WP_NO_BUFFER) free((void *)(uintptr_t)source->bytes);
   else wp_buffer_free(&pool->workers[owner].arguments, source->buffer);
   return false;

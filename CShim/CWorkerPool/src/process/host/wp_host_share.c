@@ -3,7 +3,6 @@
 #include "../../base/wp_error.h"
 #include "../../platform/wp_shared_memory.h"
 #include "../../platform/wp_socket.h"
-#include "../../platform/wp_thread.h"
 #include "../shared/wp_process_message.h"
 #include "wp_host_bell.h"
 

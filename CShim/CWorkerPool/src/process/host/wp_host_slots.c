@@ -37,7 +37,7 @@ void wp_slots_list(wp_process_pool *pool, uint32_t index) {
   WP_ASSERT(bucket <= pool->geometry.prefetch);
   wp_worker_list *list = &pool->queue.buckets[bucket];
   worker->bucket = bucket;
-  // Who became idle last is the next to work: it may still spin, and its caches are warm.
+  // The worker that became idle last is the next to work: it may still spin, and its caches are warm.
   bool front = bucket == 0;
   uint32_t before = front ? WP_NO_WORKER : list->last;
   uint32_t after = front ? list->first : WP_NO_WORKER;

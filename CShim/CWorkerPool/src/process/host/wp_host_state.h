@@ -14,8 +14,8 @@
 #define WP_HOST_STATE_H
 
 #include "../../platform/wp_event.h"
-#include "../../platform/wp_thread.h"
 #include "../shared/wp_process_layout.h"
+#include "wp_fork.h"
 #include "wp_host_tasks.h"
 
 #include <pthread.h>
@@ -60,7 +60,7 @@ typedef struct wp_sent {
   wp_sent_state state;
   /// Why the task was asked to stop.
   wp_stop_reason stop;
-  /// How the task ends if SIGKILL ends its worker: WP_TASK_WORKER_DIED, unless we are the ones who kill.
+  /// How the task ends if SIGKILL ends its worker: WP_TASK_WORKER_DIED, unless the host kills it.
   wp_task_end fate;
   // Of a watched task, for the timers; nanoseconds on CLOCK_MONOTONIC, 0 when not known yet.
   uint64_t sent_ns;
@@ -168,10 +168,10 @@ typedef enum wp_pool_phase {
 
 typedef enum wp_role { WP_ROLE_FREE = 0, WP_ROLE_HELD, WP_ROLE_CLAIMED } wp_role;
 
-// MARK: The pool, by whom its members belong to
+// MARK: The pool, by the owners of its members
 //
-// "Lock" is the pool's, "role" whoever collects (wp_host_role.h). "Role, lock": written with both, so that who has either may
-// read. What only the collector's thread may do says so.
+// "Lock" is the pool's, "role" the collector role (wp_host_role.h). "Role, lock": written with both, so that a thread with
+// either may read. What only the collector's thread may do says so.
 
 /// What was asked for. Constant.
 typedef struct wp_pool_settings {
@@ -200,7 +200,7 @@ typedef struct wp_pool_queue {
   size_t terminated;     // tasks that ended so
 } wp_pool_queue;
 
-/// Who holds the pool (wp_host_handle.h). Lock.
+/// How the pool is held (wp_host_handle.h). Lock.
 typedef struct wp_pool_users {
   uint32_t references;
   size_t loans;
@@ -242,7 +242,7 @@ typedef struct wp_pool_idle {
   uint64_t since;  // on the clock, 0 while it is not idle or has nothing to tidy. Role, lock
 } wp_pool_idle;
 
-/// Who wakes the collector's thread, and for what (wp_host_bell.h).
+/// What wakes the collector's thread, and for what (wp_host_bell.h).
 typedef struct wp_pool_bells {
   wp_event collector;     // wakes the collector's thread. Role, lock
   wp_event leader;        // wakes a thread that collects while it waits for a task. Role, lock
@@ -252,10 +252,10 @@ typedef struct wp_pool_bells {
   wp_atomic_u64 look_ns;    // nobody has to look at the timers earlier. Lock; that thread reads it without, before it sleeps
 } wp_pool_bells;
 
-/// Who collects (wp_host_role.h).
+/// Which thread collects (wp_host_role.h).
 typedef struct wp_pool_role {
   wp_atomic_u32 holder;        // a `wp_role`
-  uint32_t sleeps;             // of whoever had it. Role
+  uint32_t sleeps;             // so far, of all holders. Role
   wp_atomic_u32 leader_waits;  // any; a collector that spins shall let go
 } wp_pool_role;
 

@@ -1,7 +1,6 @@
 // Submitting a task.
 #include "wp_host_state.h"
 
-#include "../../base/wp_error.h"
 #include "wp_host_bell.h"
 #include "wp_host_buffers.h"
 #include "wp_host_ends.h"

@@ -83,7 +83,7 @@ typedef struct wp_task_table {
   uint32_t watched;
   wp_task_queue pending;
   wp_task_queue ended;
-  /// What the collector copies without the lock. Whoever would free it sets this to NULL instead.
+  /// What the collector copies without the lock. A thread that would free it sets this to NULL instead.
   const void *pinned;
 } wp_task_table;
 

@@ -4,8 +4,8 @@
 #include "wp_host_bell.h"
 #include "wp_host_buffers.h"
 
-/// A buffer is busy while the lock is released, so that nobody finds his argument gone. One at a time, since whoever
-/// submits meanwhile counts on there being another. False when somebody has: the rest will be used.
+/// A buffer is busy while the lock is released, so that no thread finds its argument gone. One at a time, since a
+/// thread that submits meanwhile counts on there being another. False when some thread has: the others will be used.
 static bool tidy(wp_process_pool *pool, uint32_t worker, wp_buffers *buffers, wp_buffer_at *at) {
   bool idle = true;
   for (uint32_t i = 0; i < buffers->count && idle; i++) {

@@ -2,8 +2,8 @@
 //
 // No thread and no periodic wake-up: every round of the collector looks at the task that each worker may be running, if
 // it is a watched one (a pool without watched tasks pays for one comparison), and `look_ns` says when a collector that
-// sleeps has to make a round for their sake. Whoever sends a watched task, or takes the result of the one before it,
-// moves it forward; only the check, once it has passed, moves it back. So a stream of tasks with the same timeout wakes
+// sleeps has to make a round for their sake. A thread that sends a watched task, or takes the result of the one before
+// it, moves it forward; only the check, once it has passed, moves it back. So a stream of tasks with the same timeout wakes
 // the collector once in that time at most.
 //
 //     begun ───timeout───▶ asked to stop ───grace───▶ worker killed ──▶ WP_TASK_TIMED_OUT
@@ -24,8 +24,8 @@ extern "C" {
 
 /// With the collector role, under the lock: asks and kills where it is due, and works out when to look again.
 void wp_timers_check(wp_process_pool *pool);
-/// Under the lock: the worker has ended the task that it may have been running. Whoever collects may not be the one who
-/// checks.
+/// Under the lock: the worker has ended the task that it may have been running. The thread that collects may be another
+/// than the one that checks.
 void wp_timers_moved_on(wp_process_pool *pool, uint32_t worker);
 
 #ifdef __cplusplus

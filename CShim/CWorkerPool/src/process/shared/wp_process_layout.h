@@ -66,7 +66,7 @@ typedef struct wp_pool_head {
   uint64_t initializer_length;
   uint32_t initializer_function;
   bool initializes;
-  /// Who is about to sleep or sleeps, and so has to be woken by whoever ends a task: [number of the sleep |
+  /// Which thread is about to sleep or sleeps, and has to be woken when a task ends: [number of the sleep |
   /// `wp_host_sleeper`]. A worker rings once for each sleep, however many tasks it ends before the sleeper runs.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 host_sleeping;
   /// Names interned so far. Entries below it never change. Edge "name": release here, acquire by the reader.
