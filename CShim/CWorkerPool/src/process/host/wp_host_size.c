@@ -23,7 +23,7 @@ static bool may_leave(const wp_host_worker *worker) {
   return worker->state == WP_WORKER_LIVE && worker->published == worker->collected;
 }
 
-static void send_home(wp_process_pool *pool, uint32_t index, wp_wakes *wakes) {
+static void end_unwanted(wp_process_pool *pool, uint32_t index, wp_wakes *wakes) {
   wp_host_worker *worker = &pool->workers[index];
   if (worker->state == WP_WORKER_ABSENT) {
     worker->start_failures = 0;
@@ -44,7 +44,7 @@ static void send_home(wp_process_pool *pool, uint32_t index, wp_wakes *wakes) {
 void wp_size_follow(wp_process_pool *pool, wp_wakes *wakes) {
   uint32_t wanted = wp_atomic_load(&pool->size.wanted, wp_relaxed);
   if (pool->size.bound < wanted) pool->size.bound = wanted;
-  for (uint32_t i = wanted; i < pool->size.bound; i++) send_home(pool, i, wakes);
+  for (uint32_t i = wanted; i < pool->size.bound; i++) end_unwanted(pool, i, wakes);
   while (pool->size.bound > wanted && pool->workers[pool->size.bound - 1].state == WP_WORKER_ABSENT) pool->size.bound--;
 }
 
