@@ -37,14 +37,14 @@ ENGINE_BENCH := .build/engine/engine.tsv
 BENCH_OPTIONS = --engine $(ENGINE_BENCH) \
   $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(BASE),--base $(BASE))
 ENGINE := CShim/CWorkerPool
-ENGINE_SOURCES := $(wildcard $(ENGINE)/src/*/*.c)
-ENGINE_HEADERS := $(wildcard $(ENGINE)/include/*.h $(ENGINE)/src/*/*.h)
+ENGINE_SOURCES := $(wildcard $(ENGINE)/src/*/*.c $(ENGINE)/src/*/*/*.c)
+ENGINE_HEADERS := $(wildcard $(ENGINE)/include/*.h $(ENGINE)/src/*/*.h $(ENGINE)/src/*/*/*.h)
 CXX_FILES := $(wildcard $(ENGINE)/include/*.h $(ENGINE)/src/queue/*.[ch] $(ENGINE)/src/park/*.[ch])
 PRIMES_SOURCES := $(wildcard CShim/CPrimeVectors/src/*.c)
 # Test drivers and the C program.
 C_TEST_SOURCES := $(wildcard Tests/*/*.c)
 # What the package trait Sandbox compiles in another way.
-SANDBOX_SOURCES := $(ENGINE)/src/process/wp_process_sandbox.c Tests/ProcessEngineCheck/sandbox.c Tests/ProcessEngineCheck/cgroups.c
+SANDBOX_SOURCES := $(ENGINE)/src/process/child/wp_process_sandbox.c Tests/ProcessEngineCheck/sandbox.c Tests/ProcessEngineCheck/cgroups.c
 # Not that of ForkJoinPool, which includes the header of a JDK: it is compiled with these warnings where there is one.
 C_BENCH_SOURCES := $(wildcard Sources/bench/Engine/*.c Sources/bench/Instructions/*.c Sources/bench/Peers/c-loop/*.c Sources/bench/Sources/*/*.c)
 C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -ICShim/CPrimeVectors/include \

@@ -7,7 +7,8 @@ cd "$(dirname "$0")/../.."
 out=.build/cgroup-machine
 mkdir -p $out
 flags="-std=c11 -D_GNU_SOURCE -O1 -ICShim/CWorkerPool/include"
-gcc $flags -DWP_SANDBOX -rdynamic -o $out/check Tests/ProcessEngineCheck/*.c CShim/CWorkerPool/src/*/*.c \
+gcc $flags -DWP_SANDBOX -rdynamic -o $out/check Tests/ProcessEngineCheck/*.c \
+  CShim/CWorkerPool/src/*/*.c CShim/CWorkerPool/src/*/*/*.c \
   -lnuma -lseccomp -lpthread
 gcc $flags -static -o $out/helper Tests/CgroupMachine/helper.c
 Tests/Machine/pack.sh $out Tests/CgroupMachine/main $out/check $out/helper

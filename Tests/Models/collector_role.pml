@@ -1,10 +1,10 @@
 /*
- * Model of who collects in a process pool: process/wp_process_drive.c and look() of wp_process_collector.c, with the
- * workers' wake_host().
+ * Model of who collects in a process pool: process/host/wp_host_role.c, wp_host_leader.c and look() of
+ * wp_host_collector.c, with the workers' wake_host().
  *
  * The collector's thread; two threads that wait for one task each, and sleep with the role if they get it, or spin
- * with -DSPIN; two workers that end one task each. Task 0 has a callback, which a driver leaves to the collector's
- * thread. Task 1 begins only after that thread was poked and has made a round, which no driver does for it. With
+ * with -DSPIN; two workers that end one task each. Task 0 has a callback, which a leader leaves to the collector's
+ * thread. Task 1 begins only after that thread was rung for and has made a round, which no leader does for it. With
  * -DCANCEL another thread takes task 1 back instead, at any time; with -DONE_WORKER the first worker ends both tasks.
  *
  * Checked: at most one thread has the role; when nobody can go on, every result was collected, every waiting thread
@@ -16,30 +16,30 @@
  *
  * Planted bugs, each of which must be found:
  *   BUG_NO_RECHECK         the collector's thread sleeps after WP_COLLECTOR_SLEEPS without a second look
- *   BUG_LEAVE_NO_RECHECK   nor does a driver look again that leaves
- *   BUG_LEAVE_SILENTLY     a driver leaves without WP_COLLECTOR_SLEEPS
- *   BUG_DRIVER_NO_RECHECK  a driver sleeps after WP_DRIVER_SLEEPS without a second look at the workers
- *   BUG_DRIVER_NO_WANTED   nor at the role
- *   BUG_DRIVER_NO_COME     nor at what it waits for
- *   BUG_NO_WAKE            who takes a task back does not wake the driver
- *   BUG_WANTED_ONLY        the collector's thread wants the role without waking the driver
+ *   BUG_LEAVE_NO_RECHECK   nor does a leader look again that leaves
+ *   BUG_LEAVE_SILENTLY     a leader leaves without WP_COLLECTOR_SLEEPS
+ *   BUG_LEADER_NO_RECHECK  a leader sleeps after WP_LEADER_SLEEPS without a second look at the workers
+ *   BUG_LEADER_NO_CLAIMED  nor at the role
+ *   BUG_LEADER_NO_COME     nor at what it waits for
+ *   BUG_NO_WAKE            who takes a task back does not wake the leader
+ *   BUG_CLAIMED_ONLY       the collector's thread wants the role without waking the leader
  *   BUG_GIVE_UP_SILENTLY   whoever gives the role up does not look whether it is wanted
  *   BUG_ROLE_BY_STORE      the role is taken by a load and a store
  *   BUG_RING_FIRST         the bell is rung before `attention` is set
  *   BUG_CLEAR_LATE         the bell is cleared after `attention` was read
  *   BUG_SAME_SLEEP         sleeps have no numbers, and a worker rings once for all of a kind
- *   BUG_SLEEP_ON           the collector's thread takes every ring without `attention` for a driver's
+ *   BUG_SLEEP_ON           the collector's thread takes every ring without `attention` for a leader's
  */
 
 #define TASKS 2
 
-mtype = { FREE, HELD, WANTED, NOBODY, COLLECTOR, DRIVER };
+mtype = { FREE, HELD, CLAIMED, NOBODY, COLLECTOR, LEADER };
 
 /* wp_process_pool */
 mtype role = HELD; /* the collector's thread begins with it */
 mtype host_sleeping = NOBODY;
-bool attention = false, call_wanted = false;
-bool doorbell = false, driver_bell = false; /* pipes that hold something */
+bool attention = false, call_due = false;
+bool doorbell = false, leader_bell = false; /* pipes that hold something */
 bool published[TASKS]; /* slots that are DONE */
 bool collected[TASKS];
 bool done[TASKS]; /* futures */
@@ -64,8 +64,8 @@ inline announce_sleep(sleeper) {
   }
 }
 
-/* wp_pool_poke */
-inline poke() {
+/* wp_bell_collector */
+inline ring_collector() {
 #ifdef BUG_RING_FIRST
   doorbell = true;
   attention = true
@@ -98,7 +98,7 @@ inline give_up() {
     holders--;
 #ifndef BUG_GIVE_UP_SILENTLY
     if
-    :: role == WANTED -> collector_waits = false /* FUTEX_WAKE */
+    :: role == CLAIMED -> collector_waits = false /* FUTEX_WAKE */
     :: else
     fi;
 #endif
@@ -106,22 +106,22 @@ inline give_up() {
   }
 }
 
-/* wp_driver_wake */
-inline driver_wake() {
+/* wp_role_wake_leader */
+inline leader_wake() {
   if
-  :: d_step { host_sleeping == DRIVER -> host_sleeping = NOBODY } driver_bell = true
+  :: d_step { host_sleeping == LEADER -> host_sleeping = NOBODY } leader_bell = true
   :: else
   fi
 }
 
 /* Takes the result of task `n`, if it is there, and calls back. */
-inline collect_one(n, driving) {
+inline collect_one(n, leading) {
   if
   :: d_step { published[n] && !collected[n] -> assert(holders == 1); collected[n] = true }
      done[n] = true;
      if
-     :: n == 0 && driving -> call_wanted = true; poke() /* wp_process_pool_call */
-     :: n == 0 && !driving -> told++
+     :: n == 0 && leading -> call_due = true; ring_collector() /* wp_process_pool_call */
+     :: n == 0 && !leading -> told++
      :: else
      fi
   :: else
@@ -138,7 +138,7 @@ round:
   collect_one(0, false);
   collect_one(1, false);
   if
-  :: d_step { call_wanted -> call_wanted = false; told++ }
+  :: d_step { call_due -> call_due = false; told++ }
   :: else
   fi;
   if
@@ -184,16 +184,16 @@ end_idle:
      fi;
      d_step {
        if
-       :: role == HELD -> role = WANTED
+       :: role == HELD -> role = CLAIMED
        :: else
        fi
      }
-#ifndef BUG_WANTED_ONLY
-     driver_wake();
+#ifndef BUG_CLAIMED_ONLY
+     leader_wake();
 #endif
      d_step { /* FUTEX_WAIT */
        if
-       :: role == WANTED -> collector_waits = true
+       :: role == CLAIMED -> collector_waits = true
        :: else
        fi
      }
@@ -205,47 +205,47 @@ awake:
   goto round
 }
 
-/* Ends a driver's turn. */
+/* Ends a leader's turn. */
 inline leave() {
 #ifndef BUG_LEAVE_SILENTLY
   announce_sleep(COLLECTOR);
 #endif
 #ifndef BUG_LEAVE_NO_RECHECK
   if
-  :: HAS_NEWS -> poke()
+  :: HAS_NEWS -> ring_collector()
   :: else
   fi;
 #endif
   give_up()
 }
 
-inline spin_driving() {
+inline spin_leading() {
   do
-  :: done[me] || role == WANTED || call_wanted -> break
+  :: done[me] || role == CLAIMED || call_due -> break
   :: !done[me] -> break /* the time is up */
   :: !done[me] && HAS_NEWS -> collect_one(0, true); collect_one(1, true)
   od
 }
 
-inline sleep_driving() {
+inline sleep_leading() {
   do
-  :: done[me] || role == WANTED || call_wanted -> break
+  :: done[me] || role == CLAIMED || call_due -> break
   :: else ->
      if
      :: HAS_NEWS -> collect_one(0, true); collect_one(1, true)
      :: else ->
-        announce_sleep(DRIVER);
+        announce_sleep(LEADER);
         if
-#ifndef BUG_DRIVER_NO_RECHECK
+#ifndef BUG_LEADER_NO_RECHECK
         :: HAS_NEWS
 #endif
-#ifndef BUG_DRIVER_NO_WANTED
-        :: role == WANTED
+#ifndef BUG_LEADER_NO_CLAIMED
+        :: role == CLAIMED
 #endif
-#ifndef BUG_DRIVER_NO_COME
+#ifndef BUG_LEADER_NO_COME
         :: done[me]
 #endif
-        :: else -> driver_bell; driver_bell = false
+        :: else -> leader_bell; leader_bell = false
         fi;
         host_sleeping = NOBODY
      fi
@@ -263,9 +263,9 @@ proctype Waiting(byte me) {
   :: got ->
 #ifdef SPIN
      host_sleeping = NOBODY;
-     spin_driving();
+     spin_leading();
 #else
-     sleep_driving();
+     sleep_leading();
 #endif
      leave()
   :: else
@@ -288,7 +288,7 @@ proctype Worker(byte me, last) {
      }
      if
      :: sleeper == COLLECTOR -> doorbell = true
-     :: sleeper == DRIVER -> driver_bell = true
+     :: sleeper == LEADER -> leader_bell = true
      :: else
      fi
   :: else -> break
@@ -299,7 +299,7 @@ proctype Worker(byte me, last) {
 proctype Canceller() {
   done[1] = true;
 #ifndef BUG_NO_WAKE
-  driver_wake()
+  leader_wake()
 #endif
 }
 
@@ -319,7 +319,7 @@ active proctype Main() {
 #endif
   }
   round_wanted = true;
-  poke();
+  ring_collector();
   timeout; /* nobody can go on */
   assert(_nr_pr == 2); /* nobody waits but the collector's thread */
   assert(collected[0] && done[0] && done[1] && told == 1 && second_started);

@@ -71,11 +71,11 @@ collector_role|-DONE_WORKER -DSPIN|holds
 collector_role||BUG_NO_RECHECK
 collector_role|-DSPIN|BUG_LEAVE_NO_RECHECK
 collector_role||BUG_LEAVE_SILENTLY
-collector_role||BUG_DRIVER_NO_RECHECK
-collector_role||BUG_DRIVER_NO_WANTED
-collector_role|-DCANCEL|BUG_DRIVER_NO_COME
+collector_role||BUG_LEADER_NO_RECHECK
+collector_role||BUG_LEADER_NO_CLAIMED
+collector_role|-DCANCEL|BUG_LEADER_NO_COME
 collector_role|-DCANCEL|BUG_NO_WAKE
-collector_role||BUG_WANTED_ONLY
+collector_role||BUG_CLAIMED_ONLY
 collector_role||BUG_GIVE_UP_SILENTLY
 collector_role||BUG_ROLE_BY_STORE
 collector_role||BUG_RING_FIRST

@@ -1,6 +1,6 @@
 /*
- * Model of how a worker process falls asleep and is woken: await_signal() of process/wp_process_worker.c against
- * wp_dispatch_signal() and wp_wake_all() of wp_process_dispatch.c.
+ * Model of how a worker process falls asleep and is woken: await_signal() of process/child/wp_process_worker.c against
+ * wp_bell_worker() and wp_bell_wake_all() of process/host/wp_host_bell.c.
  *
  * The host publishes TASKS tasks and tells CELLS times that the worker's cells have changed, in any order, and each time
  * looks late whether the worker sleeps, and wakes it later still: after the lock was released. The worker runs tasks and

@@ -37,7 +37,7 @@ for shape in "${shapes[@]}"; do describe "$shape"; done
 out=.build/numa-machine
 mkdir -p $out
 gcc -std=c11 -D_GNU_SOURCE -O2 -ICShim/CWorkerPool/include -o $out/numa-check Tests/NumaCheck/*.c \
-  CShim/CWorkerPool/src/*/*.c -lnuma -lpthread
+  CShim/CWorkerPool/src/*/*.c CShim/CWorkerPool/src/*/*/*.c -lnuma -lpthread
 # The standard library inside, so that what the machine needs beside the program is C's.
 swift build -c release --static-swift-stdlib --scratch-path .build-static --product NumaScenarios \
   >$out/build.log 2>&1 || { cat $out/build.log; exit 1; }

@@ -1,7 +1,7 @@
 // Where memory cgroups may be made, as told from trees of plain files.
 #include "check.h"
 
-#include "../../CShim/CWorkerPool/src/process/wp_process_cgroup.h"
+#include "../../CShim/CWorkerPool/src/process/host/wp_host_cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -105,8 +105,8 @@ static void remove_tree(const char *path) {
 
 /// What is not asked for needs a mark for root, and none for others.
 static void check_automatic(const machine *expected, const char *proc_root, const char *folder) {
-  wp_cgroup_place place;
-  const char *rule = wp_memory_cgroup_place(proc_root, false, &place);
+  wp_cgroup_parent parent;
+  const char *rule = wp_memory_cgroup_parent(proc_root, false, &parent);
   if (geteuid() != 0) {
     CHECK(rule == NULL, "%s: %s", expected->what, rule);
     return;
@@ -117,9 +117,9 @@ static void check_automatic(const machine *expected, const char *proc_root, cons
   for (int i = 0; i < 2; i++) {
     if (setxattr(folder, marks[i], "0", 1, 0) != 0) continue;  // not on every file system, nor in every container
     set++;
-    CHECK(wp_memory_cgroup_place(proc_root, false, &place) != NULL, "%s, %s: 0", expected->what, marks[i]);
+    CHECK(wp_memory_cgroup_parent(proc_root, false, &parent) != NULL, "%s, %s: 0", expected->what, marks[i]);
     setxattr(folder, marks[i], "1", 1, 0);
-    rule = wp_memory_cgroup_place(proc_root, false, &place);
+    rule = wp_memory_cgroup_parent(proc_root, false, &parent);
     CHECK(rule == NULL, "%s, %s: %s", expected->what, marks[i], rule);
     removexattr(folder, marks[i]);
   }
@@ -131,16 +131,16 @@ static void check_machine(const machine *expected) {
   make_tree(root);
   snprintf(proc_root, sizeof proc_root, "%s/proc", root);
   for (const file *f = expected->files; f->path != NULL; f++) put_file(root, f->path, f->content);
-  wp_cgroup_place place;
-  const char *rule = wp_memory_cgroup_place(proc_root, true, &place);
+  wp_cgroup_parent parent;
+  const char *rule = wp_memory_cgroup_parent(proc_root, true, &parent);
   if (expected->rule != NULL) {
     CHECK(rule != NULL && strstr(rule, expected->rule) != NULL, "%s: %s", expected->what, rule == NULL ? "-" : rule);
-    CHECK(wp_memory_cgroup_place(proc_root, false, &place) != NULL, "%s", expected->what);
+    CHECK(wp_memory_cgroup_parent(proc_root, false, &parent) != NULL, "%s", expected->what);
   } else {
     snprintf(folder, sizeof folder, "%s/%s", root, expected->folder);
-    CHECK(rule == NULL && strcmp(place.folder.path, folder) == 0, "%s: %s (%s)", expected->what, place.folder.path,
+    CHECK(rule == NULL && strcmp(parent.folder.path, folder) == 0, "%s: %s (%s)", expected->what, parent.folder.path,
           rule == NULL ? "-" : rule);
-    CHECK(place.enable == expected->enable, "%s", expected->what);
+    CHECK(parent.enable == expected->enable, "%s", expected->what);
     check_automatic(expected, proc_root, folder);
   }
   remove_tree(root);

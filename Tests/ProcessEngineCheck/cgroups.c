@@ -2,7 +2,7 @@
 // is printed.
 #include "check.h"
 
-#include "../../CShim/CWorkerPool/src/process/wp_process_cgroup.h"
+#include "../../CShim/CWorkerPool/src/process/host/wp_host_cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,11 +18,11 @@
 #define WORKERS 2
 
 /// How many groups of a process there are.
-static size_t count_groups(const wp_cgroup_place *place, pid_t process) {
+static size_t count_groups(const wp_cgroup_parent *parent, pid_t process) {
   char part[32];
   snprintf(part, sizeof part, "-%d-", (int)process);
   size_t count = 0;
-  DIR *folder = opendir(place->folder.path);
+  DIR *folder = opendir(parent->folder.path);
   for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
     count += strncmp(entry->d_name, "worker-pool.", 12) == 0 && strstr(entry->d_name, part) != NULL;
   }
@@ -72,7 +72,7 @@ static void check_without(wp_start_method method, wp_cgroup_use use) {
 }
 
 /// Whether all live workers are in groups of ours.
-static void check_members(test_lab *lab, const wp_cgroup_place *place) {
+static void check_members(test_lab *lab, const wp_cgroup_parent *parent) {
   int32_t workers[WORKERS] = {0};
   CHECK(wp_process_pool_worker_pids(lab->pool, workers, WORKERS) == WORKERS, "%s", "workers");
   for (size_t i = 0; i < WORKERS; i++) {
@@ -80,18 +80,18 @@ static void check_members(test_lab *lab, const wp_cgroup_place *place) {
     snprintf(path, sizeof path, "/proc/%d/cgroup", workers[i]);
     CHECK(count_in(path, "/worker-pool.check-") == 1, "worker %d is elsewhere", workers[i]);
   }
-  CHECK(count_groups(place, getpid()) == WORKERS, "%zu groups", count_groups(place, getpid()));
+  CHECK(count_groups(parent, getpid()) == WORKERS, "%zu groups", count_groups(parent, getpid()));
 }
 
 /// Passing the limit ends the task, in a new worker as in the first, and no other kill is taken for it.
-static void check_with(wp_start_method method, wp_cgroup_use use, const wp_cgroup_place *place) {
+static void check_with(wp_start_method method, wp_cgroup_use use, const wp_cgroup_parent *parent) {
   enum { NEIGHBOURS = 50, FIRST = 10 };
   test_lab lab;
   leftovers before = count_leftovers();
   wp_process_pool_config config = limited(&lab, method, use);
   lab_open_with(&lab, &config, FIRST + NEIGHBOURS);
   CHECK(wp_process_pool_memory_limit(lab.pool) == WP_MEMORY_CGROUP, "%d", (int)wp_process_pool_memory_limit(lab.pool));
-  check_members(&lab, place);
+  check_members(&lab, parent);
   for (size_t i = 0; i < 4; i++) {
     ending end = touch(&lab, i, 2 * LIMIT);
     CHECK(was_killed(&end) && end.outcome.passed == WP_PASSED_MEMORY && end.outcome.limit == LIMIT,
@@ -114,33 +114,33 @@ static void check_with(wp_start_method method, wp_cgroup_use use, const wp_cgrou
     CHECK(lab.endings[FIRST + i].hash == hash_bytes(&i, sizeof i), "neighbour %zu", i);
   }
   lab_close(&lab);
-  CHECK(count_groups(place, getpid()) == 0, "%zu groups are left", count_groups(place, getpid()));
+  CHECK(count_groups(parent, getpid()) == 0, "%zu groups are left", count_groups(parent, getpid()));
   check_leftovers(before, "after pools with cgroups");
   config.limits.memory = 4096;
   wp_error error;
   CHECK(wp_process_pool_create(&config, &lab.pool, &error) == WP_INVALID_ARGUMENT, "%s", wp_status_name(error.status));
-  CHECK(count_groups(place, getpid()) == 0, "%s", "groups of a pool that could not be made");
+  CHECK(count_groups(parent, getpid()) == 0, "%s", "groups of a pool that could not be made");
 }
 
 /// A sandboxed worker has joined before it could not any more.
-static void check_sandboxed(const wp_cgroup_place *place) {
+static void check_sandboxed(const wp_cgroup_parent *parent) {
 #if defined(WP_SANDBOX)
   test_lab lab;
   wp_process_pool_config config = limited(&lab, WP_START_REEXEC, WP_CGROUP_REQUIRED);
   config.sandbox = WP_SANDBOX_COMPUTE_ONLY;
   lab_open_with(&lab, &config, 1);
-  check_members(&lab, place);
+  check_members(&lab, parent);
   CHECK(wp_process_pool_memory_limit(lab.pool) == WP_MEMORY_CGROUP, "%s", "outside");
   lab_close(&lab);
   printf("ran a sandboxed pool in cgroups\n");
 #else
-  (void)place;
+  (void)parent;
   printf("built without the sandbox: ran none\n");
 #endif
 }
 
 /// A host that is killed leaves its groups to the next pool.
-static void check_killed_host(wp_start_method method, const wp_cgroup_place *place) {
+static void check_killed_host(wp_start_method method, const wp_cgroup_parent *parent) {
   int report[2];
   if (pipe(report) != 0) exit(1);
   pid_t host = fork();
@@ -155,7 +155,7 @@ static void check_killed_host(wp_start_method method, const wp_cgroup_place *pla
   }
   int32_t workers[WORKERS] = {0};
   CHECK(read(report[0], workers, sizeof workers) == (ssize_t)sizeof workers, "%s", "no report");
-  CHECK(count_groups(place, host) == WORKERS, "%zu groups", count_groups(place, host));
+  CHECK(count_groups(parent, host) == WORKERS, "%zu groups", count_groups(parent, host));
   kill(host, SIGKILL);
   waitpid(host, NULL, 0);
   for (size_t i = 0; i < WORKERS; i++) {
@@ -163,45 +163,45 @@ static void check_killed_host(wp_start_method method, const wp_cgroup_place *pla
   }
   close(report[0]);
   close(report[1]);
-  CHECK(count_groups(place, host) == WORKERS, "%s", "somebody else has removed them");
+  CHECK(count_groups(parent, host) == WORKERS, "%s", "somebody else has removed them");
   lab_open_with(&lab, &config, 1);
-  CHECK(count_groups(place, host) == 0, "%zu groups are left", count_groups(place, host));
+  CHECK(count_groups(parent, host) == 0, "%zu groups are left", count_groups(parent, host));
   lab_close(&lab);
 }
 
 /// A worker that is added has a group as the others.
-static void check_grown(const wp_cgroup_place *place) {
+static void check_grown(const wp_cgroup_parent *parent) {
   test_lab lab;
   wp_process_pool_config config = limited(&lab, WP_START_AUTOMATIC, WP_CGROUP_REQUIRED);
   lab_open_with(&lab, &config, 2);
   CHECK(wp_process_pool_resize(lab.pool, WORKERS + 2, NULL) == WP_OK, "resize");
   int32_t pids[WORKERS + 2];
   while (wp_process_pool_worker_pids(lab.pool, pids, WORKERS + 2) != WORKERS + 2) sched_yield();
-  CHECK(count_groups(place, getpid()) == WORKERS + 2, "%zu groups", count_groups(place, getpid()));
+  CHECK(count_groups(parent, getpid()) == WORKERS + 2, "%zu groups", count_groups(parent, getpid()));
   CHECK(wp_process_pool_memory_limit(lab.pool) == WP_MEMORY_CGROUP, "%s", "not all are in their groups");
   CHECK(wp_process_pool_resize(lab.pool, 1, NULL) == WP_OK, "resize");
   lab_submit(&lab, 0, DO_ECHO, "x", 1);
   lab_await(&lab, 1);
   lab_close(&lab);
-  CHECK(count_groups(place, getpid()) == 0, "%zu groups are left", count_groups(place, getpid()));
+  CHECK(count_groups(parent, getpid()) == 0, "%zu groups are left", count_groups(parent, getpid()));
 }
 
 /// A group that somebody removes is made again.
-static void check_removed_group(const wp_cgroup_place *place) {
+static void check_removed_group(const wp_cgroup_parent *parent) {
   test_lab lab;
   wp_process_pool_config config = limited(&lab, WP_START_AUTOMATIC, WP_CGROUP_AUTOMATIC);
   wp_memory_cgroups *groups = NULL;
   wp_error error;
   CHECK(wp_memory_cgroups_create("/proc", &config, 1, &groups, &error) == WP_OK, "%s", error.call);
   if (groups == NULL) return;
-  DIR *folder = opendir(place->folder.path);
+  DIR *folder = opendir(parent->folder.path);
   for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
     if (strncmp(entry->d_name, "worker-pool.", 12) == 0) unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR);
   }
   if (folder != NULL) closedir(folder);
-  CHECK(count_groups(place, getpid()) == 0, "%s", "not removed");
+  CHECK(count_groups(parent, getpid()) == 0, "%s", "not removed");
   int door = wp_memory_cgroup_door(groups, 0);
-  CHECK(door >= 0 && count_groups(place, getpid()) == 1, "%s", strerror(errno));
+  CHECK(door >= 0 && count_groups(parent, getpid()) == 1, "%s", strerror(errno));
   uint64_t peak;
   CHECK(!wp_memory_cgroup_killed(groups, 0, &peak), "%s", "nobody was killed");
   close(door);
@@ -213,8 +213,8 @@ static void check_refused_required(void) {
   pid_t child = fork();
   if (child == 0) {
     if (geteuid() == 0 && setuid(65534) != 0) exit(1);
-    wp_cgroup_place place;
-    const char *rule = wp_memory_cgroup_place("/proc", true, &place);
+    wp_cgroup_parent parent;
+    const char *rule = wp_memory_cgroup_parent("/proc", true, &parent);
     if (rule == NULL) {
       printf("required: granted to user %d, not refused\n", (int)geteuid());
       fflush(stdout);
@@ -246,19 +246,19 @@ void memory_cgroups(wp_start_method method) {
     printf("ran the refusals: a sanitizer's memory leaves no room for a limit\n");
     return;
   }
-  wp_cgroup_place place;
-  const char *rule = wp_memory_cgroup_place("/proc", false, &place);
+  wp_cgroup_parent parent;
+  const char *rule = wp_memory_cgroup_parent("/proc", false, &parent);
   check_without(method, WP_CGROUP_NEVER);
   if (rule != NULL) {
     check_without(method, WP_CGROUP_AUTOMATIC);
     printf("ran RLIMIT_DATA alone: %s\n", rule);
     return;
   }
-  check_killed_host(method, &place);
-  check_with(method, WP_CGROUP_AUTOMATIC, &place);
-  check_with(method, WP_CGROUP_REQUIRED, &place);
-  check_grown(&place);
-  check_removed_group(&place);
-  check_sandboxed(&place);
-  printf("ran RLIMIT_DATA and cgroups of v%d in %s\n", place.folder.version == WP_CGROUP_V1 ? 1 : 2, place.folder.path);
+  check_killed_host(method, &parent);
+  check_with(method, WP_CGROUP_AUTOMATIC, &parent);
+  check_with(method, WP_CGROUP_REQUIRED, &parent);
+  check_grown(&parent);
+  check_removed_group(&parent);
+  check_sandboxed(&parent);
+  printf("ran RLIMIT_DATA and cgroups of v%d in %s\n", parent.folder.version == WP_CGROUP_V1 ? 1 : 2, parent.folder.path);
 }

@@ -96,7 +96,7 @@ typedef struct ending {
   wp_task_outcome outcome;
   unsigned char head[16];
   uint64_t hash;
-  /// Of a lab that lends: the result area, kept.
+  /// Of a lab that lends: the result buffer, kept.
   wp_process_loan *loan;
 } ending;
 

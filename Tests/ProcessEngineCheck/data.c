@@ -219,13 +219,13 @@ void shared_taken_back(wp_start_method method) {
   lab_close(&lab);
 }
 
-/// What a block of `length` bytes at the start of a result area holds.
+/// What a block of `length` bytes at the start of a result buffer holds.
 static bool is_intact(const ending *end, uint64_t length) {
-  const unsigned char *block = (const unsigned char *)end->outcome.area + number_of(end);
+  const unsigned char *block = (const unsigned char *)end->outcome.buffer + number_of(end);
   for (uint64_t i = 0; i < length; i++) {
     if (block[i] != length % 251) return false;
   }
-  return number_of(end) + length <= end->outcome.area_length;
+  return number_of(end) + length <= end->outcome.buffer_length;
 }
 
 void loans(wp_start_method method) {

@@ -68,9 +68,9 @@ void waiting_tidies(wp_start_method method) {
   lab_close(&lab);
 }
 
-/// Uses every area of a worker that holds one task at a time: eight results are lent, one is in its callback, the next
+/// Uses every buffer of a worker that holds one task at a time: eight results are lent, one is in its callback, the next
 /// is being written.
-static void warm_all_areas(test_lab *lab) {
+static void warm_all_buffers(test_lab *lab) {
   enum { LENT = WP_PROCESS_MAX_LOANS, TASKS = LENT + 2 };
   uint64_t argument[25] = {4u << 20};  // too long for a slot
   lab->lend = true;
@@ -91,7 +91,7 @@ void tidying(wp_start_method method) {
   int rounds = UNDER_TSAN && method == WP_START_FORK ? 1 : 3;
   for (int round = 0; round < rounds; round++) {
     lab_open_with(&lab, &config, EACH);
-    warm_all_areas(&lab);
+    warm_all_buffers(&lab);
     // Submit at the moment when the pool has begun to give its pages back.
     size_t full = memory_in_use();
     CHECK(full > 32u << 20, "%zu bytes are kept", full);

@@ -66,9 +66,9 @@ static unsigned touch(const wp_task_outcome *outcome) {
   unsigned sum = 0;
   const unsigned char *bytes = (const unsigned char *)outcome->bytes;
   for (size_t i = 0; outcome->end == WP_TASK_REPLIED && i < outcome->length; i++) sum += bytes[i];
-  const unsigned char *area = (const unsigned char *)outcome->area;
-  for (size_t i = 0; i < outcome->area_length; i += 512) sum += area[i];
-  if (outcome->area_length > 0) sum += area[outcome->area_length - 1];
+  const unsigned char *buffer = (const unsigned char *)outcome->buffer;
+  for (size_t i = 0; i < outcome->buffer_length; i += 512) sum += buffer[i];
+  if (outcome->buffer_length > 0) sum += buffer[outcome->buffer_length - 1];
   return sum;
 }
 

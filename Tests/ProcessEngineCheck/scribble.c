@@ -1,7 +1,7 @@
 // The worker's side of the hostile scenarios: writes nonsense wherever a worker can write that the host reads.
 #include "hostile.h"
 
-#include "../../CShim/CWorkerPool/src/process/wp_process_layout.h"
+#include "../../CShim/CWorkerPool/src/process/shared/wp_process_layout.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -76,9 +76,9 @@ static void scribble_status(scribbler *self) {
 }
 
 static void scribble_results(scribbler *self) {
-  uint32_t area = (uint32_t)(roll(self) % self->geometry.result_areas);
-  unsigned char *start = (unsigned char *)wp_channel_results(&self->channel, &self->geometry, area);
-  put_bytes(self, start + roll(self) % (self->geometry.area - 512), 512);
+  uint32_t buffer = (uint32_t)(roll(self) % self->geometry.result_buffers);
+  unsigned char *start = (unsigned char *)wp_channel_results(&self->channel, &self->geometry, buffer);
+  put_bytes(self, start + roll(self) % (self->geometry.buffer_size - 512), 512);
 }
 
 // MARK: What a host can tell

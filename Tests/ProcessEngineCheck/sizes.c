@@ -253,7 +253,7 @@ void shrinks_deaf(wp_start_method method) {
   wp_process_pool_close(lab.pool);
   CHECK(wp_process_pool_join(lab.pool) == WP_OK, "join");
   CHECK(count_leftovers().mappings > before.mappings, "%s", "what is lent is gone");
-  const unsigned char *block = (const unsigned char *)lab.endings[lent].outcome.area;
+  const unsigned char *block = (const unsigned char *)lab.endings[lent].outcome.buffer;
   CHECK(block[0] == length % 251 && block[length - 1] == length % 251, "%s", "what is lent has changed");
   if (loan != NULL) wp_process_loan_release(loan);
   lab_close(&lab);

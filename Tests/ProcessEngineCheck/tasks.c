@@ -53,7 +53,7 @@ void payload_sizes(wp_start_method method) {
     CHECK(end->times == 1 && end->outcome.length == size && end->hash == hash_bytes(bytes, size),
           "%zu bytes came back as %zu", size, end->outcome.length);
   }
-  // Pages stay warm for the next task, 4 MiB of each area, and are given back when the pool has been idle for a while.
+  // Pages stay warm for the next task, 4 MiB of each buffer, and are given back when the pool has been idle for a while.
   CHECK(used > 1u << 20, "%zu bytes are kept", used);
   for (time_t end = time(NULL) + 20; used > 1u << 19 && time(NULL) < end; used = memory_in_use()) sched_yield();
   CHECK(used > 0 && used <= 1u << 19, "%zu bytes are kept by an idle pool", used);

@@ -109,7 +109,7 @@ void waiting_threads(wp_start_method method) {
     pthread_create(&threads[i], NULL, wait_for_each, &waiters[i]);
   }
   pthread_create(&canceller, NULL, take_back, &self);
-  // Kills as the work goes on, so that deaths meet drivers awake and asleep.
+  // Kills as the work goes on, so that deaths meet leaders awake and asleep.
   for (uint32_t kills = 1; kills < 20; kills++) {
     while (atomic_load(&self.finished) < kills * TASKS / 20) sched_yield();
     int32_t pids[2];

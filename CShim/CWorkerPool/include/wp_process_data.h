@@ -57,7 +57,7 @@ void wp_shared_view_release(wp_shared_view *view);
 
 // MARK: Blocks: parts of a result that the host reads in place
 
-/// Reserves `length` bytes in the result area of the task that runs now, aligned to `WP_PROCESS_ALIGNMENT`; `*offset` is
+/// Reserves `length` bytes in the result buffer of the task that runs now, aligned to `WP_PROCESS_ALIGNMENT`; `*offset` is
 /// what the host finds them by. What stands there is left from earlier tasks of this worker. NULL when the task
 /// has no room for it, or outside of a task. In workers only; from any thread until the handler reserves its reply.
 void *WP_NULLABLE wp_process_worker_block(size_t length, size_t *offset);
@@ -68,10 +68,10 @@ uint64_t wp_process_worker_task(void);
 
 typedef struct wp_process_pool wp_process_pool;
 typedef struct wp_task_outcome wp_task_outcome;
-/// A result area that the pool does not use again until it is given back. It outlives the pool.
+/// A result buffer that the pool does not use again until it is given back. It outlives the pool.
 typedef struct wp_process_loan wp_process_loan;
 
-/// Inside `completed` only: keeps what `outcome->area` points to where it is. NULL when the worker's
+/// Inside `completed` only: keeps what `outcome->buffer` points to where it is. NULL when the worker's
 /// `WP_PROCESS_MAX_LOANS` are all lent, or without memory: then it has to be copied before the callback returns.
 wp_process_loan *WP_NULLABLE wp_process_pool_lend(const wp_task_outcome *outcome);
 void wp_process_loan_release(wp_process_loan *loan);

@@ -152,9 +152,9 @@ struct wp_task_outcome {
   uint64_t timeout_ns;
   /// How many workers have died while they ran it: more than one for a task with retries.
   uint32_t workers_lost;
-  /// What the worker has touched of its result area, where its blocks stand (wp_process_data.h).
-  const void *WP_NULLABLE area;
-  size_t area_length;
+  /// What the worker has touched of its result buffer, where its blocks stand (wp_process_data.h).
+  const void *WP_NULLABLE buffer;
+  size_t buffer_length;
   /// The engine's.
   void *WP_NULLABLE lender;
   /// The callback runs on a thread that waits for some task of the pool (`wp_process_pool_spin`): what may block, or

@@ -172,7 +172,7 @@ extension ProcessTask {
     let bytes = UnsafeRawBufferPointer(start: outcome.bytes, count: outcome.bytes == nil ? 0 : outcome.length)
     switch outcome.reply_code {
     case ReplyCode.output:
-      let refersToMemory = outcome.area != nil || !attachments.isEmpty
+      let refersToMemory = outcome.buffer != nil || !attachments.isEmpty
       return .replied(bytes, refersToMemory ? ReplyMemory(outcome, attachments) : nil)
     case ReplyCode.error:
       let error = try explaining(source(of: outcome)) {

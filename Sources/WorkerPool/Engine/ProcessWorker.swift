@@ -83,7 +83,7 @@ enum ProcessWorker {
   }
 }
 
-/// The part of a task's result area that its blocks leave.
+/// The part of a task's result buffer that its blocks leave.
 private final class ReplyRoom: WireRoom {
   var reply: OpaquePointer?
 

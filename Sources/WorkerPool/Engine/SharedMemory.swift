@@ -16,9 +16,9 @@ final class SharedMemory: @unchecked Sendable {
     case host(OpaquePointer)
     /// Given to this process, a worker.
     case view(OpaquePointer, id: UInt64)
-    /// Part of a worker's result area.
-    case loan(LentArea)
-    /// Part of the result area of the task that runs now, in this worker.
+    /// Part of a worker's result buffer.
+    case loan(LentBuffer)
+    /// Part of the result buffer of the task that runs now, in this worker.
     case block(offset: Int, task: UInt64)
     case heap
   }
@@ -61,8 +61,8 @@ final class SharedMemory: @unchecked Sendable {
     return SharedMemory(block, byteCount, isWritable: true, .block(offset: offset, task: task))
   }
 
-  static func lent(_ address: UnsafeRawPointer, byteCount: Int, by area: LentArea) -> SharedMemory {
-    SharedMemory(UnsafeMutableRawPointer(mutating: address), byteCount, isWritable: false, .loan(area))
+  static func lent(_ address: UnsafeRawPointer, byteCount: Int, by buffer: LentBuffer) -> SharedMemory {
+    SharedMemory(UnsafeMutableRawPointer(mutating: address), byteCount, isWritable: false, .loan(buffer))
   }
 
   deinit {
@@ -117,8 +117,8 @@ final class SharedMemory: @unchecked Sendable {
   }
 }
 
-/// A worker's result area, which the pool leaves alone until this is released.
-final class LentArea: @unchecked Sendable {
+/// A worker's result buffer, which the pool leaves alone until this is released.
+final class LentBuffer: @unchecked Sendable {
   // SAFETY: `wp_process_loan_release` may be called from any thread, and only `deinit` does.
   private let handle: OpaquePointer
 
@@ -139,12 +139,12 @@ final class GivenMemory: WireMemory {
   func block(at offset: Int, byteCount: Int) throws -> SharedMemory? { nil }
 }
 
-/// In the host: what went with the task, and the area in which its worker left the result. What the worker says about
+/// In the host: what went with the task, and the buffer in which its worker left the result. What the worker says about
 /// either is checked.
 final class ReplyMemory: WireMemory {
   private let attachments: [SharedMemory]
   private var outcome: wp_task_outcome
-  private var area: LentArea?
+  private var buffer: LentBuffer?
 
   init(_ outcome: wp_task_outcome, _ attachments: [SharedMemory]) {
     self.outcome = outcome
@@ -154,15 +154,15 @@ final class ReplyMemory: WireMemory {
   func sharedMemory(id: UInt64) throws -> SharedMemory? { attachments.first { $0.id == id } }
 
   func block(at offset: Int, byteCount: Int) throws -> SharedMemory? {
-    guard let start = outcome.area, offset >= 0, offset % Int(WP_PROCESS_ALIGNMENT) == 0, byteCount >= 0,
-      byteCount <= outcome.area_length, offset <= outcome.area_length - byteCount
+    guard let start = outcome.buffer, offset >= 0, offset % Int(WP_PROCESS_ALIGNMENT) == 0, byteCount >= 0,
+      byteCount <= outcome.buffer_length, offset <= outcome.buffer_length - byteCount
     else { return nil }
-    if area == nil { area = LentArea(&outcome) }
-    guard let area else {
+    if buffer == nil { buffer = LentBuffer(&outcome) }
+    guard let buffer else {
       let copy = SharedMemory.onHeap(byteCount: byteCount, alignment: Int(WP_PROCESS_ALIGNMENT))
       copy.address.copyMemory(from: start + offset, byteCount: byteCount)
       return copy
     }
-    return SharedMemory.lent(start + offset, byteCount: byteCount, by: area)
+    return SharedMemory.lent(start + offset, byteCount: byteCount, by: buffer)
   }
 }

@@ -13,6 +13,11 @@ static inline uint64_t wp_clock_now(void) {
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/// `length` after `time`, UINT64_MAX if that is never.
+static inline uint64_t wp_clock_after(uint64_t time, uint64_t length) {
+  return time > UINT64_MAX - length ? UINT64_MAX : time + length;
+}
+
 /// The time that is left until `deadline_ns`, for a call that takes a time and not a deadline: ask anew for each attempt,
 /// since signals may interrupt it any number of times. NULL for UINT64_MAX, which is never.
 static inline const struct timespec *wp_clock_left(uint64_t deadline_ns, struct timespec *time) {

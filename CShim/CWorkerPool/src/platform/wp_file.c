@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /// Fills `buffer` until end of file. The kernel hands out /proc files in pieces, so a short read is not the end.
@@ -27,4 +28,15 @@ long wp_file_read(const char *path, char *buffer, size_t capacity) {
   long result = wp_file_read_all(descriptor, buffer, capacity);
   close(descriptor);
   return result;
+}
+
+int wp_scratch_create(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+size_t wp_scratch_length(int scratch) {
+  off_t length = lseek(scratch, 0, SEEK_END);
+  return length > 0 ? (size_t)length : 0;
+}
+
+bool wp_scratch_read(int scratch, void *buffer, size_t length) {
+  return pread(scratch, buffer, length, 0) == (ssize_t)length;
 }

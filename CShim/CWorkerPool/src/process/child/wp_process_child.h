@@ -1,0 +1,52 @@
+// What the processes of a pool share among themselves: a template, and the workers that it forks.
+#ifndef WP_PROCESS_CHILD_H
+#define WP_PROCESS_CHILD_H
+
+#include "wp_process_capture.h"
+#include "../shared/wp_process_layout.h"
+#include "wp_process_sandbox.h"
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define WP_NORETURN __attribute__((noreturn))
+
+/// What a template knows, and a worker inherits.
+typedef struct wp_template {
+  int control;
+  int children_signal;
+  int host;
+  int memory;
+  int doorbell;
+  int leader_bell;
+  pid_t process;
+  wp_process_handler handler;
+  void *context;
+  /// Copied out of the pool's head: mappings of shared memory are not inherited.
+  wp_geometry geometry;
+  wp_sandbox sandbox;
+  struct wp_child *children;
+  /// How many of them have ever been asked for.
+  uint32_t used;
+  /// Of the worker that is being forked: what it joins its cgroup by, -1 for nothing, and why there is none.
+  int door;
+  int door_errno;
+  wp_capture capture;
+  /// How many files the host may open: the template may open more, and gives its workers what the host has.
+  struct rlimit open_files;
+  /// Some child has a report that the socket had no room for.
+  bool unsent;
+} wp_template;
+
+/// Exit statuses of workers that end for the engine's own reasons, beyond those that shells and programs use.
+enum { WP_EXIT_NOT_SET_UP = 113, WP_EXIT_ORPHAN = 114, WP_EXIT_BAD_CHANNEL = 115, WP_EXIT_RECYCLED = 116 };
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,278 @@
+#include "wp_process_template.h"
+
+#include "../../platform/wp_limits.h"
+#include "../../platform/wp_name.h"
+#include "../../platform/wp_process.h"
+#include "../../platform/wp_signals.h"
+#include "../../platform/wp_shared_memory.h"
+#include "../../platform/wp_socket.h"
+#include "../shared/wp_process_message.h"
+#include "wp_process_worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/// Reports that a child still owes to the host, in the order in which they are sent.
+enum { WP_OWES_SPAWNED = 1, WP_OWES_SPAWN_FAILED = 2, WP_OWES_EXITED = 4 };
+
+/// A worker as its parent sees it. `process` is 0 once it was reaped.
+typedef struct wp_child {
+  pid_t process;
+  uint32_t generation;
+  unsigned owed;
+  int pidfd;
+  /// The host's end of the worker's socket for shared memories.
+  int share;
+  /// Of the child that `owed` speaks of, which may have been reaped.
+  pid_t reported;
+  /// Wait status, or `errno`.
+  int value;
+  wp_call call;
+  uint64_t peak_memory;
+} wp_child;
+
+static bool send_report(wp_template *self, uint32_t index, unsigned report, bool wait) {
+  wp_child *child = &self->children[index];
+  wp_message message;
+  memset(&message, 0, sizeof message);
+  message.worker = index;
+  message.generation = child->generation;
+  message.process = child->reported;
+  message.value = child->value;
+  message.call = (uint32_t)child->call;
+  message.peak_memory = child->peak_memory;
+  message.kind = report == WP_OWES_SPAWNED   ? WP_MESSAGE_SPAWNED
+                 : report == WP_OWES_EXITED ? WP_MESSAGE_EXITED
+                                            : WP_MESSAGE_SPAWN_FAILED;
+  int descriptors[2] = {child->pidfd, child->share};
+  size_t count = report == WP_OWES_SPAWNED ? 2 : 0;
+  return wp_socket_send(self->control, &message, sizeof message, descriptors, count, wait);
+}
+
+/// Sends what is owed, as far as the socket takes it. Never blocks: the host may be busy in a callback, and a template
+/// that waits for it would not see it die.
+static void send_reports(wp_template *self) {
+  const unsigned order[] = {WP_OWES_SPAWNED, WP_OWES_SPAWN_FAILED, WP_OWES_EXITED};
+  self->unsent = false;
+  for (uint32_t i = 0; i < self->used; i++) {
+    wp_child *child = &self->children[i];
+    for (size_t j = 0; j < 3 && child->owed != 0; j++) {
+      if ((child->owed & order[j]) == 0) continue;
+      if (!send_report(self, i, order[j], false)) {
+        self->unsent = self->unsent || errno == EAGAIN || errno == EWOULDBLOCK;
+        break;  // any other failure means that the host is gone, which its pidfd tells as well
+      }
+      child->owed &= ~order[j];
+      if (order[j] != WP_OWES_SPAWNED) continue;
+      close(child->pidfd);
+      close(child->share);
+      child->pidfd = child->share = -1;
+    }
+  }
+}
+
+static void reap(wp_template *self) {
+  wp_sigchld_clear(self->children_signal);
+  for (uint32_t i = 0; i < self->used; i++) {
+    wp_child *child = &self->children[i];
+    if (child->process == 0) continue;
+    int status = 0;
+    struct rusage used;
+    pid_t ended = wait4(child->process, &status, WNOHANG, &used);
+    if (ended != child->process) continue;
+    wp_capture_end(&self->capture, i);  // before the host hears of it, and reads what there was to say
+    child->process = 0;
+    child->value = status;
+    child->peak_memory = (uint64_t)used.ru_maxrss * 1024;
+    child->owed |= WP_OWES_EXITED;
+  }
+}
+
+/// Ends every worker, waits for them and leaves. Their reports interest nobody any more.
+static WP_NORETURN void leave(wp_template *self) {
+  for (uint32_t i = 0; i < self->used; i++) {
+    if (self->children[i].process != 0) kill(self->children[i].process, SIGKILL);
+  }
+  for (uint32_t i = 0; i < self->used; i++) {
+    int status;
+    while (self->children[i].process != 0 && waitpid(self->children[i].process, &status, 0) < 0 && errno == EINTR) {
+      continue;
+    }
+    wp_capture_end(&self->capture, i);
+  }
+  _exit(0);
+}
+
+static void spawn_failed(wp_child *child, wp_call call) {
+  child->value = errno;
+  child->call = call;
+  child->reported = 0;
+  child->owed = WP_OWES_SPAWN_FAILED;
+}
+
+static void take_pipes_back(wp_template *self, uint32_t worker) {
+  wp_capture_forked(&self->capture);
+  wp_capture_end(&self->capture, worker);
+}
+
+static void spawn(wp_template *self, const wp_message *request) {
+  if (request->worker >= self->geometry.capacity) return;
+  for (; self->used <= request->worker; self->used++) {
+    self->children[self->used].pidfd = self->children[self->used].share = -1;
+  }
+  wp_child *child = &self->children[request->worker];
+  child->generation = request->generation;
+  child->value = 0;
+  child->call = WP_CALL_NONE;
+  if (!wp_capture_begin(&self->capture, request->worker)) {
+    spawn_failed(child, WP_CALL_PIPE);
+    return;
+  }
+  int ends[2];
+  if (!wp_socket_pair(ends)) {
+    spawn_failed(child, WP_CALL_SOCKETPAIR);
+    take_pipes_back(self, request->worker);
+    return;
+  }
+  pid_t process = fork();
+  if (process == 0) wp_process_worker_main(self, request->worker, ends[1]);
+  int error = errno;
+  close(ends[1]);
+  errno = error;
+  if (process > 0) child->pidfd = wp_pidfd_open(process);  // our child, not reaped: the number is still its own
+  if (process > 0 && child->pidfd >= 0) {
+    wp_capture_forked(&self->capture);
+    child->share = ends[0];
+    wp_socket_only_send(child->share);  // the host only sends; nothing that a worker sends piles up there
+    child->process = process;
+    child->reported = process;
+    child->owed = WP_OWES_SPAWNED;
+    return;
+  }
+  spawn_failed(child, process < 0 ? WP_CALL_FORK : WP_CALL_PIDFD_OPEN);
+  close(ends[0]);
+  if (process > 0) {
+    int status;
+    kill(process, SIGKILL);
+    while (waitpid(process, &status, 0) < 0 && errno == EINTR) continue;
+  }
+  take_pipes_back(self, request->worker);
+}
+
+static void obey(wp_template *self) {
+  for (;;) {
+    wp_message message;
+    ssize_t length = wp_socket_receive(self->control, &message, sizeof message, &self->door, 1, false);
+    if (length < 0) return;
+    if (length != (ssize_t)sizeof message || message.kind == WP_MESSAGE_QUIT) leave(self);
+    self->door_errno = message.value;
+    if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
+    if (self->door >= 0) close(self->door);
+  }
+}
+
+enum { WP_EVENT_CONTROL, WP_EVENT_CHILDREN, WP_EVENT_HOST, WP_EVENTS };
+
+static WP_NORETURN void serve(wp_template *self) {
+  struct pollfd *events = self->capture.events;
+  events[WP_EVENT_CONTROL].fd = self->control;
+  events[WP_EVENT_CHILDREN].fd = self->children_signal;
+  events[WP_EVENT_HOST].fd = self->host;
+  events[WP_EVENT_CHILDREN].events = events[WP_EVENT_HOST].events = POLLIN;
+  for (;;) {
+    events[WP_EVENT_CONTROL].events = (short)(POLLIN | (self->unsent ? POLLOUT : 0));
+    wp_capture_prepare(&self->capture);
+    int ready = poll(events, self->capture.event_count, -1);
+    if (ready < 0) continue;
+    if (events[WP_EVENT_HOST].revents != 0) leave(self);
+    wp_capture_serve(&self->capture);
+    if (events[WP_EVENT_CHILDREN].revents != 0) reap(self);
+    // A hang-up comes after what was sent before it: obey reads to the end of the stream, and leaves there.
+    if ((events[WP_EVENT_CONTROL].revents & (POLLIN | POLLHUP | POLLERR)) != 0) obey(self);
+    send_reports(self);
+  }
+}
+
+static WP_NORETURN void give_up(int control, wp_call call) {
+  wp_message message;
+  memset(&message, 0, sizeof message);
+  message.kind = WP_MESSAGE_FAILED;
+  message.process = getpid();
+  message.value = errno;
+  message.call = (uint32_t)call;
+  wp_socket_send(control, &message, sizeof message, NULL, 0, true);
+  _exit(WP_EXIT_NOT_SET_UP);
+}
+
+/// Receives START: the memory, the bells, and which process is the host.
+static pid_t receive_start(wp_template *self) {
+  wp_message message;
+  int descriptors[3];
+  ssize_t length = wp_socket_receive(self->control, &message, sizeof message, descriptors, 3, true);
+  if (length == 0) _exit(0);  // the host gave up, or is gone
+  if (length != (ssize_t)sizeof message || message.kind != WP_MESSAGE_START || descriptors[0] < 0 ||
+      descriptors[1] < 0 || descriptors[2] < 0) {
+    give_up(self->control, WP_CALL_RECVMSG);
+  }
+  self->memory = descriptors[0];
+  self->doorbell = descriptors[1];
+  self->leader_bell = descriptors[2];
+  return message.process;
+}
+
+static void read_settings(wp_template *self) {
+  wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->memory, 0, wp_pool_part_size(), false);
+  if (head == NULL) give_up(self->control, WP_CALL_MMAP);
+  self->geometry = wp_geometry_of(head->capacity, head->prefetch, (size_t)head->max_payload);
+  wp_geometry_extend(&self->geometry, head->output, (size_t)head->initializer_length);
+  wp_call failed = wp_capture_init(&self->capture, self->memory, &self->geometry, head, WP_EVENTS);
+  if (failed != WP_CALL_NONE) give_up(self->control, failed);
+  char name[WP_NAME_BYTES];
+  wp_name_format(name, head->prefix, "-template");
+  wp_name_self(name);
+  wp_sandbox_level sandbox = (wp_sandbox_level)head->sandbox;
+  wp_memory_unmap(head, wp_pool_part_size());
+  self->children = (wp_child *)calloc(self->geometry.capacity, sizeof *self->children);
+  if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);
+  failed = wp_sandbox_prepare(&self->sandbox, sandbox, true);
+  if (failed != WP_CALL_NONE) give_up(self->control, failed);
+}
+
+WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context) {
+  sigset_t mask;
+  wp_signals_block(&mask);  // Ctrl-C and the like are the host's to answer; we leave when it does
+  wp_template self;
+  memset(&self, 0, sizeof self);
+  self.control = wp_above_stdio(control);
+  self.handler = handler;
+  self.context = context;
+  self.process = getpid();
+  wp_close_all_except(&self.control, 1);
+  wp_detach_stdin();
+  __fpurge(stdout);  // what the host could not flush is the host's to print
+  __fpurge(stderr);
+  pid_t host = receive_start(&self);
+  // Not before: a socket that is closed with something unread tells its peer of that, and not what it was sent.
+  if (handler == NULL) give_up(self.control, WP_CALL_HANDLER);
+  self.host = wp_pidfd_open(host);
+  if (self.host < 0) give_up(self.control, WP_CALL_PIDFD_OPEN);
+  // Only while it still is our parent does the number surely name the host.
+  if (getppid() != host) _exit(0);
+  self.children_signal = wp_sigchld_open();
+  if (self.children_signal < 0) give_up(self.control, WP_CALL_SIGNALFD);
+  wp_open_files_raise(&self.open_files);  // for a pipe or two of each worker
+  read_settings(&self);
+  wp_message hello;
+  memset(&hello, 0, sizeof hello);
+  hello.kind = WP_MESSAGE_HELLO;
+  hello.process = self.process;
+  hello.value = (int32_t)wp_process_thread_count();
+  wp_socket_send(self.control, &hello, sizeof hello, NULL, 0, true);
+  serve(&self);
+}

@@ -1,0 +1,28 @@
+// The template process: single-threaded parent of the workers. It forks, reaps and reports, reads what they print, and
+// nothing else.
+//
+// Why a process of its own: forking a threaded host hangs in locks that other threads held (the Swift runtime's above
+// all), and a worker's parent must be one thread that lives as long as the pool, or PR_SET_PDEATHSIG fires early.
+// Being their parent, the template alone can wait for the workers, by their process ids and without races; it never
+// waits for a child that it did not fork. Its own end it learns from a pidfd of the host: PDEATHSIG would fire when
+// the *thread* that created the pool ends, and end-of-file fails when a foreign fork holds the socket open.
+//
+// Rejected: CLONE_PARENT (workers outlive a killed template), double fork with a subreaper (statuses lost), one
+// template for all pools (their deaths and descriptors would be entangled).
+#ifndef WP_PROCESS_TEMPLATE_H
+#define WP_PROCESS_TEMPLATE_H
+
+#include "wp_process_child.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/// Becomes a template on `control`, whose other end the host holds. Never returns. `handler` NULL reports that.
+WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,375 @@
+#include "wp_process_worker.h"
+
+#include "../../platform/wp_clock.h"
+#include "../../platform/wp_event.h"
+#include "../../platform/wp_futex.h"
+#include "../../platform/wp_name.h"
+#include "../../platform/wp_process.h"
+#include "../../platform/wp_shared_memory.h"
+#include "../../platform/wp_signals.h"
+#include "wp_process_limits.h"
+#include "../shared/wp_process_message.h"
+#include "wp_process_views.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/// The result buffer of a task, from its start: blocks, then the result if it is too long for its slot.
+struct wp_process_reply {
+  wp_reply_slot *slot;
+  unsigned char *buffer;
+  size_t limit;
+  size_t length;
+  size_t touched;
+  /// Bytes taken by blocks; SIZE_MAX when there can be no more of them.
+  wp_atomic_u64 blocks;
+  /// Where a result in the buffer begins.
+  size_t offset;
+  /// Whether a caller writes there without having said how much.
+  bool room;
+  uint64_t task;
+  uint32_t code;
+};
+
+typedef struct wp_process_worker {
+  wp_channel channel;
+  wp_geometry geometry;
+  wp_pool_head *pool;
+  wp_channel_signal *signal;
+  wp_channel_status *status;
+  wp_process_handler handler;
+  void *context;
+  uint64_t spin_ns;
+  int doorbell;
+  wp_worker_limits limits;
+  /// The initializer's argument.
+  void *initializer;
+  int share;
+  int leader_bell;
+  /// Position of the next task.
+  uint32_t next;
+  /// The sleep of the host's for which it rang last.
+  uint32_t rung;
+} wp_process_worker;
+
+/// What the public worker functions see; set once, before the first task.
+static wp_pool_head *current_pool;
+static int32_t current_index = -1;
+static wp_channel_head *current_channel;
+
+/// The running task, for whichever thread of it asks.
+static wp_atomic_u32 current_task;
+static wp_atomic_u64 current_deadline;
+static wp_atomic_uptr current_reply;
+
+int32_t wp_process_worker_index(void) { return current_index; }
+
+uint32_t wp_process_current_task(void) { return wp_atomic_load(&current_task, wp_relaxed); }
+
+bool wp_process_stop_requested(uint32_t task) {
+  return task != 0 && current_channel != NULL && wp_atomic_load(&current_channel->stop, wp_relaxed) == task;
+}
+
+uint64_t wp_process_task_deadline(void) { return wp_atomic_load(&current_deadline, wp_relaxed); }
+
+const char *wp_process_worker_name(uint32_t index, size_t *length) {
+  if (current_pool == NULL) return NULL;
+  if (index >= wp_atomic_load(&current_pool->name_count, wp_acquire)) return NULL;  // edge "name"
+  wp_name_entry entry = wp_pool_names(current_pool)[index];
+  *length = entry.length;
+  return wp_pool_name_bytes(current_pool) + entry.offset;
+}
+
+/// Ends the time of blocks: what follows them is the result's.
+static void close_blocks(wp_process_reply *reply) {
+  uint64_t blocks = wp_atomic_exchange(&reply->blocks, UINT64_MAX, wp_acq_rel);
+  if (blocks == UINT64_MAX) return;
+  reply->offset = (size_t)blocks;
+  reply->touched = (size_t)blocks;
+}
+
+void *wp_process_reply_reserve(wp_process_reply *reply, size_t length) {
+  close_blocks(reply);
+  reply->length = length;
+  if (length > reply->limit - reply->offset) {
+    reply->length = length > SIZE_MAX - reply->offset ? SIZE_MAX : length + reply->offset;
+    return NULL;
+  }
+  if (length <= WP_REPLY_INLINE) return reply->slot->bytes;
+  size_t end = reply->offset + length;
+  if (reply->room || end > reply->touched) reply->touched = end;
+  return reply->buffer + reply->offset;
+}
+
+void *wp_process_reply_room(wp_process_reply *reply, size_t *capacity) {
+  close_blocks(reply);
+  *capacity = reply->limit - reply->offset;
+  reply->touched = reply->limit;  // until the length is known
+  reply->room = true;
+  return reply->buffer + reply->offset;
+}
+
+void *wp_process_worker_block(size_t length, size_t *offset) {
+  wp_process_reply *reply = (wp_process_reply *)wp_atomic_load(&current_reply, wp_acquire);
+  if (reply == NULL || length > reply->limit) return NULL;
+  size_t size = (length + WP_PROCESS_ALIGNMENT - 1) / WP_PROCESS_ALIGNMENT * WP_PROCESS_ALIGNMENT;
+  uint64_t start = wp_atomic_load(&reply->blocks, wp_relaxed);
+  do {
+    if (start > reply->limit || size > reply->limit - start) return NULL;
+  } while (!wp_atomic_cas_weak(&reply->blocks, &start, start + size, wp_relaxed, wp_relaxed));
+  *offset = (size_t)start;
+  return reply->buffer + start;
+}
+
+uint64_t wp_process_worker_task(void) {
+  const wp_process_reply *reply = (const wp_process_reply *)wp_atomic_load(&current_reply, wp_acquire);
+  return reply == NULL ? 0 : reply->task;
+}
+
+void wp_process_reply_set_code(wp_process_reply *reply, uint32_t code) { reply->code = code; }
+
+// MARK: The loop
+
+/// Whether a signal word says no more than the worker knows.
+static bool is_idle(const wp_process_worker *worker, uint32_t word) {
+  return (word & ~WP_SIGNAL_CELLS) == wp_signal_of(worker->next, 0, false);
+}
+
+/// The signal word once it says more than the worker has taken, or to leave. Spins, then sleeps.
+static uint32_t await_signal(wp_process_worker *worker) {
+  wp_atomic_u32 *word = &worker->signal->word;
+  uint32_t seen = wp_atomic_load(word, wp_acquire);
+  if (!is_idle(worker, seen)) return seen;
+  if (worker->spin_ns != 0) {
+    uint64_t end = wp_clock_now() + worker->spin_ns;
+    do {
+      for (int i = 0; i < 32; i++) {
+        wp_cpu_relax();
+        seen = wp_atomic_load(word, wp_acquire);
+        if (!is_idle(worker, seen)) return seen;
+      }
+      // With two workers, the collector and its caller on two CPUs, the thread that others wait for may stand behind us.
+      sched_yield();
+    } while (wp_clock_now() < end);
+  }
+  // Prepare, recheck, commit. Dekker with the host's store to `word` and its load of `sleeping`, all seq_cst: either
+  // we see the new word or the host sees us asleep. It then turns `sleeping` to 0, which makes the futex return at once.
+  for (;;) {
+    wp_atomic_store(&worker->status->sleeping, 1u, wp_seq_cst);
+    seen = wp_atomic_load(word, wp_seq_cst);
+    if (!is_idle(worker, seen)) break;
+    wp_views_follow(&worker->channel, &worker->geometry);
+    wp_futex_wait(&worker->status->sleeping, 1, UINT64_MAX, WP_FUTEX_SHARED);
+  }
+  wp_atomic_store(&worker->status->sleeping, 0u, wp_relaxed);
+  return seen;
+}
+
+/// Wakes the thread that collects, if it sleeps, after a store that tells it something. Dekker with its store to
+/// `host_sleeping` and its scan. A bell that we rang for the same sleep still rings, or that thread is about to look.
+static void wake_host(wp_process_worker *worker) {
+  uint32_t sleeper = wp_atomic_load(&worker->pool->host_sleeping, wp_seq_cst);
+  if (sleeper == WP_NOBODY_SLEEPS || sleeper == worker->rung) return;
+  worker->rung = sleeper;
+  int bell = (sleeper & WP_SLEEPER) == WP_LEADER_SLEEPS ? worker->leader_bell : worker->doorbell;
+  // The handler may have closed our descriptor; a worker that cannot be heard must go.
+  if (!wp_event_ring(bell)) _exit(WP_EXIT_BAD_CHANNEL);
+}
+
+static void hand_back(wp_process_worker *worker, wp_reply_slot *slot, uint32_t state) {
+  wp_atomic_store(&slot->state, wp_slot_word(worker->next, state), wp_seq_cst);  // edge "reply"
+  wake_host(worker);
+}
+
+/// When the task has to be over that has just begun.
+static uint64_t deadline_of(wp_process_worker *worker, const wp_request_slot *sent, const wp_reply_slot *slot) {
+  if (!sent->has_options) return UINT64_MAX;
+  uint64_t timeout = wp_channel_options(&worker->channel, &worker->geometry, worker->next)->timeout_ns;
+  return timeout == 0 ? UINT64_MAX : wp_atomic_load(&slot->started_ns, wp_relaxed) + timeout;
+}
+
+static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
+  const wp_request_slot *sent = wp_channel_request(&worker->channel, &worker->geometry, worker->next);
+  wp_process_request request;
+  request.function = sent->function;
+  request.length = (size_t)sent->length;
+  request.bytes = sent->bytes;
+  if (request.length > WP_REQUEST_INLINE) {
+    request.bytes = wp_channel_arguments(&worker->channel, &worker->geometry, sent->argument_buffer);
+  }
+  wp_process_reply reply;
+  reply.slot = slot;
+  reply.buffer = (unsigned char *)wp_channel_results(&worker->channel, &worker->geometry, sent->result_buffer);
+  reply.limit = worker->geometry.max_payload;
+  reply.length = 0;
+  reply.touched = 0;
+  reply.offset = 0;
+  reply.room = false;
+  reply.code = 0;
+  const wp_task_options *options =
+      sent->has_options ? wp_channel_options(&worker->channel, &worker->geometry, worker->next) : NULL;
+  wp_limits_begin(&worker->limits, options == NULL ? 0 : options->cpu_ns, options == NULL ? 0 : options->memory);
+  reply.task = (uint64_t)worker->next + 1;
+  wp_atomic_init(&reply.blocks, 0u);
+  wp_atomic_store(&current_reply, (uintptr_t)&reply, wp_release);
+  wp_atomic_store(&current_deadline, deadline_of(worker, sent, slot), wp_relaxed);
+  wp_atomic_store(&current_task, wp_task_mark(worker->next), wp_relaxed);
+  worker->handler(worker->context, &request, &reply);
+  wp_atomic_store(&current_task, 0u, wp_relaxed);
+  wp_atomic_store(&current_reply, (uintptr_t)0, wp_release);
+  wp_limits_end(&worker->limits);
+  close_blocks(&reply);
+  slot->code = reply.code;
+  slot->offset = reply.offset;
+  slot->length = reply.length;
+  slot->touched = reply.touched;
+  slot->ended_ns = wp_clock_now();
+  hand_back(worker, slot, WP_SLOT_DONE);
+}
+
+/// Takes the slot at `worker->next`: runs it, or steps over a task that the host took back.
+static void take_next(wp_process_worker *worker) {
+  wp_reply_slot *slot = wp_channel_reply(&worker->channel, &worker->geometry, worker->next);
+  // The slot was published before the signal word, so its request is there whatever became of it since.
+  wp_views_receive(worker->share, &worker->geometry,
+                   wp_channel_request(&worker->channel, &worker->geometry, worker->next));
+  wp_views_follow(&worker->channel, &worker->geometry);
+  uint32_t found = wp_slot_word(worker->next, WP_SLOT_READY);
+  wp_atomic_store(&slot->started_ns, wp_clock_now(), wp_relaxed);  // before the CAS, for a host that asks how long
+  if (wp_atomic_cas_strong(&slot->state, &found, wp_slot_word(worker->next, WP_SLOT_STARTED), wp_acq_rel,
+                           wp_acquire)) {  // edge "publish"
+    run_task(worker, slot);
+  } else if (found == wp_slot_word(worker->next, WP_SLOT_REVOKED)) {
+    hand_back(worker, slot, WP_SLOT_SKIPPED);
+  } else {
+    _exit(WP_EXIT_BAD_CHANNEL);  // some task wrote over our slots
+  }
+  worker->next++;
+}
+
+static WP_NORETURN void leave(int status) {
+  fflush(NULL);
+  _exit(status);
+}
+
+static WP_NORETURN void run_loop(wp_process_worker *worker) {
+  for (;;) {
+    if ((await_signal(worker) & WP_SIGNAL_EXIT) != 0) leave(0);
+    take_next(worker);
+    if (wp_limits_used_up(&worker->limits)) leave(WP_EXIT_RECYCLED);
+  }
+}
+
+// MARK: Set-up
+
+static WP_NORETURN void fail(wp_process_worker *worker, wp_call call) {
+  wp_atomic_store(&worker->status->failed_errno, (uint32_t)errno, wp_relaxed);
+  wp_atomic_store(&worker->status->failed_call, (uint32_t)call, wp_release);
+  _exit(WP_EXIT_NOT_SET_UP);
+}
+
+static void map_channel(wp_process_worker *worker, const wp_template *parent, uint32_t index) {
+  worker->geometry = parent->geometry;
+  uint64_t offset = wp_channel_offset(&worker->geometry, index);
+  // The worker part first: it is where a failure of what follows can be reported.
+  void *own = wp_memory_map(parent->memory, offset + worker->geometry.host_part, worker->geometry.worker_part, true);
+  if (own == NULL) _exit(WP_EXIT_NOT_SET_UP);
+  worker->channel.worker_part = (unsigned char *)own;
+  worker->signal = wp_channel_get_signal(&worker->channel);
+  worker->status = wp_channel_get_status(&worker->channel);
+  void *given = wp_memory_map(parent->memory, offset, worker->geometry.host_part, false);
+  if (given == NULL) fail(worker, WP_CALL_MMAP);
+  worker->channel.host_part = (unsigned char *)given;
+  void *head = wp_memory_map(parent->memory, 0, wp_pool_part_size(), false);
+  if (head == NULL) fail(worker, WP_CALL_MMAP);
+  worker->pool = (wp_pool_head *)head;
+  worker->initializer = NULL;
+  size_t argument = worker->geometry.initializer_part;
+  if (argument == 0) return;
+  worker->initializer = wp_memory_map(parent->memory, worker->geometry.initializer_offset, argument, false);
+  if (worker->initializer == NULL) fail(worker, WP_CALL_MMAP);
+}
+
+/// After the limits: what is too little for a worker to start with, they tell. Closes the door, through which tasks could
+/// leave.
+static void join_cgroup(wp_process_worker *worker, const wp_template *parent) {
+  if (!worker->pool->has_cgroups) return;
+  bool joined = parent->door >= 0 && write(parent->door, "0", 1) == 1;
+  if (parent->door >= 0) close(parent->door);
+  if (joined) return;
+  if (parent->door < 0) errno = parent->door_errno;
+  if (worker->pool->limits.memory_cgroup == WP_CGROUP_REQUIRED) fail(worker, WP_CALL_JOIN_CGROUP);
+  wp_atomic_store(&worker->status->outside_cgroup, 1u, wp_relaxed);
+}
+
+/// Runs the initializer, whose reply goes where that of the first task will.
+static void initialize(wp_process_worker *worker) {
+  if (!worker->pool->initializes) return;
+  wp_process_request request;
+  request.function = worker->pool->initializer_function;
+  request.length = (size_t)worker->pool->initializer_length;
+  request.bytes = worker->initializer;
+  wp_reply_slot *slot = wp_channel_reply(&worker->channel, &worker->geometry, 0);
+  wp_process_reply reply;
+  memset(&reply, 0, sizeof reply);
+  reply.slot = slot;
+  reply.buffer = (unsigned char *)wp_channel_results(&worker->channel, &worker->geometry, 0);
+  reply.limit = worker->geometry.max_payload;
+  wp_atomic_store(&worker->status->initializing, 1u, wp_release);
+  worker->handler(worker->context, &request, &reply);
+  wp_memory_unmap(worker->initializer, worker->geometry.initializer_part);
+  if (reply.code != 0) {
+    slot->code = reply.code;
+    slot->length = reply.length;
+    fflush(NULL);
+    errno = 0;
+    fail(worker, WP_CALL_INITIALIZER);
+  }
+  wp_atomic_store(&worker->status->initializing, 0u, wp_release);
+}
+
+WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index, int share) {
+  if (!wp_die_with_parent(parent->process)) _exit(WP_EXIT_ORPHAN);
+  wp_process_worker worker;
+  worker.handler = parent->handler;
+  worker.context = parent->context;
+  worker.doorbell = parent->doorbell;
+  worker.leader_bell = parent->leader_bell;
+  worker.share = share;
+  worker.next = worker.rung = 0;
+  map_channel(&worker, parent, index);
+  worker.spin_ns = worker.pool->spin_ns;
+  wp_call failed = wp_capture_attach(&parent->capture);
+  if (failed != WP_CALL_NONE) fail(&worker, failed);
+  int keep[4] = {worker.doorbell, worker.leader_bell, worker.share, parent->door};
+  wp_close_all_except(keep, 4);
+  char suffix[WP_NAME_BYTES];
+  char name[WP_NAME_BYTES];
+  wp_name_number(suffix, index);
+  wp_name_format(name, worker.pool->prefix, suffix);
+  wp_name_self(name);
+  wp_raise_oom_score();
+  wp_channel_head *head = wp_channel_get_head(&worker.channel);
+  // One that cannot be pinned floats, and the host gives notice of it.
+  if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) {
+    wp_atomic_store(&worker.status->pin_errno, (uint32_t)errno, wp_relaxed);
+  }
+  wp_signals_reset_for_worker();
+  failed = wp_limits_apply(&worker.limits, &worker.pool->limits, &parent->open_files, worker.status);
+  if (failed != WP_CALL_NONE) fail(&worker, failed);
+  join_cgroup(&worker, parent);
+  current_pool = worker.pool;
+  current_index = (int32_t)index;
+  current_channel = head;
+  initialize(&worker);
+  // The last step: what comes before it may ask for what tasks may not.
+  wp_sandbox_descriptors descriptors = {worker.doorbell, worker.leader_bell, worker.limits.memory_use, worker.share};
+  failed = wp_sandbox_enter(&parent->sandbox, &descriptors, worker.status);
+  if (failed != WP_CALL_NONE) fail(&worker, failed);
+  wp_atomic_store(&worker.status->ready, head->generation, wp_seq_cst);
+  wake_host(&worker);
+  run_loop(&worker);
+}

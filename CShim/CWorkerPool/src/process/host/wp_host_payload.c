@@ -1,0 +1,57 @@
+#include "wp_host_payload.h"
+
+#include "wp_host_buffers.h"
+
+#include <string.h>
+
+bool wp_payload_reserve(wp_process_pool *pool, uint32_t worker, size_t length, uint8_t *buffer) {
+  *buffer = WP_NO_BUFFER;
+  if (length <= WP_REQUEST_INLINE) return true;
+  *buffer = wp_buffer_take(&pool->workers[worker].arguments);
+  return *buffer != WP_NO_BUFFER;
+}
+
+wp_payload wp_payload_of_pending(const wp_process_pool *pool, const wp_task *task) {
+  wp_payload payload = {NULL, task->length, task->buffer, false};
+  payload.bytes = task->buffer == WP_NO_BUFFER
+                      ? wp_task_bytes(task)
+                      : wp_channel_arguments(&pool->workers[task->worker].channel, &pool->geometry, task->buffer);
+  return payload;
+}
+
+wp_payload wp_payload_of_sent(const wp_process_pool *pool, uint32_t index, uint32_t position) {
+  const wp_host_worker *worker = &pool->workers[index];
+  // The host wrote this request and no worker can: it is still what the host knows it to be.
+  const wp_request_slot *request = wp_channel_request(&worker->channel, &pool->geometry, position);
+  wp_payload payload = {request->bytes, (size_t)request->length, request->argument_buffer, false};
+  if (request->length > WP_REQUEST_INLINE) {
+    payload.bytes = wp_channel_arguments(&worker->channel, &pool->geometry, request->argument_buffer);
+  }
+  return payload;
+}
+
+void wp_payload_drop(wp_process_pool *pool, uint32_t index) {
+  wp_task *task = &pool->tasks.nodes[index];
+  if (task->buffer != WP_NO_BUFFER) {
+    wp_payload payload = wp_payload_of_pending(pool, task);
+    if (payload.bytes == pool->tasks.pinned) pool->tasks.pinned = NULL;
+    else wp_buffer_free(&pool->workers[task->worker].arguments, task->buffer);
+  }
+  wp_task_drop_bytes(&pool->tasks, task);
+  task->buffer = WP_NO_BUFFER;
+}
+
+void wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *payload, uint8_t buffer,
+                     wp_wakes *wakes) {
+  void *target = wp_channel_arguments(&pool->workers[worker].channel, &pool->geometry, buffer);
+  pthread_mutex_unlock(&pool->lock);
+  wp_bell_wake_all(wakes);
+  memcpy(target, payload->bytes, payload->length);
+  pthread_mutex_lock(&pool->lock);
+}
+
+bool wp_payload_arrives(const wp_process_pool *pool, uint32_t index, uint32_t generation) {
+  const wp_host_worker *worker = &pool->workers[index];
+  return worker->bucket != WP_NO_WORKER && worker->generation == generation &&
+         worker->published - worker->collected < pool->geometry.prefetch;
+}

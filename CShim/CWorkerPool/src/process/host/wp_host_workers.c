@@ -1,0 +1,305 @@
+#include "wp_host_workers.h"
+
+#include "../../base/wp_error.h"
+#include "../../platform/wp_clock.h"
+#include "../../platform/wp_process.h"
+#include "../../platform/wp_signals.h"
+#include "../../platform/wp_socket.h"
+#include "../child/wp_process_reexec.h"
+#include "../child/wp_process_template.h"
+#include "../shared/wp_process_message.h"
+#include "wp_host_affinity.h"
+#include "wp_host_bell.h"
+#include "wp_host_cgroup.h"
+#include "wp_host_death.h"
+#include "wp_host_failure.h"
+#include "wp_host_share.h"
+#include "wp_host_slots.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WP_QUIT_TIMEOUT_MS 5000
+
+// MARK: Starting
+
+static int start_forked(wp_process_pool *pool, int ends[2], pid_t *process, const char **call) {
+  *call = "fork";
+  fflush(NULL);  // or every process prints what is still in the buffers
+  *process = fork();
+  if (*process < 0) return errno;
+  if (*process == 0) wp_template_main(ends[1], pool->settings.handler, pool->settings.handler_context);
+  return 0;
+}
+
+wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
+  int ends[2];
+  if (!wp_socket_pair(ends)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "socketpair", NULL);
+  const char *call = NULL;
+  pid_t process = 0;
+  sigset_t mask;
+  wp_signals_block(&mask);  // inherited: no signal reaches the template before it can deal with it
+  int failure = pool->settings.method == WP_START_FORK ? start_forked(pool, ends, &process, &call)
+                                              : wp_reexec_start(ends[1], &process, &call);
+  wp_signals_restore(&mask);
+  close(ends[1]);
+  if (failure != 0) {
+    close(ends[0]);
+    return wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, call, NULL);
+  }
+  // It waits for START, so it is alive and the number its own.
+  pool->forker.socket = ends[0];
+  pool->forker.pidfd = wp_pidfd_open(process);
+  if (pool->forker.pidfd < 0) {
+    wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "pidfd_open", NULL);
+    wp_child_end(process);
+    close(ends[0]);
+    pool->forker.socket = -1;
+    return WP_SYSTEM_CALL_FAILED;
+  }
+  wp_message start;
+  memset(&start, 0, sizeof start);
+  start.kind = WP_MESSAGE_START;
+  start.process = getpid();
+  int descriptors[3] = {pool->memory.file, pool->bells.collector.ring, pool->bells.leader.ring};
+  wp_socket_send(pool->forker.socket, &start, sizeof start, descriptors, 3, true);  // if it is gone, its pidfd will tell
+  pool->forker.ready = false;
+  pool->forker.deadline = wp_clock_now() + WP_HELLO_TIMEOUT_NS;
+  pthread_mutex_lock(&pool->lock);
+  pool->forker.process = process;
+  pthread_mutex_unlock(&pool->lock);
+  return WP_OK;
+}
+
+/// Under the lock: a worker's process is gone.
+static void worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, const char *loss) {
+  wp_host_worker *worker = &pool->workers[index];
+  if (worker->state != WP_WORKER_SPAWNING && worker->state != WP_WORKER_LIVE) return;
+  worker->state = WP_WORKER_ENDED;
+  worker->wait_status = wait_status;
+  worker->loss = loss;
+  worker->retry_at = 0;
+  wp_death_note_memory(pool, worker);
+  if (worker->pidfd >= 0) close(worker->pidfd);
+  if (worker->share >= 0) close(worker->share);
+  worker->pidfd = worker->share = -1;
+  wp_slots_unlist(pool, index);
+}
+
+void wp_workers_spawn(wp_process_pool *pool, uint32_t index) {
+  wp_host_worker *worker = &pool->workers[index];
+  worker->generation++;
+  worker->state = WP_WORKER_SPAWNING;
+  worker->process = 0;
+  worker->condemned = false;
+  worker->leaving = false;
+  worker->loss = NULL;
+  worker->forbidden_call = 0;
+  worker->out_of_memory = false;
+  worker->peak_memory = 0;
+  int cpu = wp_places_prepare(pool, index);
+  wp_channel_head *head = wp_channel_get_head(&worker->channel);
+  head->generation = worker->generation;
+  head->cpu = cpu;
+  wp_atomic_store(&head->stop, 0u, wp_relaxed);
+  wp_channel_status *status = wp_channel_get_status(&worker->channel);
+  wp_atomic_store(&status->sleeping, 0u, wp_relaxed);
+  wp_atomic_store(&status->ready, 0u, wp_relaxed);
+  wp_atomic_store(&status->failed_call, 0u, wp_relaxed);
+  wp_atomic_store(&status->failed_errno, 0u, wp_relaxed);
+  wp_atomic_store(&status->forbidden_call, 0u, wp_relaxed);
+  wp_atomic_store(&status->initializing, 0u, wp_relaxed);
+  wp_atomic_store(&status->fault_starved, 0u, wp_relaxed);
+  wp_atomic_store(&status->fault_data, 0u, wp_relaxed);
+  wp_atomic_store(&status->outside_cgroup, 0u, wp_relaxed);
+  wp_atomic_store(&status->pin_errno, 0u, wp_relaxed);
+  for (uint32_t i = 0; i < pool->geometry.slots; i++) {
+    wp_atomic_store(&wp_channel_reply(&worker->channel, &pool->geometry, i)->state, 0u, wp_relaxed);
+  }
+  wp_atomic_store(&wp_channel_get_signal(&worker->channel)->word, 0u, wp_relaxed);
+  wp_share_reset(pool, index);
+  // The new worker is forked after the template has received this message: that orders all the stores above.
+  wp_message message;
+  memset(&message, 0, sizeof message);
+  message.kind = WP_MESSAGE_SPAWN;
+  message.worker = index;
+  message.generation = worker->generation;
+  int door = pool->memory.cgroups == NULL ? -1 : wp_memory_cgroup_door(pool->memory.cgroups, index);
+  if (pool->memory.cgroups != NULL && door < 0) message.value = errno;
+  bool sent = wp_socket_send(pool->forker.socket, &message, sizeof message, &door, door >= 0 ? 1 : 0, true);
+  if (door >= 0) close(door);
+  if (sent) return;
+  worker_ended(pool, index, SIGKILL, "the template process ended");  // its pidfd will tell the rest
+}
+
+// MARK: Listening
+
+/// Which call the worker's sandbox forbade, 0 when it did not end for that. The wait status is the kernel's word, the
+/// number the worker's.
+static uint32_t forbidden_call(const wp_process_pool *pool, const wp_channel_status *status, int wait_status) {
+  if (pool->settings.sandbox == WP_SANDBOX_NONE || !WIFSIGNALED(wait_status) || WTERMSIG(wait_status) != SIGSYS) return 0;
+  uint32_t noted = wp_atomic_load(&status->forbidden_call, wp_relaxed);
+  return noted == 0 ? WP_FORBIDDEN_CALL_UNKNOWN : noted;
+}
+
+/// The kernel drops a descriptor that finds no room in our table.
+static bool is_unreachable(const wp_host_worker *worker) { return worker->pidfd < 0 || worker->share < 0; }
+
+/// A worker that could neither be killed nor be sent memories gets no task, and leaves: by the door that needs no
+/// descriptor.
+static void turn_away(wp_process_pool *pool, wp_host_worker *worker) {
+  wp_wakes wakes = {.count = 0};
+  wp_failure_start(pool, WP_SYSTEM_CALL_FAILED, EMFILE, "recvmsg", NULL);
+  worker->condemned = true;
+  wp_bell_worker(worker, true, &wakes);
+  wp_bell_wake_all(&wakes);
+}
+
+static void hear_exit(wp_process_pool *pool, const wp_message *message) {
+  wp_host_worker *worker = &pool->workers[message->worker];
+  wp_channel_status *status = wp_channel_get_status(&worker->channel);
+  bool unreachable = worker->process != 0 && is_unreachable(worker);
+  bool was_ready = worker->state == WP_WORKER_LIVE ||
+                   wp_atomic_load(&status->ready, wp_acquire) == worker->generation;
+  worker->peak_memory = message->peak_memory;
+  worker_ended(pool, message->worker, message->value, NULL);
+  worker->forbidden_call = forbidden_call(pool, status, message->value);
+  bool wanted = wp_is_wanted(pool, message->worker) && !worker->leaving;
+  if ((was_ready && !unreachable) || !wanted || pool->life.phase == WP_POOL_LEAVING) return;
+  if (unreachable) {
+    wp_failure_worker(pool, message->worker, WP_CALL_RECVMSG, EMFILE);
+    return;
+  }
+  uint32_t call = wp_atomic_load(&status->failed_call, wp_acquire);
+  wp_failure_worker(pool, message->worker, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
+}
+
+/// One report about a worker. Under the lock.
+static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int descriptors[2]) {
+  if (message->worker >= pool->size.bound) return;
+  wp_host_worker *worker = &pool->workers[message->worker];
+  if (worker->state != WP_WORKER_SPAWNING && worker->state != WP_WORKER_LIVE) return;
+  if (message->generation != worker->generation) return;
+  switch (message->kind) {
+  case WP_MESSAGE_SPAWNED:
+    worker->process = message->process;
+    worker->pidfd = descriptors[0];
+    worker->share = descriptors[1];
+    descriptors[0] = descriptors[1] = -1;
+    if (is_unreachable(worker)) turn_away(pool, worker);
+    break;
+  case WP_MESSAGE_SPAWN_FAILED:
+    worker_ended(pool, message->worker, 0, NULL);
+    if (wp_is_wanted(pool, message->worker)) wp_failure_worker(pool, message->worker, message->call, message->value);
+    break;
+  case WP_MESSAGE_EXITED: hear_exit(pool, message); break;
+  default: break;
+  }
+}
+
+static void hear_failure(wp_process_pool *pool, const wp_message *message) {
+  if (message->call == WP_CALL_HANDLER) {
+    const char *rule = pool->settings.method == WP_START_FORK ? "a forked pool needs a handler"
+                                                     : "wp_process_reexec_handler returned no handler";
+    wp_failure_start(pool, WP_UNSUPPORTED, 0, "handler", rule);
+  }
+  wp_failure_start(pool, WP_SYSTEM_CALL_FAILED, message->value, wp_call_name(message->call), NULL);
+  // A template restarted in vain; its pidfd says so too, and counts the attempts.
+}
+
+static void hear_hello(wp_process_pool *pool, const wp_message *message) {
+  // A forked template has what `fork` leaves, one thread (and that of a sanitizer, which knows how to be forked).
+  if (pool->settings.method == WP_START_REEXEC && message->value > 1) {
+    const char *rule = "the re-executed program has several threads when it loads the pool, so it cannot fork workers";
+    wp_failure_start(pool, WP_UNSUPPORTED, 0, NULL, rule);
+    wp_failure_break(pool, rule);
+    return;
+  }
+  pool->forker.ready = true;
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
+    if (pool->workers[i].state == WP_WORKER_ABSENT && wp_is_wanted(pool, i)) wp_workers_spawn(pool, i);
+  }
+}
+
+void wp_workers_listen(wp_process_pool *pool) {
+  while (pool->forker.socket >= 0) {
+    wp_message message;
+    int descriptors[2];
+    ssize_t length = wp_socket_receive(pool->forker.socket, &message, sizeof message, descriptors, 2, false);
+    if (length == (ssize_t)sizeof message) {
+      pthread_mutex_lock(&pool->lock);
+      if (message.kind == WP_MESSAGE_HELLO) hear_hello(pool, &message);
+      else if (message.kind == WP_MESSAGE_FAILED) hear_failure(pool, &message);
+      else hear_of_worker(pool, &message, descriptors);
+      pthread_mutex_unlock(&pool->lock);
+    }
+    if (descriptors[0] >= 0) close(descriptors[0]);
+    if (descriptors[1] >= 0) close(descriptors[1]);
+    if (length < 0) return;
+    if (length == 0) {
+      wp_workers_lose_template(pool);
+      return;
+    }
+  }
+}
+
+// MARK: Ending
+
+void wp_workers_end(wp_process_pool *pool) {
+  if (pool->forker.pidfd >= 0) {
+    wp_message quit;
+    memset(&quit, 0, sizeof quit);
+    quit.kind = WP_MESSAGE_QUIT;
+    bool asked = pool->forker.ready && wp_socket_send(pool->forker.socket, &quit, sizeof quit, NULL, 0, false);
+    // Asked, it ends its workers, waits for them and leaves. Killed, it takes them along, but less exactly.
+    if (asked) wp_pidfd_kill(pool->forker.pidfd, SIGCONT);
+    if (!asked || !wp_pidfd_wait(pool->forker.pidfd, WP_QUIT_TIMEOUT_MS)) {
+      wp_pidfd_kill(pool->forker.pidfd, SIGKILL);
+      wp_pidfd_wait(pool->forker.pidfd, -1);
+    }
+    wp_pidfd_reap(pool->forker.pidfd);
+    close(pool->forker.pidfd);
+    pool->forker.pidfd = -1;
+  }
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
+    if (pool->workers[i].pidfd < 0) continue;
+    wp_pidfd_kill(pool->workers[i].pidfd, SIGKILL);
+    wp_pidfd_wait(pool->workers[i].pidfd, -1);
+  }
+  if (pool->forker.socket >= 0) close(pool->forker.socket);
+  pool->forker.socket = -1;
+  pool->forker.ready = false;
+  pthread_mutex_lock(&pool->lock);
+  pool->forker.process = 0;
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
+    worker_ended(pool, i, SIGKILL, "the template process ended");
+  }
+  pthread_mutex_unlock(&pool->lock);
+}
+
+void wp_workers_lose_template(wp_process_pool *pool) {
+  if (pool->forker.pidfd < 0) return;
+  wp_pidfd_kill(pool->forker.pidfd, SIGKILL);  // it may have closed its socket only
+  wp_pidfd_wait(pool->forker.pidfd, -1);
+  pool->forker.ready = false;
+  wp_workers_end(pool);
+  pthread_mutex_lock(&pool->lock);
+  wp_failure_start(pool, WP_BROKEN, 0, NULL, "the template process ended before the workers were ready");
+  if (pool->settings.method == WP_START_FORK) {
+    wp_failure_break(pool, "the template process ended, and a forked one cannot be replaced");
+  } else if (++pool->forker.failures >= WP_START_ATTEMPTS) {
+    wp_failure_break(pool, "the template process ended before its workers were ready, three times in a row");
+  }
+  pthread_mutex_unlock(&pool->lock);
+}
+
+bool wp_workers_are_absent(const wp_process_pool *pool) {
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
+    if (pool->workers[i].state != WP_WORKER_ABSENT) return false;
+  }
+  return true;
+}
