@@ -135,7 +135,7 @@ void wp_thread_pool_note_cancelled(const wp_thread_pool *pool);
 /// which `wp_thread_pool_hooks.is_stale` holds from now on. Its place is given back: at once if it is the end of the caller's
 /// deque, where such jobs are discarded up to the first that is not stale; else as those of cancelled jobs are. The caller
 /// keeps what `argument` points to alive. On threads that are no workers it does nothing. O(1), amortised.
-void wp_thread_pool_note_begun(const void *WP_NULLABLE argument);
+void wp_thread_pool_note_begun(const void *argument);
 
 /// Says that a job has just ended whose function, or what tells it from others, is `code`, and that `block`, which it owned,
 /// may have been freed with it on the calling thread. Small blocks (up to 120 bytes), of a size that depends on `code`
