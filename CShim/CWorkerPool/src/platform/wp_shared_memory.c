@@ -64,11 +64,14 @@ int wp_memory_share(const char *name, size_t size, bool sealed, void **address, 
 }
 
 int wp_memory_open_for_reading(int descriptor) {
-  char path[32];
-  snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+  char path[40];
+  // Not /proc/self, which is the main thread: that has no descriptors once it has ended.
+  snprintf(path, sizeof path, "/proc/thread-self/fd/%d", descriptor);
   int opened = open(path, O_RDONLY | O_CLOEXEC);
   return opened < 0 ? -1 : wp_above_stdio(opened);
 }
+
+int wp_memory_open_again(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); }
 
 void *wp_memory_map(int descriptor, uint64_t offset, size_t length, bool writable) {
   int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;

@@ -24,6 +24,8 @@ int wp_memory_share(const char *name, size_t size, bool sealed, void **address, 
 /// Opens the file a second time, for reading alone: no mapping by this descriptor can ever be made writable. -1 with `errno` set
 /// ("open").
 int wp_memory_open_for_reading(int descriptor);
+/// The same with all rights. -1 with `errno` set ("fcntl").
+int wp_memory_open_again(int descriptor);
 
 /// Maps `[offset, offset + length)` of the file. Left out of core dumps and of children made by `fork`, so that no
 /// process but the one that asked writes there. NULL with `errno` set on failure ("mmap").

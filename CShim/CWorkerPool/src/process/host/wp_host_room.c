@@ -41,7 +41,10 @@ wp_status wp_room_open(wp_process_pool *pool, wp_error *error) {
   files->arguments = wp_memory_file_create("worker-pool-arguments", geometry->arguments_size, &call);
   if (files->arguments < 0) return failed(error, call);
   files->arguments_for_reading = wp_memory_open_for_reading(files->arguments);
-  if (files->arguments_for_reading < 0) return failed(error, "open(/proc/self/fd)");
+  // Without /proc, or where that is closed to the program, workers are trusted not to change the protection of their arguments.
+  bool trusts = pool->settings.sandbox == WP_SANDBOX_NONE;
+  if (files->arguments_for_reading < 0 && trusts) files->arguments_for_reading = wp_memory_open_again(files->arguments);
+  if (files->arguments_for_reading < 0) return failed(error, "open(/proc/thread-self/fd)");
   if (geometry->output_size == 0) return WP_OK;
   files->output = wp_memory_file_create("worker-pool-output", geometry->output_size, &call);
   if (files->output < 0) return failed(error, call);
