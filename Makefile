@@ -119,7 +119,8 @@ tsan: setup ## Run all tests under ThreadSanitizer.
 	  $(SWIFT_TEST) --sanitize=thread --scratch-path .build-tsan
 
 asan: setup ## Run all tests under AddressSanitizer, with leak detection.
-	ASAN_OPTIONS=detect_leaks=1 $(SWIFT_TEST) --sanitize=address --scratch-path .build-asan
+	ASAN_OPTIONS=detect_leaks=1 LSAN_OPTIONS='suppressions=$(CURDIR)/.ci/lsan-suppressions:print_suppressions=0' \
+	  $(SWIFT_TEST) --sanitize=address --scratch-path .build-asan
 
 # Machines of 2, 4 and 8 nodes, whose shape the engine reads. UPDATE=1 writes the tables into the article.
 UPDATE ?=

@@ -176,7 +176,7 @@ private struct Failure: Error, Equatable {}
   }
 
   /// A Swift task that runs on the pool's one worker: it suspends, so that the worker can do what is left.
-  @Test(.timeLimit(.minutes(1))) func aTaskOnThePoolWaitsForItsEnd() async throws {
+  @Test(.timeLimit(.minutes(5))) func aTaskOnThePoolWaitsForItsEnd() async throws {
     for cancelPending in [false, true] {
       let (ran, stopped) = (Counter(), Counter())
       let pool = try ThreadPoolExecutor(maxWorkers: 1, onWorkerStop: { _ in stopped.add() })

@@ -36,7 +36,7 @@ import WorkerPool
 
   /// A task that a Swift task blocks for is not run on top of it: it would take that one's values and its cancellation for
   /// its own.
-  @Test(.timeLimit(.minutes(1))) func aSubmittedTaskIsNotTheSwiftTaskThatWaitsForIt() async throws {
+  @Test(.timeLimit(.minutes(5))) func aSubmittedTaskIsNotTheSwiftTaskThatWaitsForIt() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     func result<T>(_ future: Future<T>) throws -> T { try future.result() }
     let task = Task(executorPreference: pool) {
@@ -52,7 +52,7 @@ import WorkerPool
   }
 
   /// Where no other thread is left, it runs all the same.
-  @Test(.timeLimit(.minutes(1))) func anAwaitedTaskRunsWithoutAnotherThread() async throws {
+  @Test(.timeLimit(.minutes(5))) func anAwaitedTaskRunsWithoutAnotherThread() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1, maxSpares: 0)
     func result<T>(_ future: Future<T>) throws -> T { try future.result() }
     let seen = try await Task(executorPreference: pool) {

@@ -154,7 +154,7 @@ private let length = 100_000
   // MARK: Blocking in a callback
 
   /// What was to be told after a callback is told before it blocks.
-  @Test(.timeLimit(.minutes(1))) func aCallbackMayWaitForWhatIsToldLater() throws {
+  @Test(.timeLimit(.minutes(5))) func aCallbackMayWaitForWhatIsToldLater() throws {
     let results = Log<Int>()
     onThreads(1) { _ in
       let (first, second, answer, other) = (Promise<Int>(), Promise<Int>(), Promise<Int>(), Promise<Int>())
@@ -171,7 +171,7 @@ private let length = 100_000
   }
 
   /// A task that a callback waits for, and so runs itself, sees its own callbacks at once.
-  @Test(.timeLimit(.minutes(1))) func aTaskOnTopOfACallbackIsOnItsOwn() throws {
+  @Test(.timeLimit(.minutes(5))) func aTaskOnTopOfACallbackIsOnItsOwn() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     let (order, promise, ended) = (Log<String>(), Promise<Int>(), Semaphore())
     promise.future.addDoneCallback { _ in
@@ -195,7 +195,7 @@ private let length = 100_000
   }
 
   /// Callbacks that block one on top of another stop doing so before the stack ends.
-  @Test(.timeLimit(.minutes(1))) func manyCallbacksThatBlock() {
+  @Test(.timeLimit(.minutes(5))) func manyCallbacksThatBlock() {
     let (promise, gate) = (Promise<Int>(), Promise<Int>())
     let (called, began) = (Counter(), Semaphore())
     for _ in 0..<10_000 {

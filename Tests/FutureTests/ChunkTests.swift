@@ -75,7 +75,7 @@ import ThreadTestSupport
 
   /// Chunks that are in flight may end at any moment, also while it is asked whether there is room for more. What is left of
   /// the input still goes out, as far as there is room.
-  @Test(.timeLimit(.minutes(1))) func aWindowThatEmptiesIsFilledAgain() async throws {
+  @Test(.timeLimit(.minutes(5))) func aWindowThatEmptiesIsFilledAgain() async throws {
     let rounds = 3000
     let flights = Flights()
     let completer = RunningThread { flights.completeAll() }

@@ -136,6 +136,17 @@ func blockedPool(workers: Int = 1) throws -> (ThreadPoolExecutor, gate: Semaphor
     pool.shutdown()
   }
 
+  /// One look, and no spinning before it, which would take 20 µs. The shortest of many: others may take the processor.
+  @Test(.disabled(if: runsUnderSanitizer, "what a call costs is the sanitizer's")) func aTimeoutOfZeroLooksOnce() {
+    let promise = Promise<Int>()
+    let clock = ContinuousClock()
+    let looks = 20
+    let shortest = (0..<200).map { _ in
+      clock.measure { for _ in 0..<looks { _ = try? promise.future.result(timeout: .zero) } }
+    }.min()!
+    #expect(shortest < .microseconds(15 * looks), "\(shortest / looks) for each")
+  }
+
   @Test(arguments: [
     Duration.seconds(Int64.max), .seconds(3600), .init(secondsComponent: .max, attosecondsComponent: 1),
   ])

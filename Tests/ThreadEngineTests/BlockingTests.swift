@@ -7,7 +7,7 @@ private let firstSpare = Int32(WP_THREAD_POOL_FIRST_SPARE)
 private let noSpares = UInt32.max  // WP_NO_SPARES
 
 /// What a wait costs, who takes the place of a worker that waits, and which waits are refused.
-@Suite(.timeLimit(.minutes(1))) struct BlockingTests {
+@Suite(.timeLimit(.minutes(5))) struct BlockingTests {
   // MARK: Cost
 
   /// Whoever waits goes to sleep, and so does the spare, twice; nobody else does.

@@ -3,7 +3,7 @@ import Testing
 import ThreadTestSupport
 
 /// Jobs that were cancelled give their places back, also behind workers that do not come by.
-@Suite(.timeLimit(.minutes(1))) struct CancelledTests {
+@Suite(.timeLimit(.minutes(5))) struct CancelledTests {
   private static let pairs: UInt32 = 1_000_000
 
   /// In a process of its own, whose memory no other test changes.

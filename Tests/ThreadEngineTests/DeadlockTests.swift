@@ -7,7 +7,7 @@ private let noSpares = UInt32.max  // WP_NO_SPARES
 
 /// Waits that would never end, since every thread waits for work of its pool; and waits that end in the same moment in
 /// several ways.
-@Suite(.timeLimit(.minutes(1))) struct DeadlockTests {
+@Suite(.timeLimit(.minutes(5))) struct DeadlockTests {
   enum Work: CaseIterable { case join, group, range }
 
   /// Nobody can refuse fork-join work. So the wait that was there before it is.

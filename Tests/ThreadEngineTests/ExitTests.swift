@@ -4,7 +4,7 @@ import Testing
 import ThreadTestSupport
 
 /// Jobs that end their thread (`pthread_exit`) in place of returning.
-@Suite(.timeLimit(.minutes(1))) struct ExitTests {
+@Suite(.timeLimit(.minutes(5))) struct ExitTests {
   @Test(arguments: [1, 2, 4]) func aJobThatEndsItsThreadIsToldOnce(workers: Int) throws {
     let name = "exits\(workers)"
     let pool = try EnginePool(workers: UInt32(workers), name: name)

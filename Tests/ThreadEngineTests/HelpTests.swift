@@ -6,7 +6,7 @@ private let noSpares = UInt32.max  // WP_NO_SPARES
 
 /// What a thread runs that waits for fork-join work: parts of that, wherever they stand, and nothing else. In pools without
 /// spares, where nobody else would come by.
-@Suite(.timeLimit(.minutes(1))) struct HelpTests {
+@Suite(.timeLimit(.minutes(5))) struct HelpTests {
   /// The thief of a join's half spawns a call of a group that is waited for only after the join, and that waits for the join's
   /// end.
   @Test func aJoinDoesNotRunTheCallOfAGroup() throws {

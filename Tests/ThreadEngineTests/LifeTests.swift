@@ -5,7 +5,7 @@ import Testing
 import ThreadTestSupport
 
 /// How pools and their threads come to an end: whatever else goes on then, each thread ends, and is joined by exactly one.
-@Suite(.timeLimit(.minutes(1))) struct LifeTests {
+@Suite(.timeLimit(.minutes(5))) struct LifeTests {
   // MARK: Blocking in a closed pool
 
   /// Spares begin and end all the time, on few slots: one that stays in a stack of sleepers when it has ended is woken, or

@@ -4,7 +4,7 @@ import Testing
 import ThreadTestSupport
 
 /// In which order jobs begin: those of a batch that a worker submits, and those from outside.
-@Suite(.timeLimit(.minutes(1))) struct OrderTests {
+@Suite(.timeLimit(.minutes(5))) struct OrderTests {
   // MARK: A worker's own
 
   /// The first fair turn takes the oldest of the deque, which is the batch's last.

@@ -9,7 +9,7 @@ import ThreadTestSupport
 /// Tasks that end in another way than by returning, or that have ended before their turn comes.
 @Suite struct AbandonedTaskTests {
   /// `pthread_exit` in a task: the future fails, the pool goes on.
-  @Test(.timeLimit(.minutes(1))) func aTaskThatEndsItsThreadFails() throws {
+  @Test(.timeLimit(.minutes(5))) func aTaskThatEndsItsThreadFails() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     let called = Counter()
     let future = try pool.submit { () -> Int in pthread_exit(nil) }
@@ -22,7 +22,7 @@ import ThreadTestSupport
   }
 
   /// A task that a worker runs since another one waits for it takes both along.
-  @Test(.timeLimit(.minutes(1))) func soDoThoseThatWaitForIt() throws {
+  @Test(.timeLimit(.minutes(5))) func soDoThoseThatWaitForIt() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     let inner = Promise<[Future<Int>]>()
     let outer = try pool.submit {
@@ -41,7 +41,7 @@ import ThreadTestSupport
   }
 
   /// A callback that ends its thread: those behind it are told all the same.
-  @Test(.timeLimit(.minutes(1))) func whatWasLeftToTellIsTold() throws {
+  @Test(.timeLimit(.minutes(5))) func whatWasLeftToTellIsTold() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     let (gate, called, other) = (Promise<Void>(), Semaphore(), Promise<Int>())
     let future = try pool.submit { try gate.future.result() }
@@ -57,7 +57,7 @@ import ThreadTestSupport
   }
 
   /// In a wait of its own: the pool does not count that any longer.
-  @Test(.timeLimit(.minutes(1))) func aTaskThatEndsItsThreadInABlockingCallFails() throws {
+  @Test(.timeLimit(.minutes(5))) func aTaskThatEndsItsThreadInABlockingCallFails() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 2, maxSpares: 0)
     for _ in 0..<20 {
       let future = try pool.submit { pool.withBlocking { pthread_exit(nil) } }

@@ -5,7 +5,7 @@ import WorkerPool
 /// A shutdown that cancels takes tasks that have not begun. Forked work has: somebody stands on its stack and waits.
 @Suite struct CancelledForkTests {
   /// The second half stands in the deque of a worker that is busy with the first, and nobody is free to steal it.
-  @Test(.timeLimit(.minutes(1))) func aForkedHalfStillRuns() async throws {
+  @Test(.timeLimit(.minutes(5))) func aForkedHalfStillRuns() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     let (began, goOn) = (Semaphore(), Semaphore())
     let future = try pool.submit {
@@ -26,7 +26,7 @@ import WorkerPool
   }
 
   /// What an outside thread forks waits in the injector for a worker: refused or run, but answered.
-  @Test(.timeLimit(.minutes(1))) func aJoinFromOutsideIsAnswered() async throws {
+  @Test(.timeLimit(.minutes(5))) func aJoinFromOutsideIsAnswered() async throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1)
     let (began, goOn) = (Semaphore(), Semaphore())
     try pool.execute {

@@ -69,7 +69,7 @@ import ThreadTestSupport
   }
 
   /// Tasks in a ring, each of which waits for the next: when all threads do, one wait is refused, and the others end.
-  @Test(.timeLimit(.minutes(1)), arguments: [0, 1, 3]) func aRingIsRefusedOnce(spares: Int) throws {
+  @Test(.timeLimit(.minutes(5)), arguments: [0, 1, 3]) func aRingIsRefusedOnce(spares: Int) throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 2, maxSpares: spares)
     for _ in 0..<50 {
       let count = 2 + spares
@@ -97,7 +97,7 @@ import ThreadTestSupport
   }
 
   /// A wait that is over is no part of a deadlock, though its thread has not come back to a CPU yet.
-  @Test(.timeLimit(.minutes(1))) func aWaitThatHasEndedIsNoDeadlock() throws {
+  @Test(.timeLimit(.minutes(5))) func aWaitThatHasEndedIsNoDeadlock() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 2, maxSpares: 0)
     for _ in 0..<500 {
       let gate = Promise<Int>()
@@ -113,7 +113,7 @@ import ThreadTestSupport
   }
 
   /// Two tasks that wait for one another, but not for ever.
-  @Test(.timeLimit(.minutes(1))) func aWaitWithATimeoutIsNoDeadlock() throws {
+  @Test(.timeLimit(.minutes(5))) func aWaitWithATimeoutIsNoDeadlock() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 2, maxSpares: 0)
     let (codes, began, tasks) = (Log<WorkerPoolError.Code?>(), Semaphore(), Promise<[Future<Void>]>())
     let both = try [1, 0].map { other in
@@ -136,7 +136,7 @@ import ThreadTestSupport
   }
 
   /// The one worker waits for itself, beside a promise: as long as something outside can end the wait it lasts.
-  @Test(.timeLimit(.minutes(1))) func waitsForSeveralAreRefusedWhenNoneCanCome() throws {
+  @Test(.timeLimit(.minutes(5))) func waitsForSeveralAreRefusedWhenNoneCanCome() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1, maxSpares: 0)
     let (itself, promise, waits) = (Promise<Future<Int>>(), Promise<Int>(), Semaphore())
     let task = try pool.submit {
@@ -169,7 +169,7 @@ import ThreadTestSupport
   // MARK: Threads that there is no way to begin work on
 
   /// A worker that has too little stack to run what it waits for, and nobody to take its place.
-  @Test(.timeLimit(.minutes(1))) func mapsAreRefusedWhereNobodyIsLeft() throws {
+  @Test(.timeLimit(.minutes(5))) func mapsAreRefusedWhereNobodyIsLeft() throws {
     let pool = try ThreadPoolExecutor(maxWorkers: 1, maxSpares: 0, stackSize: 200 << 10)
     try pool.submit {
       let lazily = try pool.mapLazily(0..<3, chunkSize: 1) { $0 }

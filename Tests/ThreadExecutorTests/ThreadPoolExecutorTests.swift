@@ -95,7 +95,7 @@ private enum OtherFailure: Error { case odd }
   }
 
   /// What a hook submits at a thread's end runs, or is refused, also when the pool is closed at that moment.
-  @Test(.timeLimit(.minutes(1)), arguments: [1, 2]) func whatAStopHookSubmitsIsRunOrRefused(workers: Int) async throws {
+  @Test(.timeLimit(.minutes(5)), arguments: [1, 2]) func whatAStopHookSubmitsIsRunOrRefused(workers: Int) async throws {
     for _ in 0..<300 {
       let submitted = Log<Future<Int>>()
       let room = Mutex<ThreadPoolExecutor?>(nil)

@@ -29,16 +29,22 @@ private func expectNoStacks() {
   if !areGone { violated("\(leakedStacks()) stacks of threads are left") }
 }
 
+/// Adds an option to a list in the environment, unless it is the last one there.
+private func setOption(_ option: String, in name: String) {
+  let options = getenv(name).map { String(cString: $0) + " " } ?? ""
+  if !options.hasSuffix(option + " ") { setenv(name, options + option, 1) }
+}
+
 /// Runs the program of a seed in a process of its own, which one of its tasks ends.
 func runExiting(seed: UInt64) {
   fflush(nil)
   let words = [CommandLine.arguments[0], "exit", "\(seed)"]
   let arguments = words.map { strdup($0) } + [nil]
   defer { for argument in arguments { free(argument) } }
-  // A process that ends in the middle of a shutdown has threads that have ended and that nobody has joined yet.
-  let options = getenv("TSAN_OPTIONS").map { String(cString: $0) + " " } ?? ""
-  let leaks = "report_thread_leaks=0"
-  if !options.hasSuffix(leaks + " ") { setenv("TSAN_OPTIONS", options + leaks, 1) }
+  // A process that ends in the middle of a shutdown has threads that have ended and that nobody has joined yet, and objects
+  // in use whose weak references a leak checker does not see.
+  setOption("report_thread_leaks=0", in: "TSAN_OPTIONS")
+  setOption("detect_leaks=0", in: "ASAN_OPTIONS")
   var child: pid_t = 0
   guard posix_spawn(&child, "/proc/self/exe", nil, nil, arguments, environ) == 0 else {
     violated("seed \(seed), with an exit: the process cannot be started")

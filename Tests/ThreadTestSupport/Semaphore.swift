@@ -37,4 +37,4 @@ public final class Semaphore: Sendable {
 }
 
 /// Seconds after which a test counts as hanging; far more than the slowest needs under a sanitizer.
-private let patience = 300
+private let patience = 900

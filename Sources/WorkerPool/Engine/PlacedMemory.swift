@@ -24,12 +24,12 @@ final class PlacedMemory: @unchecked Sendable {
 /// The node of each page of memory from the page aligned `address` on; nil for one that nobody has written to.
 func pageNodes(of address: UnsafeMutableRawPointer, byteCount: Int) throws -> [Int?] {
   let count = wp_memory_page_count(byteCount)
+  // The initialiser below would write a count of 0 into the empty array that all threads share.
+  guard count > 0 else { return [] }
   var error = wp_error()
   var status = WP_OK
   let nodes = [Int32](unsafeUninitializedCapacity: count) { nodes, initialized in
-    if let start = nodes.baseAddress, count > 0 {
-      status = wp_memory_page_nodes(address, byteCount, start, &error)
-    }
+    if let start = nodes.baseAddress { status = wp_memory_page_nodes(address, byteCount, start, &error) }
     initialized = status == WP_OK ? count : 0
   }
   guard status == WP_OK else { throw WorkerPoolError(error) }

@@ -13,7 +13,7 @@ struct Trap: Job, BitwiseWireCodable {
   func run() -> Int { [1][number] }
 }
 
-@Test(.timeLimit(.minutes(1))) func aPoolInATest() async throws {
+@Test(.timeLimit(.minutes(5))) func aPoolInATest() async throws {
   try await withProcessPoolExecutor(maxWorkers: 2) { pool in
     #expect(pool.startMethod == .reexec)
     let doubles = try await pool.map((0..<100).map(Twice.init))
