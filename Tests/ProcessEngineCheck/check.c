@@ -296,6 +296,8 @@ static const struct {
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},
     {"hostile-driven", hostile_driven},
+    {"breakouts", breakouts},
+    {"lies", lies},
     {"waiting-timeouts", waiting_timeouts},
     {"waiting-tidies", waiting_tidies},
     {"tidying", tidying},

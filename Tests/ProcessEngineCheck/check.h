@@ -51,6 +51,8 @@ enum {
   DO_RAISE_SIGSYS,
   DO_SCRIBBLE,  // hostile_task: see hostile.h
   DO_FILL_BELLS,  // keeps every bell full, never returns
+  DO_BREAK_OUT,  // -> uint64_t ways by which it can write what the host writes; see breakouts.c
+  DO_LIE,  // uint64_t way: says nonsense of its slots, and never returns; see lies.c
   DO_TOUCH_SHARED,  // uint64_t n -> touches n bytes of shared memory, which RLIMIT_DATA does not count
 };
 
@@ -159,7 +161,7 @@ leftovers count_leftovers(void);
 /// Lines of a file that contain this.
 size_t count_in(const char *path, const char *part);
 void check_leftovers(leftovers before, const char *after);
-/// Bytes that the pool's memory file holds.
+/// Bytes that the pool's memory files hold.
 size_t memory_in_use(void);
 
 typedef void scenario(wp_start_method method);
@@ -184,7 +186,7 @@ scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, large_again;
 scenario out_of_descriptors;
-scenario hostile, hostile_driven;
+scenario hostile, hostile_driven, breakouts, lies;
 scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;
 scenario cgroup_places, memory_cgroups;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;

@@ -281,6 +281,8 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
   case DO_SYSTEM_CALL_BLOCKED: block_sigsys();  // fall through
   case DO_SYSTEM_CALL: make_system_call(request, reply); break;
   case DO_SCRIBBLE: scribble(request, reply); break;
+  case DO_BREAK_OUT: break_out(request, reply); break;
+  case DO_LIE: lie(request, reply); break;
   default: die(request->function, request);
   }
 }

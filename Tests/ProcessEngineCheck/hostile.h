@@ -26,5 +26,7 @@ typedef struct hostile_task {
 } hostile_task;
 
 void scribble(const wp_process_request *request, wp_process_reply *reply);
+void break_out(const wp_process_request *request, wp_process_reply *reply);
+void lie(const wp_process_request *request, wp_process_reply *reply);
 
 #endif

@@ -15,7 +15,8 @@ import Testing
     "resize-places", "grows-short", "grows-without-descriptors", "resizes-in-storm", "stress", "prints", "echoes",
     "limits", "recycles", "initializes", "timeouts", "timeout-races", "stop-requests", "terminations", "retries",
     "stopped-workers", "bounded-end", "shared-memories", "shared-limits", "shared-ends", "shared-taken-back", "loans",
-    "large-arguments", "large-again", "out-of-descriptors", "waiting-threads", "hostile", "hostile-driven",
+    "large-arguments", "large-again", "out-of-descriptors", "waiting-threads", "hostile", "hostile-driven", "breakouts",
+    "lies",
     "waiting-timeouts", "waiting-tidies", "tidying", "restart-fails", "bells-filled", "left-calls", "cgroup-places",
     "memory-cgroups", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted",
   ]

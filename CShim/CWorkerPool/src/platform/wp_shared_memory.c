@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -47,8 +48,8 @@ int wp_memory_file_create(const char *name, uint64_t size, const char **call) {
   return seal(create(name, size, call), 0, call);
 }
 
-int wp_memory_share(size_t size, bool sealed, void **address, const char **call) {
-  int descriptor = create("shared-array", size, call);
+int wp_memory_share(const char *name, size_t size, bool sealed, void **address, const char **call) {
+  int descriptor = create(name, size, call);
   if (descriptor < 0) return descriptor;
   *address = wp_memory_map(descriptor, 0, size, true);
   if (*address == NULL) return fail(descriptor, call, "mmap");
@@ -61,6 +62,16 @@ int wp_memory_share(size_t size, bool sealed, void **address, const char **call)
   }
   return shared;
 }
+
+int wp_memory_open_for_reading(int descriptor) {
+  char path[40];
+  // Not /proc/self, which is the main thread: that has no descriptors once it has ended.
+  snprintf(path, sizeof path, "/proc/thread-self/fd/%d", descriptor);
+  int opened = open(path, O_RDONLY | O_CLOEXEC);
+  return opened < 0 ? -1 : wp_above_stdio(opened);
+}
+
+int wp_memory_open_again(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); }
 
 void *wp_memory_map(int descriptor, uint64_t offset, size_t length, bool writable) {
   int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;

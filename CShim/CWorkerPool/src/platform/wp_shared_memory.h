@@ -19,7 +19,13 @@ uint64_t wp_memory_file_limit(void);
 
 /// Creates such a file and maps it writable at `*address`. With `sealed` nobody can map or write it for writing any more
 /// but through this one mapping, whatever rights he has. -1 as above.
-int wp_memory_share(size_t size, bool sealed, void **address, const char **call);
+int wp_memory_share(const char *name, size_t size, bool sealed, void **address, const char **call);
+
+/// Opens the file a second time, for reading alone: no mapping by this descriptor can ever be made writable. -1 with `errno` set
+/// ("open").
+int wp_memory_open_for_reading(int descriptor);
+/// The same with all rights. -1 with `errno` set ("fcntl").
+int wp_memory_open_again(int descriptor);
 
 /// Maps `[offset, offset + length)` of the file. Left out of core dumps and of children made by `fork`, so that no
 /// process but the one that asked writes there. NULL with `errno` set on failure ("mmap").

@@ -33,7 +33,7 @@ static void close_pipe(int *pipe) {
   *pipe = -1;
 }
 
-wp_call wp_capture_init(wp_capture *self, int memory, const wp_geometry *geometry, const wp_pool_head *head,
+wp_call wp_capture_init(wp_capture *self, int file, const wp_geometry *geometry, const wp_pool_head *head,
                         size_t own_events) {
   memset(self, 0, sizeof *self);
   self->geometry = *geometry;
@@ -51,9 +51,8 @@ wp_call wp_capture_init(wp_capture *self, int memory, const wp_geometry *geometr
     bool echo = self->settings[i].mode == WP_OUTPUT_CAPTURE && self->settings[i].echo;
     if (echo) wp_echo_open(&self->echoes[i], STDOUT_FILENO + (int)i);
   }
-  size_t size = geometry->capacity * geometry->output_part;
-  if (size == 0) return WP_CALL_NONE;
-  self->rings = wp_memory_map(memory, geometry->output_offset, size, true);
+  if (geometry->output_size == 0) return WP_CALL_NONE;
+  self->rings = wp_memory_map(file, 0, (size_t)geometry->output_size, true);
   return self->rings == NULL ? WP_CALL_MMAP : WP_CALL_NONE;
 }
 

@@ -37,7 +37,7 @@ typedef struct wp_capture {
 
 /// Allocates the events, of which the first `own_events` are the caller's, and maps the rings. What failed, with
 /// `errno` set, or WP_CALL_NONE.
-wp_call wp_capture_init(wp_capture *self, int memory, const wp_geometry *geometry, const wp_pool_head *head,
+wp_call wp_capture_init(wp_capture *self, int file, const wp_geometry *geometry, const wp_pool_head *head,
                         size_t own_events);
 /// Makes the pipes for a worker that is about to be forked. False with `errno` set ("pipe2").
 bool wp_capture_begin(wp_capture *self, uint32_t worker);

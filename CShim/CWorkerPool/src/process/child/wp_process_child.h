@@ -20,7 +20,12 @@ typedef struct wp_template {
   int control;
   int children_signal;
   int host;
-  int memory;
+  /// The files of the pool (wp_process_layout.h); `output` is -1 when nothing is captured, `own` that of the worker that is
+  /// being forked.
+  int given;
+  int arguments;
+  int output;
+  int own;
   int doorbell;
   int leader_bell;
   pid_t process;

@@ -168,12 +168,17 @@ static void spawn(wp_template *self, const wp_message *request) {
 static void obey(wp_template *self) {
   for (;;) {
     wp_message message;
-    ssize_t length = wp_socket_receive(self->control, &message, sizeof message, &self->door, 1, false);
+    int descriptors[2];
+    ssize_t length = wp_socket_receive(self->control, &message, sizeof message, descriptors, 2, false);
     if (length < 0) return;
     if (length != (ssize_t)sizeof message || message.kind == WP_MESSAGE_QUIT) leave(self);
+    self->own = descriptors[0];
+    self->door = descriptors[1];
     self->door_errno = message.value;
     if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
-    if (self->door >= 0) close(self->door);
+    for (int i = 0; i < 2; i++) {
+      if (descriptors[i] >= 0) close(descriptors[i]);
+    }
   }
 }
 
@@ -210,28 +215,30 @@ static WP_NORETURN void give_up(int control, wp_call call) {
   _exit(WP_EXIT_NOT_SET_UP);
 }
 
-/// Receives START: the memory, the bells, and which process is the host.
+/// Receives START: the files, the bells, and which process is the host.
 static pid_t receive_start(wp_template *self) {
   wp_message message;
-  int descriptors[3];
-  ssize_t length = wp_socket_receive(self->control, &message, sizeof message, descriptors, 3, true);
+  int descriptors[WP_START_DESCRIPTORS + 1];
+  ssize_t length =
+      wp_socket_receive(self->control, &message, sizeof message, descriptors, WP_START_DESCRIPTORS + 1, true);
   if (length == 0) _exit(0);  // the host gave up, or is gone
-  if (length != (ssize_t)sizeof message || message.kind != WP_MESSAGE_START || descriptors[0] < 0 ||
-      descriptors[1] < 0 || descriptors[2] < 0) {
-    give_up(self->control, WP_CALL_RECVMSG);
-  }
-  self->memory = descriptors[0];
-  self->doorbell = descriptors[1];
-  self->leader_bell = descriptors[2];
+  bool complete = length == (ssize_t)sizeof message && message.kind == WP_MESSAGE_START;
+  for (uint32_t i = 0; i < WP_START_DESCRIPTORS; i++) complete = complete && descriptors[i] >= 0;
+  if (!complete) give_up(self->control, WP_CALL_RECVMSG);
+  self->given = descriptors[0];
+  self->arguments = descriptors[1];
+  self->doorbell = descriptors[2];
+  self->leader_bell = descriptors[3];
+  self->output = descriptors[4];
   return message.process;
 }
 
 static void read_settings(wp_template *self) {
-  wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->memory, 0, wp_pool_part_size(), false);
+  wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->given, 0, wp_pool_part_size(), false);
   if (head == NULL) give_up(self->control, WP_CALL_MMAP);
   self->geometry = wp_geometry_of(head->capacity, head->prefetch, (size_t)head->max_payload);
   wp_geometry_extend(&self->geometry, head->output, (size_t)head->initializer_length);
-  wp_call failed = wp_capture_init(&self->capture, self->memory, &self->geometry, head, WP_EVENTS);
+  wp_call failed = wp_capture_init(&self->capture, self->output, &self->geometry, head, WP_EVENTS);
   if (failed != WP_CALL_NONE) give_up(self->control, failed);
   char name[WP_NAME_BYTES];
   wp_name_format(name, head->prefix, "-template");

@@ -222,11 +222,11 @@ static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
   wp_atomic_store(&current_reply, (uintptr_t)0, wp_release);
   wp_limits_end(&worker->limits);
   close_blocks(&reply);
-  slot->code = reply.code;
-  slot->offset = reply.offset;
-  slot->length = reply.length;
-  slot->touched = reply.touched;
-  slot->ended_ns = wp_clock_now();
+  wp_atomic_store(&slot->code, reply.code, wp_relaxed);
+  wp_atomic_store(&slot->offset, (uint64_t)reply.offset, wp_relaxed);
+  wp_atomic_store(&slot->length, (uint64_t)reply.length, wp_relaxed);
+  wp_atomic_store(&slot->touched, (uint64_t)reply.touched, wp_relaxed);
+  wp_atomic_store(&slot->ended_ns, wp_clock_now(), wp_relaxed);
   hand_back(worker, slot, WP_SLOT_DONE);
 }
 
@@ -271,26 +271,30 @@ static WP_NORETURN void fail(wp_process_worker *worker, wp_call call) {
   _exit(WP_EXIT_NOT_SET_UP);
 }
 
+/// Maps for reading, or gives up.
+static void *map_given(wp_process_worker *worker, int file, uint64_t offset, size_t length) {
+  void *memory = wp_memory_map(file, offset, length, false);
+  if (memory == NULL) fail(worker, WP_CALL_MMAP);
+  return memory;
+}
+
 static void map_channel(wp_process_worker *worker, const wp_template *parent, uint32_t index) {
   worker->geometry = parent->geometry;
-  uint64_t offset = wp_channel_offset(&worker->geometry, index);
-  // The worker part first: it is where a failure of what follows can be reported.
-  void *own = wp_memory_map(parent->memory, offset + worker->geometry.host_part, worker->geometry.worker_part, true);
+  const wp_geometry *geometry = &worker->geometry;
+  // Its own part first: it is where a failure of what follows can be reported.
+  void *own = wp_memory_map(parent->own, 0, geometry->worker_part, true);
   if (own == NULL) _exit(WP_EXIT_NOT_SET_UP);
   worker->channel.worker_part = (unsigned char *)own;
   worker->signal = wp_channel_get_signal(&worker->channel);
   worker->status = wp_channel_get_status(&worker->channel);
-  void *given = wp_memory_map(parent->memory, offset, worker->geometry.host_part, false);
-  if (given == NULL) fail(worker, WP_CALL_MMAP);
-  worker->channel.host_part = (unsigned char *)given;
-  void *head = wp_memory_map(parent->memory, 0, wp_pool_part_size(), false);
-  if (head == NULL) fail(worker, WP_CALL_MMAP);
-  worker->pool = (wp_pool_head *)head;
-  worker->initializer = NULL;
-  size_t argument = worker->geometry.initializer_part;
-  if (argument == 0) return;
-  worker->initializer = wp_memory_map(parent->memory, worker->geometry.initializer_offset, argument, false);
-  if (worker->initializer == NULL) fail(worker, WP_CALL_MMAP);
+  uint64_t offset = wp_host_part_offset(geometry, index);
+  worker->channel.host_part = (unsigned char *)map_given(worker, parent->given, offset, geometry->host_part);
+  offset = wp_arguments_offset(geometry, index);
+  worker->channel.arguments = (unsigned char *)map_given(worker, parent->arguments, offset, geometry->arguments_part);
+  worker->pool = (wp_pool_head *)map_given(worker, parent->given, 0, wp_pool_part_size());
+  size_t argument = geometry->initializer_part;
+  worker->initializer =
+      argument == 0 ? NULL : map_given(worker, parent->given, geometry->initializer_offset, argument);
 }
 
 /// After the limits: what is too little for a worker to start with, they tell. Closes the door, through which tasks could
@@ -322,8 +326,8 @@ static void initialize(wp_process_worker *worker) {
   worker->handler(worker->context, &request, &reply);
   wp_memory_unmap(worker->initializer, worker->geometry.initializer_part);
   if (reply.code != 0) {
-    slot->code = reply.code;
-    slot->length = reply.length;
+    wp_atomic_store(&slot->code, reply.code, wp_relaxed);
+    wp_atomic_store(&slot->length, (uint64_t)reply.length, wp_relaxed);
     fflush(NULL);
     errno = 0;
     fail(worker, WP_CALL_INITIALIZER);

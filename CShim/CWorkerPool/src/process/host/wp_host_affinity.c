@@ -3,8 +3,8 @@
 #include "../../base/wp_error.h"
 #include "../../base/wp_notice_once.h"
 #include "../../platform/wp_affinity.h"
-#include "../../platform/wp_numa.h"
 #include "wp_host_bell.h"
+#include "wp_host_room.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -111,8 +111,7 @@ static void note_floating(wp_process_pool *pool, uint32_t index, int number) {
 
 static void prefer_node(wp_process_pool *pool, wp_host_worker *worker) {
   if (worker->node == worker->memory_node || pool->memory.stays) return;
-  int number = wp_numa_prefer(worker->channel.host_part, pool->geometry.host_part + pool->geometry.worker_part,
-                              worker->node);
+  int number = wp_room_prefer(pool, worker, worker->node);
   worker->memory_node = worker->node;
   if (number == 0) return;
   pool->memory.stays = true;  // what is refused once will be refused again

@@ -8,6 +8,7 @@
 #include "wp_host_death.h"
 #include "wp_host_ends.h"
 #include "wp_host_queue.h"
+#include "wp_host_reply.h"
 #include "wp_host_size.h"
 #include "wp_host_slots.h"
 #include "wp_host_tidy.h"
@@ -57,7 +58,7 @@ static void gather_ended(wp_process_pool *pool) {
   }
 }
 
-/// Takes the result at `worker->collected`. Everything read from `slot` is hostile: read once, then checked.
+/// Takes the result at `worker->collected`.
 static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slot, uint32_t task) {
   wp_host_worker *worker = &pool->workers[index];
   uint32_t position = worker->collected++;
@@ -65,37 +66,30 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
   wp_completion *record = new_completion(pool, task);
   record->outcome.stop = sent->stop;
   wp_task_remove(&pool->tasks, task);
-  uint64_t length = slot->length;
-  uint64_t touched = slot->touched;
-  uint64_t offset = slot->offset;
-  uint64_t started = wp_atomic_load(&slot->started_ns, wp_relaxed);
-  uint64_t ended = slot->ended_ns;
   size_t limit = pool->geometry.max_payload;
-  if (touched > limit) touched = limit;
-  record->outcome.end = length > limit ? WP_TASK_REPLY_TOO_LARGE : WP_TASK_REPLIED;
-  record->outcome.reply_code = slot->code;
-  record->outcome.length = length > SIZE_MAX ? SIZE_MAX : (size_t)length;
+  const wp_reply reply = wp_reply_read(slot, limit);
+  record->outcome.end = reply.is_there ? WP_TASK_REPLIED : WP_TASK_REPLY_TOO_LARGE;
+  record->outcome.reply_code = reply.code;
+  record->outcome.length = reply.length > SIZE_MAX ? SIZE_MAX : (size_t)reply.length;
   record->outcome.limit = limit;
   record->outcome.worker_pid = worker->process;
-  record->outcome.run_ns = ended > started ? ended - started : 0;
-  wp_queue_adapt(pool, record->outcome.run_ns);
+  record->outcome.run_ns = reply.run_ns;
+  wp_queue_adapt(pool, reply.run_ns);
   unsigned char *buffer = (unsigned char *)wp_channel_results(&worker->channel, &pool->geometry, sent->result_buffer);
-  if (length <= WP_REPLY_INLINE) {
-    memcpy(record->bytes, slot->bytes, (size_t)length);
+  if (reply.length <= WP_REPLY_INLINE) {
+    memcpy(record->bytes, slot->bytes, (size_t)reply.length);
     record->outcome.bytes = record->bytes;
-  } else if (length <= limit) {
-    if (offset > limit - length) offset = 0;
-    record->outcome.bytes = buffer + offset;
-    if (touched < offset + length) touched = offset + length;  // whatever it says: the buffer is in use
+  } else if (reply.is_there) {
+    record->outcome.bytes = buffer + reply.offset;
   }
-  if (touched > 0) {
+  if (reply.touched > 0) {
     record->outcome.buffer = buffer;
-    record->outcome.buffer_length = (size_t)touched;
+    record->outcome.buffer_length = reply.touched;
     record->outcome.lender = record;
   }
   size_t arguments = (size_t)wp_channel_request(&worker->channel, &pool->geometry, position)->length;
-  pool->idle.warm = pool->idle.warm || touched > 0 || sent->argument_buffer != WP_NO_BUFFER;
-  if (touched == 0 && arguments <= WP_KEEP_WARM) {
+  pool->idle.warm = pool->idle.warm || reply.touched > 0 || sent->argument_buffer != WP_NO_BUFFER;
+  if (reply.touched == 0 && arguments <= WP_KEEP_WARM) {
     wp_slots_free_buffers(worker, sent);
     return;
   }
@@ -103,7 +97,7 @@ static void take_reply(wp_process_pool *pool, uint32_t index, wp_reply_slot *slo
   record->argument_buffer = sent->argument_buffer;
   record->result_buffer = sent->result_buffer;
   record->touched_arguments = arguments;
-  record->touched_results = (size_t)touched;
+  record->touched_results = reply.touched;
 }
 
 /// Whether the worker has something to collect. Seq_cst: it is also the collector's recheck before it sleeps.

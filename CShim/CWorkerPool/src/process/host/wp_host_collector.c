@@ -127,13 +127,11 @@ void wp_collector_tear_down(wp_process_pool *pool) {
   pool->memory.lent = lent ? head : NULL;
   pool->memory.head = NULL;
   pool->bells.collector = pool->bells.leader = (wp_event){-1, -1};
-  int memory = pool->memory.file;
-  pool->memory.file = -1;
+  wp_room_close(pool);
   pthread_mutex_unlock(&pool->lock);
   if (!lent) wp_room_unmap(pool, head);
   for (int i = 0; i < 2; i++) wp_event_destroy(&bells[i]);
   wp_memory_cgroups_destroy(cgroups);
-  if (memory >= 0) close(memory);
 }
 
 static void finish(wp_process_pool *pool) {

@@ -83,36 +83,22 @@ static wp_status allocate(wp_process_pool *pool, const wp_process_pool_config *c
   return WP_OK;
 }
 
-/// Maps what every pool has, then the channels of its first workers. False with `errno` set.
-static bool map_memory(wp_process_pool *pool, const wp_place *places) {
-  const wp_geometry *geometry = &pool->geometry;
-  pool->memory.head = (wp_pool_head *)wp_memory_map(pool->memory.file, 0, wp_pool_part_size(), true);
-  if (pool->memory.head == NULL) return false;
-  size_t tail = (size_t)(geometry->total - geometry->output_offset);
-  if (tail > 0) pool->memory.tail = wp_memory_map(pool->memory.file, geometry->output_offset, tail, true);
-  if (tail > 0 && pool->memory.tail == NULL) return false;
-  if (!wp_room_map(pool, pool->size.bound)) return false;
-  for (uint32_t i = 0; i < pool->size.bound; i++) wp_places_assign(pool, i, places);
-  return true;
-}
-
 static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_config *config, const wp_place *places,
                               wp_error *error) {
-  const char *call = NULL;
-  pool->memory.file = wp_memory_file_create("worker-pool", pool->geometry.total, &call);
-  if (pool->memory.file < 0) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
   if (!wp_event_create(&pool->bells.collector, false) || !wp_event_create(&pool->bells.leader, true)) {
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "pipe2", NULL);
   }
-  if (!map_memory(pool, places)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
+  wp_status status = wp_room_open(pool, error);
+  if (status == WP_OK) status = wp_room_map(pool, pool->size.bound, error);
+  if (status != WP_OK) return status;
+  for (uint32_t i = 0; i < pool->size.bound; i++) wp_places_assign(pool, i, places);
   pool->memory.head->capacity = pool->geometry.capacity;
   pool->memory.head->prefetch = pool->geometry.prefetch;
   pool->memory.head->max_payload = pool->geometry.max_payload;
   pool->memory.head->spin_ns = pool->settings.spin_ns;
   pool->memory.head->sandbox = (uint32_t)pool->settings.sandbox;
   strncpy(pool->memory.head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
-  size_t before = (size_t)(pool->geometry.initializer_offset - pool->geometry.output_offset);
-  wp_process_settings_share(pool->memory.head, (unsigned char *)pool->memory.tail + before, config);
+  wp_process_settings_share(pool->memory.head, wp_room_initializer(pool), config);
   return WP_OK;
 }
 
@@ -198,7 +184,7 @@ static wp_geometry lay_out(const wp_process_pool_config *config, uint32_t count,
   for (uint32_t capacity = WP_PROCESS_POOL_MAX_WORKERS;; capacity = capacity / 2 < count ? count : capacity / 2) {
     wp_geometry geometry = wp_geometry_of(capacity, prefetch, max_payload);
     wp_geometry_extend(&geometry, output, initializer_length);
-    if (capacity == count || geometry.total <= wp_memory_file_limit()) return geometry;
+    if (capacity == count || wp_geometry_largest(&geometry) <= wp_memory_file_limit()) return geometry;
   }
 }
 
@@ -225,7 +211,8 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   wp_signals_mask(NULL, 0, &pool->settings.signal_mask);
   pool->users.references = 1;
   wp_atomic_init(&pool->role.holder, WP_ROLE_HELD);  // ours until the collector runs, then its own
-  pool->memory.file = pool->forker.socket = pool->forker.pidfd = -1;
+  pool->memory.files = (wp_pool_files){-1, -1, -1, -1};
+  pool->forker.socket = pool->forker.pidfd = -1;
   pool->bells.collector = pool->bells.leader = (wp_event){-1, -1};
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);

@@ -4,6 +4,7 @@
 #include "../shared/wp_process_output.h"
 #include "../shared/wp_process_settings_check.h"
 #include "wp_host_cgroup.h"
+#include "wp_host_reply.h"
 #include "wp_host_room.h"
 
 #include <signal.h>
@@ -85,21 +86,20 @@ void wp_death_tell(const wp_death *death, wp_task_outcome *outcome) {
 
 // MARK: Breakage
 
-/// Copies what the initializer replied. Everything read is hostile: read once, then checked.
+/// Copies what the initializer replied, which has no blocks before it.
 static void note_reply(wp_process_pool *pool, const wp_host_worker *worker) {
   wp_process_breakage *breakage = &pool->life.breakage;
   const wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, 0);
-  uint32_t code = slot->code;
-  uint64_t length = slot->length;
-  if (length > WP_REPLY_KEPT || length > pool->geometry.max_payload) length = 0;
+  const wp_reply reply = wp_reply_read(slot, pool->geometry.max_payload);
+  size_t length = !reply.is_there || reply.length > WP_REPLY_KEPT ? 0 : (size_t)reply.length;
   const void *bytes =
       length <= WP_REPLY_INLINE ? slot->bytes : wp_channel_results(&worker->channel, &pool->geometry, 0);
-  void *copy = malloc((size_t)length + 1);
+  void *copy = malloc(length + 1);
   if (copy == NULL) return;
-  memcpy(copy, bytes, (size_t)length);
-  breakage->reply_code = code;
+  memcpy(copy, bytes, length);
+  breakage->reply_code = reply.code;
   breakage->reply = copy;
-  breakage->reply_length = (size_t)length;
+  breakage->reply_length = length;
 }
 
 void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const char *reason) {

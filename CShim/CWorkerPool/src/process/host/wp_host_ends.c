@@ -5,6 +5,7 @@
 #include "wp_host_buffers.h"
 #include "wp_host_death.h"
 #include "wp_host_payload.h"
+#include "wp_host_reply.h"
 #include "wp_host_room.h"
 #include "wp_host_slots.h"
 
@@ -68,7 +69,8 @@ static wp_task_end end_of_begun(const wp_host_worker *worker, const wp_sent *sen
   return killed ? sent->fate : WP_TASK_WORKER_DIED;
 }
 
-/// Fails the task that a dead worker had begun; all of its tasks when the pool is broken.
+/// Fails the task that a dead worker had begun; all of its tasks when the pool is broken. What it had passed was collected, so
+/// it can have begun the next one and none behind that, whatever their words say.
 static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
   bool broken = pool->life.phase == WP_POOL_BROKEN;
   uint64_t now = wp_clock_now();
@@ -78,12 +80,13 @@ static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
     wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
     uint32_t word = wp_atomic_load(&slot->state, wp_acquire);
     // STARTED, or overwritten by a task run wild.
-    bool begun = word != wp_slot_word(position, WP_SLOT_READY) || wp_sent_begun(sent);
+    bool shows_begun = position == worker->collected && word != wp_slot_word(position, WP_SLOT_READY);
+    bool begun = shows_begun || wp_sent_begun(sent);
     if (!begun && !broken) continue;
     if (begun) pool->tasks.nodes[sent->task].workers_lost++;
     if (!broken && retries(pool, sent, &pool->tasks.nodes[sent->task])) continue;
     uint64_t started = sent->started_ns;
-    if (started == 0) started = wp_atomic_load(&slot->started_ns, wp_relaxed);
+    if (started == 0) started = wp_reply_claimed_start(slot);
     wp_task_loss loss;
     memset(&loss, 0, sizeof loss);
     loss.end = broken ? WP_TASK_POOL_BROKEN : end_of_begun(worker, sent);

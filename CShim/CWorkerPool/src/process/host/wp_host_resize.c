@@ -14,7 +14,8 @@
 static wp_status set_size(wp_process_pool *pool, uint32_t count, const wp_place *places, wp_error *error) {
   if (pool->users.closed) return wp_fail(error, WP_SHUT_DOWN, 0, NULL, "the pool was shut down");
   if (pool->life.phase != WP_POOL_RUNNING) return wp_fail(error, WP_BROKEN, 0, NULL, pool->life.broken_reason);
-  if (!wp_room_map(pool, count)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "mmap", NULL);
+  wp_status status = wp_room_map(pool, count, error);
+  if (status != WP_OK) return status;
   uint32_t before = wp_atomic_load(&pool->size.wanted, wp_relaxed);
   wp_atomic_store(&pool->size.wanted, count, wp_relaxed);
   for (uint32_t i = before; i < count; i++) {

@@ -56,7 +56,7 @@ wp_status wp_shared_memory_create(size_t length, bool workers_write, const wp_me
   memory->length = length;
   memory->workers_write = workers_write;
   memory->fork_generation = wp_fork_generation();
-  memory->descriptor = wp_memory_share(length, !workers_write, &memory->address, &call);
+  memory->descriptor = wp_memory_share("shared-array", length, !workers_write, &memory->address, &call);
   if (memory->descriptor < 0) {
     int number = errno;
     free(memory);

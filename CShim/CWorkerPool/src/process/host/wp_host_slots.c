@@ -132,9 +132,21 @@ uint32_t wp_slots_word(const wp_process_pool *pool, const wp_host_worker *worker
   return wp_atomic_load(&wp_channel_reply(&worker->channel, &pool->geometry, position)->state, wp_acquire);
 }
 
+/// The first position that its worker has not passed, as far as it tells.
+static uint32_t current_position(const wp_process_pool *pool, wp_host_worker *worker) {
+  uint32_t at = worker->collected;
+  for (; at != worker->published; at++) {
+    uint32_t passed = wp_sent_at(pool, worker, at)->state == WP_SENT_REVOKED ? WP_SLOT_SKIPPED : WP_SLOT_DONE;
+    if (wp_slots_word(pool, worker, at) != wp_slot_word(at, passed)) break;
+  }
+  return at;
+}
+
 bool wp_task_runs(const wp_process_pool *pool, const wp_task *task) {
   if (task->state != WP_TASK_SENT) return false;
-  return wp_slots_word(pool, &pool->workers[task->worker], task->position) == wp_slot_word(task->position, WP_SLOT_STARTED);
+  wp_host_worker *worker = &pool->workers[task->worker];
+  return current_position(pool, worker) == task->position &&
+         wp_slots_word(pool, worker, task->position) == wp_slot_word(task->position, WP_SLOT_STARTED);
 }
 
 void wp_task_ask(wp_process_pool *pool, const wp_task *task, wp_stop_reason reason) {

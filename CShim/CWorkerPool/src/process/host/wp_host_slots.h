@@ -28,7 +28,8 @@ void wp_slots_free_buffers(wp_host_worker *worker, wp_sent *sent);
 
 /// The word of the slot at a position, as its worker left it.
 uint32_t wp_slots_word(const wp_process_pool *pool, const wp_host_worker *worker, uint32_t position);
-/// Whether the task is being run, as far as its worker tells.
+/// Whether the task is being run, as far as its worker tells. A worker passes its slots in order: what it says of one that stands
+/// behind another which it has not passed is a lie.
 bool wp_task_runs(const wp_process_pool *pool, const wp_task *task);
 /// Asks a task that runs to stop.
 void wp_task_ask(wp_process_pool *pool, const wp_task *task, wp_stop_reason reason);

@@ -86,6 +86,7 @@ typedef enum wp_worker_state {
 /// A worker as the host knows it; survives the processes that fill it. "Role": written with the role and the lock, as below.
 typedef struct wp_host_worker {
   wp_channel channel;        // constant once mapped, until the pool ends
+  int file;                  // lock; what it writes, -1 when there is none
   wp_worker_state state;     // role
   uint32_t generation;       // role
   pid_t process;             // role
@@ -225,11 +226,19 @@ typedef struct wp_pool_size {
   uint32_t bound;        // at this index and above all workers are absent; what loops go up to. Role, lock
 } wp_pool_size;
 
+/// The files of a pool (wp_process_layout.h), but for those of its workers; -1 for none.
+typedef struct wp_pool_files {
+  int given;
+  int arguments;
+  int arguments_for_reading;
+  int output;
+} wp_pool_files;
+
 /// What is mapped (wp_host_room.h). Role, lock.
 typedef struct wp_pool_memory {
-  int file;
-  wp_pool_head *head;  // the pool part; NULL once unmapped
-  void *tail;          // what stands behind the channels; NULL when nothing does
+  wp_pool_files files;
+  wp_pool_head *head;  // the given file, which begins with the pool part; NULL once unmapped
+  void *output;        // NULL when nothing is captured
   wp_pool_head *lent;  // `head`, when the processes are gone and loans are left: nothing is unmapped then. Lock
   uint32_t *cell_uses;         // of all workers
   wp_memory_cgroups *cgroups;  // NULL when there are none

@@ -64,6 +64,8 @@ typedef struct wp_task {
   uint8_t buffer;
   /// Memories that it carries; owned array of `shared_count`.
   uint8_t shared_count;
+  /// How many workers were replaced that did not begin it in time.
+  uint8_t unbegun;
   wp_shared_memory **shared;
 } wp_task;
 

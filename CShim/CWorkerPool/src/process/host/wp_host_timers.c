@@ -4,6 +4,7 @@
 #include "../../platform/wp_process.h"
 #include "wp_host_bell.h"
 #include "wp_host_ends.h"
+#include "wp_host_reply.h"
 #include "wp_host_slots.h"
 
 #include <signal.h>
@@ -13,18 +14,27 @@
 /// A worker that has nothing else to do and does not begin a task for so long is replaced: somebody has stopped it.
 #define WP_BEGIN_PATIENCE_NS ((uint64_t)1000000000)
 
+/// How often that happens to one task before it counts as one that ran for too long.
+#define WP_BEGIN_ATTEMPTS 3
+
 static uint64_t larger(uint64_t first, uint64_t second) { return first > second ? first : second; }
 static uint64_t smaller(uint64_t first, uint64_t second) { return first < second ? first : second; }
 
-/// Kills the worker if it can have begun nothing from position `from` on. What stands there runs elsewhere.
-static void end_worker(wp_process_pool *pool, uint32_t index, uint32_t from) {
+/// Kills the worker at `position`, unless it has come further meanwhile. What it has not begun runs elsewhere: what stands behind
+/// that position, and with `unbegun` what stands there.
+static void end_worker(wp_process_pool *pool, uint32_t index, uint32_t position, bool unbegun) {
   wp_host_worker *worker = &pool->workers[index];
+  uint32_t from = unbegun ? position : position + 1;
   // Newest first, each put in front of the pending, which keeps their order.
-  for (uint32_t position = worker->published; position-- != from;) {
-    const wp_sent *sent = wp_sent_at(pool, worker, position);
+  for (uint32_t at = worker->published; at-- != from;) {
+    const wp_sent *sent = wp_sent_at(pool, worker, at);
     if (sent->state == WP_SENT_REVOKED) continue;
-    if (!wp_slots_revoke(pool, sent->task)) return;
-    wp_task_put_back(pool, worker, position);
+    if (wp_slots_revoke(pool, sent->task)) {
+      wp_task_put_back(pool, worker, at);
+    } else if (at == position || wp_slots_word(pool, worker, position) == wp_slot_word(position, WP_SLOT_DONE)) {
+      return;
+    }
+    // Else it says to have begun what stands behind a task that it has not ended. That is a lie, which saves nobody.
   }
   if (worker->pidfd < 0) return;
   worker->condemned = true;  // it gets no more tasks
@@ -44,13 +54,17 @@ static uint64_t await_begin(wp_process_pool *pool, uint32_t index, uint32_t posi
   if (now < sent->due_ns) {
     return smaller(sent->due_ns, wp_clock_after(now, larger(options->timeout_ns, WP_BEGIN_LOOK_NS)));
   }
-  end_worker(pool, index, position);
+  // One that says for ever that it has not begun, on whichever worker, is not sent round for ever.
+  wp_task *task = &pool->tasks.nodes[sent->task];
+  bool unbegun = ++task->unbegun < WP_BEGIN_ATTEMPTS;
+  if (!unbegun) sent->fate = WP_TASK_TIMED_OUT;
+  end_worker(pool, index, position, unbegun);
   return UINT64_MAX;
 }
 
 /// When the task began: asked of the worker once, and not believed beyond what is possible.
 static void note_start(wp_sent *sent, wp_reply_slot *slot, const wp_task_options *options, uint64_t now) {
-  uint64_t claimed = wp_atomic_load(&slot->started_ns, wp_relaxed);
+  uint64_t claimed = wp_reply_claimed_start(slot);
   sent->started_ns = smaller(larger(claimed, sent->sent_ns), now);
   bool limited = options != NULL && options->timeout_ns != 0;
   sent->due_ns = !limited ? UINT64_MAX : wp_clock_after(sent->started_ns, options->timeout_ns);
@@ -73,7 +87,7 @@ static uint64_t watch(wp_process_pool *pool, uint32_t index, uint32_t position, 
     }
     sent->fate = WP_TASK_TIMED_OUT;
   }
-  end_worker(pool, index, position + 1);
+  end_worker(pool, index, position, false);
   return UINT64_MAX;
 }
 

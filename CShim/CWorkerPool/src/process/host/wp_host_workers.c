@@ -65,8 +65,11 @@ wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
   memset(&start, 0, sizeof start);
   start.kind = WP_MESSAGE_START;
   start.process = getpid();
-  int descriptors[3] = {pool->memory.file, pool->bells.collector.ring, pool->bells.leader.ring};
-  wp_socket_send(pool->forker.socket, &start, sizeof start, descriptors, 3, true);  // if it is gone, its pidfd will tell
+  const wp_pool_files *files = &pool->memory.files;
+  int descriptors[WP_START_DESCRIPTORS + 1] = {files->given, files->arguments_for_reading, pool->bells.collector.ring,
+                                               pool->bells.leader.ring, files->output};
+  size_t count = WP_START_DESCRIPTORS + (files->output >= 0 ? 1 : 0);
+  wp_socket_send(pool->forker.socket, &start, sizeof start, descriptors, count, true);  // if it is gone, its pidfd will tell
   pool->forker.ready = false;
   pool->forker.deadline = wp_clock_now() + WP_HELLO_TIMEOUT_NS;
   pthread_mutex_lock(&pool->lock);
@@ -130,7 +133,8 @@ void wp_workers_spawn(wp_process_pool *pool, uint32_t index) {
   message.generation = worker->generation;
   int door = pool->memory.cgroups == NULL ? -1 : wp_memory_cgroup_door(pool->memory.cgroups, index);
   if (pool->memory.cgroups != NULL && door < 0) message.value = errno;
-  bool sent = wp_socket_send(pool->forker.socket, &message, sizeof message, &door, door >= 0 ? 1 : 0, true);
+  int descriptors[2] = {worker->file, door};
+  bool sent = wp_socket_send(pool->forker.socket, &message, sizeof message, descriptors, door >= 0 ? 2 : 1, true);
   if (door >= 0) close(door);
   if (sent) return;
   worker_ended(pool, index, SIGKILL, "the template process ended");  // its pidfd will tell the rest

@@ -26,15 +26,16 @@ wp_geometry wp_geometry_of(uint32_t capacity, uint32_t prefetch, size_t max_payl
   geometry.argument_buffers = 2 * geometry.slots;
   geometry.result_buffers = 2 * geometry.slots + WP_PROCESS_MAX_LOANS;
   geometry.cells = WP_CELLS_PER_SLOT * geometry.slots;
-  geometry.host_fixed = round_up(sizeof(wp_channel_head) +
-                                     geometry.slots * (sizeof(wp_request_slot) + sizeof(wp_task_options)) +
-                                     geometry.cells * sizeof(wp_atomic_u64),
-                                 page);
+  geometry.host_part = round_up(sizeof(wp_channel_head) +
+                                    geometry.slots * (sizeof(wp_request_slot) + sizeof(wp_task_options)) +
+                                    geometry.cells * sizeof(wp_atomic_u64),
+                                page);
   geometry.worker_fixed =
       round_up(sizeof(wp_channel_signal) + sizeof(wp_channel_status) + geometry.slots * sizeof(wp_reply_slot), page);
-  geometry.host_part = geometry.host_fixed + geometry.argument_buffers * geometry.buffer_size;
+  geometry.arguments_part = geometry.argument_buffers * geometry.buffer_size;
   geometry.worker_part = geometry.worker_fixed + geometry.result_buffers * geometry.buffer_size;
-  geometry.total = wp_channel_offset(&geometry, capacity);
+  geometry.given_size = geometry.initializer_offset = wp_host_part_offset(&geometry, capacity);
+  geometry.arguments_size = wp_arguments_offset(&geometry, capacity);
   return geometry;
 }
 
@@ -46,17 +47,28 @@ void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, 
     geometry->output_limit[i] = limit;
     rings[i] = limit == 0 ? 0 : round_up(sizeof(wp_output_ring) + limit + WP_OUTPUT_CHUNK, page);
   }
-  geometry->output_offset = geometry->total;
   geometry->output_stream = rings[WP_STREAM_OUTPUT];
   geometry->output_part = rings[WP_STREAM_OUTPUT] + rings[WP_STREAM_ERROR];
-  geometry->initializer_offset =
-      geometry->output_offset + (uint64_t)geometry->capacity * geometry->output_part;
+  geometry->output_size = (uint64_t)geometry->capacity * geometry->output_part;
   geometry->initializer_part = round_up(initializer_length, page);
-  geometry->total = geometry->initializer_offset + geometry->initializer_part;
+  geometry->given_size = geometry->initializer_offset + geometry->initializer_part;
 }
 
-uint64_t wp_channel_offset(const wp_geometry *geometry, uint32_t index) {
-  return wp_pool_part_size() + (uint64_t)index * (geometry->host_part + geometry->worker_part);
+uint64_t wp_geometry_largest(const wp_geometry *geometry) {
+  const uint64_t sizes[] = {geometry->given_size, geometry->arguments_size, geometry->worker_part, geometry->output_size};
+  uint64_t largest = 0;
+  for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    if (sizes[i] > largest) largest = sizes[i];
+  }
+  return largest;
+}
+
+uint64_t wp_host_part_offset(const wp_geometry *geometry, uint32_t index) {
+  return wp_pool_part_size() + (uint64_t)index * geometry->host_part;
+}
+
+uint64_t wp_arguments_offset(const wp_geometry *geometry, uint32_t index) {
+  return (uint64_t)index * geometry->arguments_part;
 }
 
 wp_channel_head *wp_channel_get_head(const wp_channel *channel) {
@@ -81,7 +93,7 @@ wp_atomic_u64 *wp_channel_cells(const wp_channel *channel, const wp_geometry *ge
 
 void *wp_channel_arguments(const wp_channel *channel, const wp_geometry *geometry, uint32_t buffer) {
   WP_ASSERT(buffer < geometry->argument_buffers);
-  return channel->host_part + geometry->host_fixed + buffer * geometry->buffer_size;
+  return channel->arguments + buffer * geometry->buffer_size;
 }
 
 wp_channel_signal *wp_channel_get_signal(const wp_channel *channel) {

@@ -1,18 +1,21 @@
 // What lives in the memory that host and workers share, and who writes it.
 //
-// One sparse memory file per pool, with room for as many workers as a pool may ever have. The host maps the channels of
-// those that it has had, each worker its own:
+// Sparse memory files, by who may write them, each with room for as many workers as a pool may ever have:
 //
-//     pool part      head, table of interned names         worker maps it read-only
-//     channel 0      host part:   head, requests, options, cells, arguments … read-only
-//                    worker part: signal, status, slots, results    … read-write
-//     channel 1      …                                     other workers' channels are not mapped at all
-//     output part    what workers printed                  not mapped (wp_process_output.h)
-//     initializer    its argument                          read-only, until it has run
+//     given       pool part: head, table of interned names       sealed: after the host's mapping nobody gets another that
+//                 by worker, the host part: head, requests,      is writable, by whatever way
+//                 options, cells; the initializer's argument
+//     arguments   by worker, its argument buffers                the host writes; others have a read-only opening, closed
+//                                                                before any task runs
+//     own         one file for each worker: signal, status,      the worker and the host write
+//                 slots, result buffers
+//     output      by worker, what it printed                     the template writes (wp_process_output.h); no worker has it
 //
-// A worker that runs wild can so damage its own slots and results only: never its arguments (which is why a task that
-// it had not begun can be read back from them after its death), never a neighbour's, never the pool's. There is one
-// file and not one per worker because descriptors are what a host with many workers runs out of first.
+// A worker maps the pool part, its own parts, and nothing of its neighbours'. It closes the descriptors before it runs
+// anything of the user's, and what it maps for reading the kernel never lets it write: mprotect, a mapping that is grown
+// (mremap) or rearranged (remap_file_pages), a descriptor opened again under /proc. So a worker that runs wild damages its own
+// slots and results only: never its arguments (which is why a task that it had not begun can be read back from them after its
+// death), never a neighbour's, never the pool's. What is sealed gives no pages back; that is why arguments have another file.
 //
 // There is no lock here: a worker that is killed would hold it for ever. The host believes nothing that a worker can
 // write: it reads a value once, checks it, then uses that copy; what it dispatched where stands in memory of its own
@@ -21,8 +24,8 @@
 // Sources: the ring with a per-slot word follows Vyukov's bounded queue; sleep and wake are Dekker's pattern as in
 // the kernel's virtio rings ("publish, then look whether the other side sleeps"). Rejected: a socket or pipe per
 // worker (4-60 µs a message against 0.25); robust mutexes (a dead owner leaves the data behind them half-written);
-// shm_open (a name that outlives a crash); one file per worker, and F_SEAL_FUTURE_WRITE on the host's half (which
-// forbids giving its pages back).
+// shm_open (a name that outlives a crash); one file for all (what a worker may write in it reaches the rest by mremap); a
+// read-only descriptor alone (/proc/self/fd opens it again for writing).
 #ifndef WP_PROCESS_LAYOUT_H
 #define WP_PROCESS_LAYOUT_H
 
@@ -51,7 +54,7 @@ extern "C" {
 /// Largest `max_payload`: keeps every offset below far from overflow.
 #define WP_PROCESS_PAYLOAD_CEILING ((size_t)1 << 40)
 
-/// Start of the file. Constant after init except the two words at the end, which the host writes.
+/// Start of the given file. Constant after init except the two words at the end, which the host writes.
 typedef struct wp_pool_head {
   uint32_t capacity;
   uint32_t prefetch;
@@ -182,16 +185,18 @@ typedef struct wp_channel_status {
 /// line: the worker, from the moment it sees READY until it stores DONE.
 typedef struct wp_reply_slot {
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 state;
-  uint32_t code;
+  // Relaxed: `state` orders them. Atomic all the same, since a hostile worker may write them at any time: so each is read once
+  // (host/wp_host_reply.h).
+  wp_atomic_u32 code;
   /// What the handler asked for: over the pool's limit means that it did not get it.
-  uint64_t length;
+  wp_atomic_u64 length;
   /// When the task began (written before the CAS to STARTED) and ended, on CLOCK_MONOTONIC.
   wp_atomic_u64 started_ns;
-  uint64_t ended_ns;
+  wp_atomic_u64 ended_ns;
   /// Bytes of the result buffer that may have been touched.
-  uint64_t touched;
+  wp_atomic_u64 touched;
   /// Where in its buffer a result stands that is too long for `bytes`. Before it: blocks (wp_process_data.h).
-  uint64_t offset;
+  wp_atomic_u64 offset;
   unsigned char bytes[WP_REPLY_INLINE];
 } wp_reply_slot;
 
@@ -233,32 +238,39 @@ typedef struct wp_geometry {
   uint32_t result_buffers;
   /// How many shared arrays a worker may have mapped.
   uint32_t cells;
+  /// What one worker has in the given file, in that of the arguments, and for its own file before the result buffers and in all.
   size_t host_part;
-  size_t worker_part;
-  /// Fixed parts, before the payload buffers.
-  size_t host_fixed;
+  size_t arguments_part;
   size_t worker_fixed;
-  /// The output part, and how much of it one worker has, and the first of its streams; by stream, how many bytes are
-  /// kept: 0 when it is not captured.
-  uint64_t output_offset;
+  size_t worker_part;
+  /// What one worker has of the output, and the first of its streams; by stream, how many bytes are kept: 0 when it is not
+  /// captured.
   size_t output_part;
   size_t output_stream;
   size_t output_limit[WP_STREAM_COUNT];
+  /// Where the initializer's argument stands in the given file.
   uint64_t initializer_offset;
   size_t initializer_part;
-  uint64_t total;
+  uint64_t given_size;
+  uint64_t arguments_size;
+  uint64_t output_size;
 } wp_geometry;
 
 /// Bytes of the pool part: the same for every pool.
 size_t wp_pool_part_size(void);
 wp_geometry wp_geometry_of(uint32_t capacity, uint32_t prefetch, size_t max_payload);
-/// Adds what stands behind the channels.
+/// Adds the output, and the initializer's argument.
 void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, size_t initializer_length);
-uint64_t wp_channel_offset(const wp_geometry *geometry, uint32_t index);
+/// The size of the largest file.
+uint64_t wp_geometry_largest(const wp_geometry *geometry);
+/// Where a worker's part of the given file, and of the arguments, begins.
+uint64_t wp_host_part_offset(const wp_geometry *geometry, uint32_t index);
+uint64_t wp_arguments_offset(const wp_geometry *geometry, uint32_t index);
 
 /// One channel as mapped by somebody.
 typedef struct wp_channel {
   unsigned char *host_part;
+  unsigned char *arguments;
   unsigned char *worker_part;
 } wp_channel;
 

@@ -1,6 +1,6 @@
 // What host and template say to each other over the control socket, and how a failed call travels between processes.
 //
-//     host ──▶ template   START (memory file, bells)      SPAWN (door of a cgroup)   QUIT
+//     host ──▶ template   START (files, bells)            SPAWN (worker's file, door of a cgroup)   QUIT
 //     template ──▶ host   HELLO | FAILED                  SPAWNED (pidfd, socket) | SPAWN_FAILED   EXITED
 //
 // Over the socket of each worker it sends shared memories (host/wp_host_share.h).
@@ -68,6 +68,9 @@ typedef enum wp_message_kind {
   WP_MESSAGE_SPAWN_FAILED,
   WP_MESSAGE_EXITED,
 } wp_message_kind;
+
+/// Descriptors that come with START: the given file, the arguments, the bells; and the output, if any is captured.
+#define WP_START_DESCRIPTORS 4u
 
 typedef struct wp_message {
   uint32_t kind;
