@@ -101,6 +101,34 @@ extension Generator {
     if random.chance(50) { addScope(id) } else { addJoin(id) }
   }
 
+  /// A task that closes its pool and then blocks again and again, each time for what another thread has to do: threads start in the
+  /// closed pool, end, and start again in the places of those.
+  mutating func addEncore(_ id: Int) {
+    let pool = pool(near: id)
+    guard !isClosing[pool], !isReleased[pool] else { return append(pause(true), to: id) }
+    hasEncore = true
+    let task = addFree(.task(.submit), pool: pool, by: id)
+    append(.submit(task), to: id)
+    begin(task)
+    append(.shutdown(pool: pool, .begin), to: task)
+    isClosing[pool] = true
+    for _ in 0..<random.number(3...6) {
+      let (waits, keeps) = (addPart(.half, pool: pool, of: task), addPart(.half, pool: pool, of: task))
+      append(.join(pool: pool, waits, keeps), to: task)
+      actors[task].openChildren += 2
+      for half in [waits, keeps] { begin(half) }
+      let promise = newPromise()
+      append(.wait([.promise(promise)], .result), to: waits)
+      append(.nap(microseconds: random.number(50..<600)), to: keeps)
+      append(.keep(promise), to: keeps)
+      come(.promise(promise))
+      end(keeps)
+      end(waits)
+      append(.nap(microseconds: random.number(50..<300)), to: task)
+    }
+    end(task)
+  }
+
   mutating func addCalls(_ id: Int, maps: Bool) {
     guard let pool = pickPoolToEnter(id) else { return }
     let calls = (0..<random.number(2...6)).map { _ in addPart(.iteration, pool: pool, of: id) }

@@ -42,6 +42,7 @@ extension Generator {
     // Where the task gets on top of what the strand has submitted.
     case .pour: poursLeft > 0 && program.strands[id].pool == 0 && program.flood != .outside
     case .shutdown: true
+    case .encore: !hasEncore && !program.isLimited && !isCallback(id)
     case .release: mayRelease
     }
   }
@@ -73,6 +74,7 @@ extension Generator {
     case .sum: addSum(id)
     case .resize: append(.resize(pool: pool(near: id), random.number(1...4)), to: id)
     case .shutdown: addShutdown(id)
+    case .encore: addEncore(id)
     case .release: addRelease(id)
     case .inspect: append(.inspect(pool: pool(near: id)), to: id)
     }

@@ -65,6 +65,7 @@ struct Generator {
   var stepsLeft: Int
   var threadsLeft = 6
   var poursLeft = 4
+  var hasEncore = false
 
   init(seed: UInt64, exits: Bool = false) {
     var random = Random(seed: seed)
@@ -245,7 +246,7 @@ struct Generator {
     members[body, default: 0] += 1
   }
 
-  private mutating func end(_ id: Int) {
+  mutating func end(_ id: Int) {
     let kind = program.strands[id].kind
     if actors[id].leavesThread {
       program.strands[id].steps.append(.leaveThread)

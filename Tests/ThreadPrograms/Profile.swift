@@ -6,7 +6,7 @@ enum Profile: String, Sendable {
     case pause, meet, submit, submitAndWait, batch, thread, swiftTask, wait, waitEarly, waitForLater, keep, drop, link,
       callback
     case cancel
-    case join, scope, spawn, spawnAndWait, perform, map, sum, resize, shutdown, release, inspect, pour
+    case join, scope, spawn, spawnAndWait, perform, map, sum, resize, shutdown, encore, release, inspect, pour
   }
 
   /// How often a program is of each kind.
@@ -20,6 +20,7 @@ enum Profile: String, Sendable {
     case .closing:
       switch choice {
       case .shutdown: 10
+      case .encore: 12
       case .resize: 10
       case .meet: 14
       case .wait: 24
@@ -111,7 +112,7 @@ enum Profile: String, Sendable {
     case .shutdown: 2
     case .release: 1
     case .inspect: 1
-    case .pour: 0
+    case .encore, .pour: 0
     }
   }
 }
