@@ -36,7 +36,7 @@ let package = Package(
       linkerSettings: [.linkedLibrary("numa"), .linkedLibrary("seccomp", .when(traits: ["Sandbox"]))]),
     .target(name: "WorkerPool", dependencies: ["CWorkerPool"]),
     .target(name: "WorkerPoolFoundation", dependencies: ["WorkerPool"]),
-    .testTarget(name: "WireTests", dependencies: ["WorkerPool", "WorkerPoolFoundation"]),
+    .testTarget(name: "WireTests", dependencies: ["WorkerPool", "WorkerPoolFoundation"], exclude: ["Fixtures"]),
 
     // Drivers for what Swift cannot import: the engine's inner structures.
     .target(
