@@ -24,7 +24,9 @@ private struct HiddenWireError: Error, BitwiseWireCodable {}
 /// Errors whose bytes a worker has made up.
 @Suite struct HostileErrorTests {
   /// An error as ``ErrorCoding`` writes it, with any name.
-  private func bytes(named name: String, typeName: String = "T", payload: [UInt8] = [], form: UInt8 = 1) throws -> [UInt8] {
+  private func bytes(named name: String, typeName: String = "T", payload: [UInt8] = [], form: UInt8 = 1) throws
+    -> [UInt8]
+  {
     var encoder = WireEncoder()
     try encoder.encode(form, typeName, "description", name)
     try encoder.encode(payload)

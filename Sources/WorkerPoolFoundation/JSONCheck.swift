@@ -1,0 +1,54 @@
+import Foundation
+import WorkerPool
+
+/// Looks through JSON before Foundation does, which itself refuses documents that are nested deeper than 512 levels.
+///
+/// What is left to see is that the text is UTF-8, as the encoder writes it and not one of the encodings that Foundation
+/// guesses, and what comparing its texts costs: the keys of every object are hashed, whether the type has them or not.
+enum JSONCheck {
+  /// Throws a `DocumentFlaw`, and adds to `costs`.
+  static func check(_ bytes: UnsafeRawBufferPointer, _ costs: inout ReadingCosts) throws {
+    guard let first = bytes.first, first < 0x80, bytes[...].firstIndex(of: "\0") == nil else {
+      throw DocumentFlaw("it is no JSON in UTF-8")
+    }
+    var runs = MarkRuns()
+    var rest = bytes[...]
+    while let backslash = rest.firstIndex(of: "\\") {
+      runs.append(utf8: rest[..<backslash])
+      // A sequence takes two bytes, or six with four digits.
+      let escape = rest[backslash...].prefix(6)
+      if let value = scalarValue(of: escape) {
+        runs.append(isMark: value >= MarkRuns.firstMark)
+        rest = rest[(backslash + 6)...]
+      } else {
+        runs.end()
+        rest = rest[min(backslash + 2, rest.endIndex)...]
+      }
+    }
+    runs.append(utf8: rest)
+    costs.comparing += runs.cost
+  }
+
+  /// The value of an escape sequence with four digits. Half of a pair counts as a mark, which it may be.
+  private static func scalarValue(of escape: Slice<UnsafeRawBufferPointer>) -> UInt32? {
+    guard escape.count == 6, escape.dropFirst().first == UInt8(ascii: "u") else { return nil }
+    return UInt32(String(decoding: escape.dropFirst(2), as: UTF8.self), radix: 16)
+  }
+}
+
+extension Slice<UnsafeRawBufferPointer> {
+  /// As fast in a debug build.
+  fileprivate func firstIndex(of character: Unicode.Scalar) -> Int? {
+    let bytes = UnsafeRawBufferPointer(rebasing: self)
+    guard let start = bytes.baseAddress, let found = memchr(start, Int32(character.value), bytes.count) else {
+      return nil
+    }
+    return startIndex + (UnsafeRawPointer(found) - start)
+  }
+}
+
+extension MarkRuns {
+  mutating func append(utf8 bytes: Slice<UnsafeRawBufferPointer>) {
+    UnsafeRawBufferPointer(rebasing: bytes).withMemoryRebound(to: UInt8.self) { append(utf8: $0) }
+  }
+}
