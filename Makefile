@@ -21,7 +21,7 @@ SOAK_SECONDS ?= 60
 # How long `chaos` stays with each start method.
 CHAOS_SECONDS ?= 60
 
-# How long `fuzz` goes on.
+# How long `fuzz` goes on with each of its targets.
 FUZZ_SECONDS ?= 600
 
 # A machine with a Swift toolchain has clang, but not always a cc.
@@ -153,8 +153,9 @@ chaos: setup ## Kill random processes of a pool under load, a minute with each s
 	@failed=0; for method in fork reexec; do \
 	  echo "$$method: $$(.build/release/ProcessChaos $$method $(CHAOS_SECONDS))" || failed=1; done; exit $$failed
 
-fuzz: setup ## Read topologies of machines that nobody has built, ten minutes (FUZZ_SECONDS=60).
+fuzz: setup ## Fuzz the reading of topologies and of workers' bytes, ten minutes for each target (FUZZ_SECONDS=60).
 	@Tests/TopologyFuzz/run.sh $(FUZZ_SECONDS)
+	@Tests/WireFuzz/run.sh $(FUZZ_SECONDS)
 
 bench: bench-binary bench-engine ## Compare with other pools of Swift, 9 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
 	@$(BENCH) $(BENCH_OPTIONS)

@@ -107,7 +107,8 @@ private struct Holder<Value: Codable & Equatable & Sendable>: PropertyListWireCo
       let document = Data(#"{"value":1,"e\#(text)":2}"#.utf8)
       #expect(try refusal(of: document, as: JSONHolder.self).contains("combining marks"))
     }
-    let wide = try PropertyListEncoder.binary.encode([["value": "e" + String(repeating: "\u{301}\u{316}", count: 3000)]])
+    let wide = try PropertyListEncoder.binary.encode([["value": "e" + String(repeating: "\u{301}\u{316}", count: 3000)]]
+    )
     #expect(try refusal(of: wide, as: Holder<String>.self).contains("combining marks"))
     #expect(try roundTrip(Holder(value: "e\u{301}\u{316}\u{301}")).value == "e\u{301}\u{316}\u{301}")
   }

@@ -175,9 +175,7 @@ extension ProcessTask {
       let refersToMemory = outcome.area != nil || !attachments.isEmpty
       return .replied(bytes, refersToMemory ? ReplyMemory(outcome, attachments) : nil)
     case ReplyCode.error:
-      let error = try explaining(source(of: outcome)) {
-        try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) }
-      }
+      let error = try explaining(source(of: outcome)) { try ErrorCoding.read(from: bytes) }
       let gaveUp = outcome.stop == WP_STOP_TIMED_OUT && error is CancellationError
       if gaveUp { throw WorkerPoolError.timedOut(label, outcome) }
       throw error

@@ -3,13 +3,13 @@
 /// As its own type if that is ``WireCodable``, or `Codable` in a program that links `WorkerPoolFoundation`, and if the
 /// reader knows it (``ErrorTypes``); else as a ``RemoteError``. Type name and description travel always, for the case
 /// that the rest cannot be read.
-struct ErrorCoding {
+package enum ErrorCoding {
   private enum Form: UInt8, WireCodable {
     case described, wireCodable, codable
   }
 
   /// Appends `error`. Cannot fail: what cannot be encoded is described.
-  static func encode(_ error: any Error, into encoder: inout WireEncoder) {
+  package static func encode(_ error: any Error, into encoder: inout WireEncoder) {
     let (form, name, bytes) = payload(of: error)
     // None of these throws: they are strings and bytes.
     let typeName = String(reflecting: type(of: error)).clipped(to: ErrorTypes.longestName)
@@ -17,8 +17,12 @@ struct ErrorCoding {
     try? encoder.encode(bytes)
   }
 
-  /// Reads what ``encode(_:into:)`` wrote. Throws for bytes that nobody wrote.
-  static func decode(from decoder: inout WireDecoder) throws -> any Error {
+  /// Reads what ``encode(_:into:)`` wrote, which has to take up all of `bytes`. Throws for bytes that nobody wrote.
+  package static func read(from bytes: UnsafeRawBufferPointer) throws -> any Error {
+    try WireDecoder.reading(from: bytes) { decoder in try decode(from: &decoder) }
+  }
+
+  private static func decode(from decoder: inout WireDecoder) throws -> any Error {
     let form = try decoder.decode(Form.self)
     let description = RemoteError(typeName: try decodeName(from: &decoder), description: try decoder.decode())
     let name = try decodeName(from: &decoder)
