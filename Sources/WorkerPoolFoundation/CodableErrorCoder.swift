@@ -12,6 +12,7 @@ package enum CodableErrorCoder: CodableErrorCoding {
     var costs = ReadingCosts()
     try document.check(acceptingPropertyLists: false, &costs)
     if let excess = costs.excess(readingBytes: document.count) { throw DocumentFlaw(excess) }
+    guard costs.nans <= ReadingCosts.maximumNaNs else { throw DocumentFlaw("it has \(costs.nans) NaNs") }
     return try decode(type, from: document)
   }
 

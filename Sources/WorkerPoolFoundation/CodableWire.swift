@@ -16,7 +16,8 @@ import WorkerPool
 ///
 /// What a worker sends is looked through first, and then read by Foundation, in time and memory that its length bounds.
 /// What the type's own `init(from:)` does with it is the type's affair; note that a `Set` of floating-point numbers, as a
-/// part of a `Codable` type, takes quadratic time for NaNs.
+/// part of a `Codable` type, takes quadratic time for NaNs. Of a sandboxed worker, documents with more than 4,096 NaNs are
+/// refused.
 public protocol JSONWireCodable: WireCodable, Codable {}
 
 /// A `Codable` type that crosses process boundaries as a binary property list: the better choice where a type holds

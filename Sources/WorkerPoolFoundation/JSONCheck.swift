@@ -27,6 +27,22 @@ enum JSONCheck {
     }
     runs.append(utf8: rest)
     costs.comparing += runs.cost
+    costs.nans += numberOfNaNs(in: bytes)
+  }
+
+  /// How often the text has a string "nan", some letter of which may be escaped.
+  private static func numberOfNaNs(in bytes: UnsafeRawBufferPointer) -> Int {
+    var rest = bytes[...]
+    var count = 0
+    while let quote = rest.firstIndex(of: "\"") {
+      rest = rest[(quote + 1)...]
+      if rest.starts(with: "nan\"".utf8) || rest.starts(with: "\\u".utf8) || rest.starts(with: "n\\u".utf8)
+        || rest.starts(with: "na\\u".utf8)
+      {
+        count += 1
+      }
+    }
+    return count
   }
 
   /// The value of an escape sequence with four digits. Half of a pair counts as a mark, which it may be.

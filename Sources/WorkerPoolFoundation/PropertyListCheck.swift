@@ -22,6 +22,7 @@ struct PropertyListCheck {
 
   private enum Kind {
     case scalar
+    case nan
     /// Payloads, in bytes.
     case data, text, wideText
     /// Payloads, in references.
@@ -97,7 +98,10 @@ struct PropertyListCheck {
     switch bytes[marker] >> 4 {
     case 0 where size == 8 || size == 9:
       return Object(kind: .scalar, start: position, count: 0)
-    case 1 where size <= 4, 2 where size == 2 || size == 3, 3 where size == 3:
+    case 2 where size == 2 || size == 3:
+      let start = try take(1 << size, &position)
+      return Object(kind: isNaN(at: start, size: 1 << size) ? .nan : .scalar, start: start, count: 1 << size)
+    case 1 where size <= 4, 3 where size == 3:
       return Object(kind: .scalar, start: try take(1 << size, &position), count: 1 << size)
     case 4: return try readPayload(.data, unit: 1, size, &position)
     case 5:
@@ -111,6 +115,13 @@ struct PropertyListCheck {
     case 13: return try readPayload(.dictionary, unit: 2 * referenceSize, size, &position)
     default: throw DocumentFlaw("its object \(objects.count) is of the unknown kind \(bytes[marker])")
     }
+  }
+
+  private func isNaN(at start: Int, size: Int) -> Bool {
+    if size == 4 {
+      return Float(bitPattern: bytes.loadUnaligned(fromByteOffset: start, as: UInt32.self).bigEndian).isNaN
+    }
+    return Double(bitPattern: bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self).bigEndian).isNaN
   }
 
   /// A number of units, in the marker or in an integer after it, and the units.
@@ -163,6 +174,7 @@ struct PropertyListCheck {
         textCosts[index] = cost
         costs.comparing += cost
         costs.copying += object.count
+      case .nan: costs.nans += 1
       case .scalar, .data, .text:
         costs.copying += object.count
       }

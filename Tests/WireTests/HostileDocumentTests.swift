@@ -1,7 +1,8 @@
 import Foundation
 import Testing
-import WorkerPool
 import WorkerPoolFoundation
+
+@testable import WorkerPool
 
 /// A list of itself.
 private struct Tree: PropertyListWireCodable, Equatable { var k: [Tree] }
@@ -113,10 +114,32 @@ private struct Holder<Value: Codable & Equatable & Sendable>: PropertyListWireCo
     #expect(try roundTrip(Holder(value: "e\u{301}\u{316}\u{301}")).value == "e\u{301}\u{316}\u{301}")
   }
 
+  @Test func aSandboxedWorkerSendsFewNaNs() throws {
+    let honest = try wireBytes(Settings(name: "s", ratios: [Double](repeating: .nan, count: 5000)))
+    #expect(try decoded(Settings.self, honest).ratios.count == 5000)
+    let list = try wireBytes(Holder(value: [Double](repeating: .nan, count: 5000)))
+    #expect(try decoded(Holder<[Double]>.self, list).value.count == 5000)
+    let words = try wireBytes(Settings(name: "nan inf \"nan\"", ratios: [.nan]))
+    let memory = SandboxMemory()
+    func read<Value: WireCodable>(_ type: Value.Type, _ bytes: [UInt8]) throws -> Value {
+      try bytes.withUnsafeBytes { try WireDecoder.read(type, from: $0, memory: memory) }
+    }
+    #expect(throws: WorkerPoolError.self) { try read(Settings.self, honest) }
+    #expect(throws: WorkerPoolError.self) { try read(Holder<[Double]>.self, list) }
+    #expect(try read(Settings.self, words).ratios.count == 1)
+  }
+
   @Test func deepJSONIsRefused() throws {
     _ = try refusal(of: Data(repeating: 0x5B, count: 1 << 20), as: JSONHolder.self)
     _ = try refusal(of: Data(#"[1]"#.utf16.flatMap { [UInt8($0 & 0xFF), 0] }), as: JSONHolder.self)
   }
+}
+
+/// Of a reply from a sandboxed worker.
+private final class SandboxMemory: WireMemory {
+  var isOfSandbox: Bool { true }
+  func sharedMemory(id: UInt64) throws -> SharedMemory? { nil }
+  func block(at offset: Int, byteCount: Int) throws -> SharedMemory? { nil }
 }
 
 private struct JSONHolder: JSONWireCodable { var value: Int }

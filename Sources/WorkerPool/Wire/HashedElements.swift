@@ -2,13 +2,13 @@ extension WireDecoder {
   /// Refuses elements of which so many have one hash that to put them into a hash table takes quadratic time: NaNs, which
   /// are equal to none and hash alike, and values of a type that hashes badly.
   ///
-  /// About 64 elements may share a hash for each one there is. Values whose hashes are different and yet meet in a table
+  /// On average about 32 elements may share a hash. Values whose hashes are different and yet meet in a table
   /// cannot be made on purpose: each process has a secret of its own, but for a forked worker, which has the program's.
   func checkHashes<Element: Hashable>(of elements: [Element]) throws {
     guard elements.count > 64 else { return }
     let mask = (1 << (Int.bitWidth - elements.count.leadingZeroBitCount + 1)) - 1
     var counts = [UInt32](repeating: 0, count: mask + 1)
-    let limit = 64 * elements.count
+    let limit = 16 * elements.count
     var meetings = 0
     for element in elements {
       let slot = element.hashValue & mask

@@ -11,11 +11,18 @@ package struct ReadingCosts {
   /// Bytes that are copied because something refers to them: a property list has an object once for all its places.
   package var copying = 0
 
+  /// NaNs in a document that Foundation decodes.
+  ///
+  /// A `Set` that decodes itself compares each NaN with all others. How many there are is bounded only where the sender may
+  /// mean harm: an honest array may have any number.
+  package var nans = 0
+  package static let maximumNaNs = 4096
+
   package init() {}
 
   /// Why these are too much for an input of so many bytes, nil when they are not.
   package func excess(readingBytes count: Int) -> String? {
-    if comparing > 1 << 22 + count.multipliedClamped(by: 32) { return "its characters have too many combining marks" }
+    if comparing > 1 << 22 + count.multipliedClamped(by: 16) { return "its characters have too many combining marks" }
     if copying > 1 << 26 + count.multipliedClamped(by: 64) {
       return "it refers again and again to the same data, and would take \(copying) bytes"
     }
