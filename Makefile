@@ -98,9 +98,10 @@ test-cgroups: ## Check the memory cgroups of workers, with v1 and with v2, in a 
 test-numa: setup ## Check NUMA machines of several shapes, emulated, some minutes (SHAPES="uniform4 sparse" ONLY=pinned).
 	@ONLY="$(ONLY)" Tests/NumaMachine/run.sh $(SHAPES)
 
-test-c: .build/c-program .build/fuzz/replay
+test-c: .build/c-program .build/fuzz/replay .build/engine-fuzz/replay
 	@.build/c-program
 	@.build/fuzz/replay Tests/TopologyFuzz/corpus/*
+	@.build/engine-fuzz/replay Tests/EngineFuzz/corpus/*
 
 .build/c-program: Tests/CProgram/main.c $(ENGINE_SOURCES) $(ENGINE_HEADERS)
 	@mkdir -p $(@D)
@@ -110,6 +111,10 @@ test-c: .build/c-program .build/fuzz/replay
 FUZZED_SOURCES := $(wildcard $(ENGINE)/src/topology/*.c) $(ENGINE)/src/base/wp_error.c $(ENGINE)/src/platform/wp_affinity.c
 
 .build/fuzz/replay: $(wildcard Tests/TopologyFuzz/*.c) $(FUZZED_SOURCES) $(ENGINE_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(C_FLAGS) -O2 -o $@ $(filter %.c,$^) -lnuma -lpthread
+
+.build/engine-fuzz/replay: Tests/EngineFuzz/fuzz.c Tests/TopologyFuzz/replay.c $(ENGINE_SOURCES) $(ENGINE_HEADERS)
 	@mkdir -p $(@D)
 	@$(CC) $(C_FLAGS) -O2 -o $@ $(filter %.c,$^) -lnuma -lpthread
 
@@ -155,6 +160,7 @@ chaos: setup ## Kill random processes of a pool under load, a minute with each s
 
 fuzz: setup ## Fuzz the reading of topologies and of workers' bytes, ten minutes for each target (FUZZ_SECONDS=60).
 	@Tests/TopologyFuzz/run.sh $(FUZZ_SECONDS)
+	@Tests/EngineFuzz/run.sh $(FUZZ_SECONDS)
 	@Tests/WireFuzz/run.sh $(FUZZ_SECONDS)
 
 bench: bench-binary bench-engine ## Compare with other pools of Swift, 9 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
