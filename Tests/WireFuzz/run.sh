@@ -39,7 +39,7 @@ swiftc -sanitize=address,fuzzer -o $out/fuzz $out/{WorkerPool,WorkerPoolFoundati
 
 for target in "${targets[@]}"; do
   mkdir -p $out/found/"$target"
-  options=(-max_len=4096 -timeout=5 -rss_limit_mb=2048 -artifact_prefix="$out/$target-")
+  options=(-max_len=16384 -timeout=5 -rss_limit_mb=2048 -artifact_prefix="$out/$target-")
   export WIRE_FUZZ_TARGET=$target
   if [[ $seconds == minimise ]]; then
     rm -rf $out/kept && mkdir $out/kept

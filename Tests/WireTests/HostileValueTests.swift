@@ -1,6 +1,7 @@
 import Foundation
 import Testing
-import WorkerPool
+
+@testable import WorkerPool
 
 /// Values at the edge, and bytes that would take too long.
 @Suite struct HostileValueTests {
@@ -51,6 +52,17 @@ import WorkerPool
     }
     let exit = WorkerExit(processIdentifier: 1, reason: .exit(status: 1), runDuration: Duration(attoseconds: .max))
     #expect(try roundTrip(exit) == exit)
+  }
+
+  @Test func durationsOfAnyLengthAreTimeouts() throws {
+    for attoseconds in [Int128.max, Int128(Int64.max) * 1_000_000_000_000_000_000] {
+      let endless = Duration(attoseconds: attoseconds)
+      let promise = Promise<Int>()
+      #expect(throws: WorkerPoolError.self) { try promise.future.result(timeout: .zero - endless) }
+      promise.succeed(1)
+      #expect(try promise.future.result(timeout: endless) == 1)
+      #expect(throws: Never.self) { try TaskOptions(timeout: endless, gracePeriod: endless).engineValue() }
+    }
   }
 
   @Test func messagesAreBounded() throws {
