@@ -28,6 +28,29 @@ enum JSONCheck {
     runs.append(utf8: rest)
     costs.comparing += runs.cost
     costs.nans += numberOfNaNs(in: bytes)
+    costs.depth = max(costs.depth, depth(of: bytes))
+  }
+
+  /// How deep arrays and objects nest.
+  private static func depth(of bytes: UnsafeRawBufferPointer) -> Int {
+    var depth = 0
+    var deepest = 0
+    var isInString = false
+    var isEscaped = false
+    for byte in bytes {
+      switch byte {
+      case _ where isEscaped: isEscaped = false
+      case UInt8(ascii: "\\"): isEscaped = isInString
+      case UInt8(ascii: "\""): isInString.toggle()
+      case _ where isInString: break
+      case UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
+      case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+      default: break
+      }
+      deepest = max(deepest, depth)
+    }
+    // Foundation refuses what is deeper.
+    return min(deepest, PropertyListCheck.maximumDepth)
   }
 
   /// How often the text has a string "nan", some letter of which may be escaped.

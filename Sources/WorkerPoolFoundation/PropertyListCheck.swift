@@ -164,6 +164,7 @@ struct PropertyListCheck {
           throw DocumentFlaw("it is nested deeper than \(Self.maximumDepth) levels")
         }
         isVisited[index] = true
+        costs.depth = max(costs.depth, depth)
         for reference in 0..<object.count {
           let child = try self.object(at: object.start + reference * referenceSize)
           if object.kind == .dictionary, reference < object.count / 2 { try checkKey(child) }

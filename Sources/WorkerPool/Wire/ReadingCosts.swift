@@ -18,6 +18,9 @@ package struct ReadingCosts {
   package var nans = 0
   package static let maximumNaNs = 4096
 
+  /// How deep the deepest document nests.
+  package var depth = 0
+
   package init() {}
 
   /// Why these are too much for an input of so many bytes, nil when they are not.

@@ -93,6 +93,9 @@ public struct WireDecoder: ~Copyable {
   package mutating func spend(_ body: (inout ReadingCosts) throws -> Void) throws {
     try body(&costs)
     if let excess = costs.excess(readingBytes: bytes.count) { throw invalid(excess) }
+    if costs.depth > 16, remainingStack() < Self.stackForSomeLevels + (costs.depth * 3) << 10 {
+      throw invalid("a document is nested deeper than the stack of this thread allows")
+    }
     if costs.nans > ReadingCosts.maximumNaNs, memory?.isOfSandbox == true {
       throw invalid("a sandboxed worker may send up to \(ReadingCosts.maximumNaNs) NaNs that Foundation decodes")
     }
@@ -104,10 +107,17 @@ public struct WireDecoder: ~Copyable {
     return WorkerPoolError(code: .coding, message: "cannot decode at byte \(offset) of \(bytes.count): \(what)")
   }
 
+  @usableFromInline
+  static var stackForSomeLevels: Int { 96 << 10 }
+
   @inlinable
   mutating func nested<Value>(_ type: Value.Type, _ body: (inout WireDecoder) throws -> Value) throws -> Value {
     guard depth < WireEncoder.maximumDepth else {
       throw invalid("\(type) is nested deeper than \(WireEncoder.maximumDepth) levels")
+    }
+    // Each time before as many levels as surely fit: whoever waits for a result reads it on a stack of any size.
+    guard depth % 16 != 15 || remainingStack() >= Self.stackForSomeLevels else {
+      throw invalid("\(type) is nested deeper than the stack of this thread allows")
     }
     depth += 1
     defer { depth -= 1 }
