@@ -29,6 +29,9 @@ package struct ReadingCosts {
     if copying > 1 << 26 + count.multipliedClamped(by: 64) {
       return "it refers again and again to the same data, and would take \(copying) bytes"
     }
+    if depth > 16, remainingStack() < WireDecoder.stackForSomeLevels + ((depth * 3) << 10) {
+      return "it is nested deeper than the stack of this thread allows"
+    }
     return nil
   }
 }

@@ -93,9 +93,6 @@ public struct WireDecoder: ~Copyable {
   package mutating func spend(_ body: (inout ReadingCosts) throws -> Void) throws {
     try body(&costs)
     if let excess = costs.excess(readingBytes: bytes.count) { throw invalid(excess) }
-    if costs.depth > 16, remainingStack() < Self.stackForSomeLevels + (costs.depth * 3) << 10 {
-      throw invalid("a document is nested deeper than the stack of this thread allows")
-    }
     if costs.nans > ReadingCosts.maximumNaNs, memory?.isOfSandbox == true {
       throw invalid("a sandboxed worker may send up to \(ReadingCosts.maximumNaNs) NaNs that Foundation decodes")
     }
