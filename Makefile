@@ -21,7 +21,7 @@ SOAK_SECONDS ?= 60
 # How long `chaos` stays with each start method.
 CHAOS_SECONDS ?= 60
 
-# How long `fuzz` goes on.
+# How long `fuzz` goes on with each of its targets.
 FUZZ_SECONDS ?= 600
 
 # A machine with a Swift toolchain has clang, but not always a cc.
@@ -98,9 +98,10 @@ test-cgroups: ## Check the memory cgroups of workers, with v1 and with v2, in a 
 test-numa: setup ## Check NUMA machines of several shapes, emulated, some minutes (SHAPES="uniform4 sparse" ONLY=pinned).
 	@ONLY="$(ONLY)" Tests/NumaMachine/run.sh $(SHAPES)
 
-test-c: .build/c-program .build/fuzz/replay
+test-c: .build/c-program .build/fuzz/replay .build/engine-fuzz/replay
 	@.build/c-program
 	@.build/fuzz/replay Tests/TopologyFuzz/corpus/*
+	@.build/engine-fuzz/replay Tests/EngineFuzz/corpus/*
 
 .build/c-program: Tests/CProgram/main.c $(ENGINE_SOURCES) $(ENGINE_HEADERS)
 	@mkdir -p $(@D)
@@ -110,6 +111,10 @@ test-c: .build/c-program .build/fuzz/replay
 FUZZED_SOURCES := $(wildcard $(ENGINE)/src/topology/*.c) $(ENGINE)/src/base/wp_error.c $(ENGINE)/src/platform/wp_affinity.c
 
 .build/fuzz/replay: $(wildcard Tests/TopologyFuzz/*.c) $(FUZZED_SOURCES) $(ENGINE_HEADERS)
+	@mkdir -p $(@D)
+	@$(CC) $(C_FLAGS) -O2 -o $@ $(filter %.c,$^) -lnuma -lpthread
+
+.build/engine-fuzz/replay: Tests/EngineFuzz/fuzz.c Tests/TopologyFuzz/replay.c $(ENGINE_SOURCES) $(ENGINE_HEADERS)
 	@mkdir -p $(@D)
 	@$(CC) $(C_FLAGS) -O2 -o $@ $(filter %.c,$^) -lnuma -lpthread
 
@@ -154,8 +159,10 @@ chaos: setup ## Kill random processes of a pool under load, a minute with each s
 	@failed=0; for method in fork reexec; do \
 	  echo "$$method: $$(.build/release/ProcessChaos $$method $(CHAOS_SECONDS))" || failed=1; done; exit $$failed
 
-fuzz: setup ## Read topologies of machines that nobody has built, ten minutes (FUZZ_SECONDS=60).
+fuzz: setup ## Fuzz the reading of topologies and of workers' bytes, ten minutes for each target (FUZZ_SECONDS=60).
 	@Tests/TopologyFuzz/run.sh $(FUZZ_SECONDS)
+	@Tests/EngineFuzz/run.sh $(FUZZ_SECONDS)
+	@Tests/WireFuzz/run.sh $(FUZZ_SECONDS)
 
 bench: bench-binary bench-engine ## Compare with other pools of Swift, 9 minutes (ONLY=fanout ROUNDS=3 BASE=old.json).
 	@$(BENCH) $(BENCH_OPTIONS)

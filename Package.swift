@@ -36,7 +36,12 @@ let package = Package(
       linkerSettings: [.linkedLibrary("numa"), .linkedLibrary("seccomp", .when(traits: ["Sandbox"]))]),
     .target(name: "WorkerPool", dependencies: ["CWorkerPool"]),
     .target(name: "WorkerPoolFoundation", dependencies: ["WorkerPool"]),
-    .testTarget(name: "WireTests", dependencies: ["WorkerPool", "WorkerPoolFoundation"]),
+    // What the fuzzer calls and the tests call once more; the fuzzer itself is compiled by its run.sh.
+    .target(
+      name: "WireFuzz", dependencies: ["WorkerPool", "WorkerPoolFoundation"], path: "Tests/WireFuzz",
+      exclude: ["Fuzz.swift", "corpus", "run.sh"]),
+    .testTarget(
+      name: "WireTests", dependencies: ["WorkerPool", "WorkerPoolFoundation", "WireFuzz"], exclude: ["Fixtures"]),
 
     // Drivers for what Swift cannot import: the engine's inner structures.
     .target(

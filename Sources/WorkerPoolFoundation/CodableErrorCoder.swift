@@ -8,7 +8,12 @@ package enum CodableErrorCoder: CodableErrorCoding {
   }
 
   package static func decode(_ type: any (Error & Codable).Type, from bytes: [UInt8]) throws -> any Error {
-    try decode(type, from: Data(bytes))
+    let document = Data(bytes)
+    var costs = ReadingCosts()
+    try document.check(acceptingPropertyLists: false, &costs)
+    if let excess = costs.excess(readingBytes: document.count) { throw DocumentFlaw(excess) }
+    guard costs.nans <= ReadingCosts.maximumNaNs else { throw DocumentFlaw("it has \(costs.nans) NaNs") }
+    return try decode(type, from: document)
   }
 
   private static func decode<Failure: Error & Codable>(_ type: Failure.Type, from data: Data) throws -> any Error {

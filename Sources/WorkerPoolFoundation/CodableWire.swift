@@ -13,10 +13,19 @@ import WorkerPool
 ///
 /// Takes microseconds for a small struct and about a microsecond for each number of an array, where
 /// `BitwiseWireCodable` copies. Numbers that JSON cannot spell (infinities, NaN) are kept.
+///
+/// What a worker sends is looked through first, and then read by Foundation, in time and memory that its length bounds.
+/// What the type's own `init(from:)` does with it is the type's affair; note that a `Set` of floating-point numbers, as a
+/// part of a `Codable` type, takes quadratic time for NaNs. Of a sandboxed worker, documents with more than 4,096 NaNs are
+/// refused.
 public protocol JSONWireCodable: WireCodable, Codable {}
 
 /// A `Codable` type that crosses process boundaries as a binary property list: the better choice where a type holds
 /// much `Data`, which JSON spells out as text.
+///
+/// A value with a string "$null", which in a property list means nil, travels as JSON. So does one with the same data in
+/// very many places: a property list has it once, and no more than 64 MiB and 64 times its own length is made of it. For
+/// what a worker sends, see ``JSONWireCodable``.
 public protocol PropertyListWireCodable: WireCodable, Codable {}
 
 extension JSONWireCodable {
@@ -43,7 +52,7 @@ extension JSONWireCodable {
 extension PropertyListWireCodable {
   public func encode(into encoder: inout WireEncoder) throws {
     // In an array: a property list has no bare string or number at its top.
-    try encoder.appendDocument(of: Self.self) { try PropertyListEncoder.wire.encode([self]) }
+    try encoder.appendDocument(of: Self.self) { try propertyList(of: [self]) }
   }
 
   public init(decoding decoder: inout WireDecoder) throws {
@@ -53,12 +62,13 @@ extension PropertyListWireCodable {
 
   /// One document for the whole array.
   public static func encodeElements(_ elements: UnsafeBufferPointer<Self>, into encoder: inout WireEncoder) throws {
-    try encoder.appendDocument(of: [Self].self) { try PropertyListEncoder.wire.encode(Array(elements)) }
+    try encoder.appendDocument(of: [Self].self) { try propertyList(of: Array(elements)) }
   }
 
   public static func decodeElements(count: Int, from decoder: inout WireDecoder) throws -> [Self] {
-    let elements = try decoder.readDocument(of: [Self].self) {
-      try PropertyListDecoder().decode([Self].self, from: $0)
+    let elements = try decoder.readDocument(of: [Self].self, acceptingPropertyLists: true) { document in
+      guard document.isPropertyList else { return try JSONDecoder.wire.decode([Self].self, from: document) }
+      return try PropertyListDecoder().decode([Self].self, from: document)
     }
     guard elements.count == count else { throw decoder.invalid("\(elements.count) elements, not \(count)") }
     return elements
@@ -129,19 +139,52 @@ extension WireEncoder {
       try encode(try body())
     } catch let error as EncodingError {
       throw WorkerPoolError(code: .coding, message: "cannot encode \(type): \(error.explanation)")
+    } catch let flaw as DocumentFlaw {
+      throw WorkerPoolError(code: .coding, message: "cannot encode \(type): \(flaw.explanation)")
     }
   }
 }
 
+/// A binary property list, or JSON where that would be refused or be read as another value.
+///
+/// Foundation writes nil as the string "$null", so that the one cannot be told from the other any more.
+private func propertyList(of elements: [some Encodable]) throws -> Data {
+  let list = try PropertyListEncoder.wire.encode(elements)
+  var costs = ReadingCosts()
+  try list.check(acceptingPropertyLists: true, &costs)
+  guard costs.excess(readingBytes: list.count) == nil else { return try JSONEncoder.wire.encode(elements) }
+  guard list.range(of: Data("$null".utf8)) != nil else { return list }
+  let json = try JSONEncoder.wire.encode(elements)
+  return json.range(of: Data("\"$null\"".utf8)) == nil ? list : json
+}
+
 extension WireDecoder {
   fileprivate mutating func readDocument<Value>(
-    of type: Value.Type, _ body: (Data) throws -> Value
+    of type: Value.Type, acceptingPropertyLists: Bool = false, _ body: (Data) throws -> Value
   ) throws -> Value {
     let document = try decode(Data.self)
     do {
+      try spend { costs in try document.check(acceptingPropertyLists: acceptingPropertyLists, &costs) }
       return try body(document)
-    } catch let error as DecodingError {
-      throw invalid("the \(document.count) bytes before this are no \(type): \(error.explanation)")
+    } catch let error as WorkerPoolError {
+      throw error
+    } catch {
+      throw invalid("the \(document.count) bytes before this are no \(type): \(explanation(of: error))")
+    }
+  }
+}
+
+extension Data {
+  fileprivate var isPropertyList: Bool { starts(with: PropertyListCheck.magic) }
+
+  /// Throws what is wrong with this document.
+  func check(acceptingPropertyLists: Bool, _ costs: inout ReadingCosts) throws {
+    try withUnsafeBytes { bytes in
+      if acceptingPropertyLists, isPropertyList {
+        try PropertyListCheck.check(bytes, &costs)
+      } else {
+        try JSONCheck.check(bytes, &costs)
+      }
     }
   }
 }
@@ -177,6 +220,14 @@ extension PropertyListEncoder {
 private func explain(_ description: String, at path: [any CodingKey]) -> String {
   let place = path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)" }.joined()
   return place.isEmpty ? description : "at \(place.drop { $0 == "." }): \(description)"
+}
+
+private func explanation(of error: any Error) -> String {
+  switch error {
+  case let error as DecodingError: error.explanation
+  case let flaw as DocumentFlaw: flaw.explanation
+  default: String(describing: error)
+  }
 }
 
 extension EncodingError {

@@ -17,6 +17,6 @@ int main(int count, char **arguments) {
     fclose(file);
     LLVMFuzzerTestOneInput(bytes, size);
   }
-  printf("topology fuzzer: %d inputs as expected\n", count - 1);
+  printf("%s: %d inputs as expected\n", arguments[0], count - 1);
   return count == 1;
 }

@@ -112,4 +112,21 @@ import WorkerPoolFoundation
     let one = withUnsafeBytes(of: 1) { Array($0) }
     expectRefusal(of: Array(repeatElement(one, count: 100_000).joined()), as: Chain.self, saying: "deeper")
   }
+
+  @Test func aSmallStackIsNotOverflowed() throws {
+    let one = withUnsafeBytes(of: 1) { Array($0) }
+    let chain = Array(repeatElement(one, count: 600).joined())
+    let document = Data((String(repeating: "[", count: 300) + String(repeating: "]", count: 300)).utf8)
+    let json = try wireBytes(document)
+    let ended = DispatchSemaphore(value: 0)
+    let thread = Thread {
+      #expect(throws: WorkerPoolError.self) { try decoded(Chain.self, chain) }
+      #expect(throws: WorkerPoolError.self) { try decoded(Settings.self, json) }
+      #expect(throws: Never.self) { try roundTrip(Settings(name: "s", ratios: [1])) }
+      ended.signal()
+    }
+    thread.stackSize = 256 << 10
+    thread.start()
+    ended.wait()
+  }
 }

@@ -12,7 +12,7 @@ import WorkerPoolFoundation
   }
 
   private func revived(_ bytes: [UInt8]) throws -> any Error {
-    try bytes.withUnsafeBytes { try WireDecoder.reading(from: $0) { try ErrorCoding.decode(from: &$0) } }
+    try bytes.withUnsafeBytes { try ErrorCoding.read(from: $0) }
   }
 
   private func roundTrip(_ error: any Error) throws -> any Error { try revived(bytes(of: error)) }

@@ -24,3 +24,10 @@ func runOnDetachedThread(
   let body = box.takeRetainedValue().body
   Task.detached { body() }
 }
+
+/// Bytes that are left of the calling thread's stack; very many when nobody knows.
+@usableFromInline
+func remainingStack() -> Int {
+  let bytes = Int(wp_thread_remaining_stack())
+  return bytes > 0 ? bytes : .max
+}

@@ -119,7 +119,5 @@ func checkedStackSize(_ bytes: Int?) throws -> Int {
 /// A spin budget as the engine takes it.
 func spinNanoseconds(_ duration: Duration) -> UInt64 {
   guard duration > .zero else { return UInt64.max }  // WP_SPIN_NEVER
-  let (seconds, attoseconds) = duration.components
-  guard seconds < 1_000_000 else { return 1_000_000_000_000_000 }
-  return max(1, UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000))
+  return min(max(1, duration.clampedNanoseconds), 1_000_000_000_000_000)
 }

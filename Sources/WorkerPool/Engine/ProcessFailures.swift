@@ -90,7 +90,7 @@ private func initializerError(_ breakage: wp_process_breakage) -> String {
   let bytes = UnsafeRawBufferPointer(
     start: breakage.reply, count: breakage.reply == nil ? 0 : Int(breakage.reply_length))
   do {
-    return "\(try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) })"
+    return "\(try ErrorCoding.read(from: bytes))"
   } catch {
     return "with an error that cannot be read: \(error)"
   }

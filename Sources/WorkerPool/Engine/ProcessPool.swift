@@ -13,6 +13,7 @@ final class ProcessPool: @unchecked Sendable {
   private let taskOptions: wp_task_options?
   /// Whether a task that is submitted without options has a timeout.
   let hasTimeout: Bool
+  let isSandboxed: Bool
   private let initializer: TaskLabel?
   private let outputLimits: [WorkerStream: Int]
   /// Callbacks and continuations of futures that a waiting thread has completed, for the collector's thread.
@@ -47,6 +48,7 @@ final class ProcessPool: @unchecked Sendable {
     maxPayload = config.max_payload
     taskOptions = try configuration.taskOptions.engineValue()
     hasTimeout = configuration.taskOptions.timeout != nil
+    isSandboxed = configuration.sandbox != nil
     initializer = configuration.initializer?.label
     outputLimits = [.standardOutput: config.output.0.limit, .standardError: config.output.1.limit]
     // Before the fork: touching the table makes it exist in the workers, and what is in it now is in them.

@@ -172,12 +172,10 @@ extension ProcessTask {
     let bytes = UnsafeRawBufferPointer(start: outcome.bytes, count: outcome.bytes == nil ? 0 : outcome.length)
     switch outcome.reply_code {
     case ReplyCode.output:
-      let refersToMemory = outcome.buffer != nil || !attachments.isEmpty
-      return .replied(bytes, refersToMemory ? ReplyMemory(outcome, attachments) : nil)
+      guard outcome.buffer != nil || !attachments.isEmpty || pool.isSandboxed else { return .replied(bytes, nil) }
+      return .replied(bytes, ReplyMemory(outcome, attachments, isOfSandbox: pool.isSandboxed))
     case ReplyCode.error:
-      let error = try explaining(source(of: outcome)) {
-        try WireDecoder.reading(from: bytes) { try ErrorCoding.decode(from: &$0) }
-      }
+      let error = try explaining(source(of: outcome)) { try ErrorCoding.read(from: bytes) }
       let gaveUp = outcome.stop == WP_STOP_TIMED_OUT && error is CancellationError
       if gaveUp { throw WorkerPoolError.timedOut(label, outcome) }
       throw error

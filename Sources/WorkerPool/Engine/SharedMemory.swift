@@ -134,6 +134,8 @@ final class LentBuffer: @unchecked Sendable {
 
 /// In a worker: what came with the task.
 final class GivenMemory: WireMemory {
+  var isOfSandbox: Bool { false }
+
   func sharedMemory(id: UInt64) throws -> SharedMemory? { try SharedMemory.given(id: id) }
 
   func block(at offset: Int, byteCount: Int) throws -> SharedMemory? { nil }
@@ -145,9 +147,11 @@ final class ReplyMemory: WireMemory {
   private let attachments: [SharedMemory]
   private var outcome: wp_task_outcome
   private var buffer: LentBuffer?
+  let isOfSandbox: Bool
 
-  init(_ outcome: wp_task_outcome, _ attachments: [SharedMemory]) {
+  init(_ outcome: wp_task_outcome, _ attachments: [SharedMemory], isOfSandbox: Bool) {
     self.outcome = outcome
+    self.isOfSandbox = isOfSandbox
     self.attachments = attachments
   }
 

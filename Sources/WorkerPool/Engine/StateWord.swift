@@ -60,13 +60,16 @@ struct MonotonicInstant: Sendable {
 
   /// The instant `timeout` from now; the past for none or a negative one, never for those beyond the clock's range.
   @usableFromInline static func after(_ timeout: Duration) -> MonotonicInstant {
-    let (seconds, attoseconds) = timeout.components
     guard timeout > .zero else { return .past }
-    let (fromSeconds, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000_000_000)
-    let (sum, overflows) = now().nanoseconds.addingReportingOverflow(UInt64(attoseconds / 1_000_000_000))
-    let (total, exceeds) = sum.addingReportingOverflow(fromSeconds)
-    return overflow || overflows || exceeds ? .never : MonotonicInstant(nanoseconds: total)
+    let (total, overflow) = now().nanoseconds.addingReportingOverflow(timeout.clampedNanoseconds)
+    return overflow ? .never : MonotonicInstant(nanoseconds: total)
   }
+}
+
+extension Duration {
+  /// Whole nanoseconds; 0 for a negative duration, `UInt64.max` for one of 585 years and more. `components` traps for
+  /// durations whose seconds exceed an `Int64`.
+  var clampedNanoseconds: UInt64 { UInt64(clamping: attoseconds / 1_000_000_000) }
 }
 
 /// Now and then wp_word_spin goes on for five times the limit.

@@ -28,8 +28,6 @@ extension TaskOptions {
 
 /// Nanoseconds of a duration that is not negative, at least 1 for a positive one; 146 years for what is longer.
 func nanoseconds(_ duration: Duration) -> UInt64 {
-  let (seconds, attoseconds) = duration.components
-  guard seconds < 1 << 32 else { return 1 << 62 }
-  let total = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
+  let total = min(duration.clampedNanoseconds, 1 << 62)
   return total == 0 && duration > .zero ? 1 : total
 }

@@ -56,8 +56,7 @@ extension WorkerExit: WireCodable {
     case .signal(let number): try encoder.encode(processIdentifier, true, number)
     case .exit(let status): try encoder.encode(processIdentifier, false, status)
     }
-    let (seconds, attoseconds) = runDuration.components
-    try encoder.encode(taskName, seconds, attoseconds, peakMemory, standardError)
+    try encoder.encode(taskName, runDuration, peakMemory, standardError)
   }
 
   public init(decoding decoder: inout WireDecoder) throws {
@@ -65,11 +64,9 @@ extension WorkerExit: WireCodable {
     let isSignal = try decoder.decode(Bool.self)
     let number = try decoder.decode(Int32.self)
     let taskName = try decoder.decode(String.self)
-    let seconds = try decoder.decode(Int64.self)
-    let attoseconds = try decoder.decode(Int64.self)
     self.init(
       processIdentifier: processIdentifier, reason: isSignal ? .signal(number) : .exit(status: number),
-      taskName: taskName, runDuration: Duration(secondsComponent: seconds, attosecondsComponent: attoseconds),
-      peakMemory: try decoder.decode(), standardError: try decoder.decode())
+      taskName: taskName, runDuration: try decoder.decode(), peakMemory: try decoder.decode(),
+      standardError: try decoder.decode())
   }
 }

@@ -19,7 +19,7 @@
 /// pool, when the pool is forked (see ``StartMethod``).
 ///
 /// Errors that a task throws come out of its future as they went in if their type is ``WireCodable``, or `Codable` with
-/// `WorkerPoolFoundation` imported, else as ``RemoteError``.
+/// `WorkerPoolFoundation` imported, and not generic (or registered: ``RemoteError/register(_:)``), else as ``RemoteError``.
 ///
 /// All members may be used from any thread. A pool that is let go of without a shutdown takes no more work, ends what
 /// it had accepted, and then ends its processes.

@@ -1,40 +1,53 @@
 /// How an error that a task threw comes back from another process.
 ///
-/// As its own type if that is ``WireCodable``, or `Codable` in a program that links `WorkerPoolFoundation`, and if it
-/// can be found by name; else as a ``RemoteError``. Type name and description travel always, for the case that the
-/// rest cannot be read.
-struct ErrorCoding {
+/// As its own type if that is ``WireCodable``, or `Codable` in a program that links `WorkerPoolFoundation`, and if the
+/// reader knows it (``ErrorTypes``); else as a ``RemoteError``. Type name and description travel always, for the case
+/// that the rest cannot be read.
+package enum ErrorCoding {
   private enum Form: UInt8, WireCodable {
     case described, wireCodable, codable
   }
 
   /// Appends `error`. Cannot fail: what cannot be encoded is described.
-  static func encode(_ error: any Error, into encoder: inout WireEncoder) {
+  package static func encode(_ error: any Error, into encoder: inout WireEncoder) {
     let (form, name, bytes) = payload(of: error)
     // None of these throws: they are strings and bytes.
-    try? encoder.encode(form, String(reflecting: type(of: error)), String(describing: error), name)
+    let typeName = String(reflecting: type(of: error)).clipped(to: ErrorTypes.longestName)
+    try? encoder.encode(form, typeName, String(describing: error), name)
     try? encoder.encode(bytes)
   }
 
-  /// Reads what ``encode(_:into:)`` wrote. Throws for bytes that nobody wrote.
-  static func decode(from decoder: inout WireDecoder) throws -> any Error {
+  /// Reads what ``encode(_:into:)`` wrote, which has to take up all of `bytes`. Throws for bytes that nobody wrote.
+  package static func read(from bytes: UnsafeRawBufferPointer) throws -> any Error {
+    try WireDecoder.reading(from: bytes) { decoder in try decode(from: &decoder) }
+  }
+
+  private static func decode(from decoder: inout WireDecoder) throws -> any Error {
     let form = try decoder.decode(Form.self)
-    let description = RemoteError(typeName: try decoder.decode(), description: try decoder.decode())
-    let name = try decoder.decode(String.self)
+    let description = RemoteError(typeName: try decodeName(from: &decoder), description: try decoder.decode())
+    let name = try decodeName(from: &decoder)
     let bytes = try decoder.decode([UInt8].self)
-    guard form != .described, let type = TypeName.type(named: name) else { return description }
+    guard form != .described, let type = ErrorTypes.type(named: name) else { return description }
     return (try? revive(type, form, bytes)) ?? description
+  }
+
+  private static func decodeName(from decoder: inout WireDecoder) throws -> String {
+    let name = try decoder.decode(String.self)
+    guard name.utf8.count <= ErrorTypes.longestName else {
+      throw decoder.invalid("the name of a type takes \(name.utf8.count) bytes, over \(ErrorTypes.longestName)")
+    }
+    return name
   }
 
   private static func payload(of error: any Error) -> (Form, name: String, bytes: [UInt8]) {
     if let error = error as? any Error & WireCodable,
-      let name = TypeName.name(of: type(of: error)),
+      let name = ErrorTypes.name(of: type(of: error)),
       let bytes = try? wireBytes(of: error)
     {
       return (.wireCodable, name, bytes)
     }
     if let coder = codableErrorCoder, let error = error as? any Error & Codable,
-      let name = TypeName.name(of: type(of: error)),
+      let name = ErrorTypes.name(of: type(of: error)),
       let bytes = try? coder.encode(error)
     {
       return (.codable, name, bytes)
@@ -48,7 +61,12 @@ struct ErrorCoding {
     return encoder.withUnsafeBytes { Array($0) }
   }
 
-  private static func revive(_ type: Any.Type, _ form: Form, _ bytes: [UInt8]) throws -> (any Error)? {
+  /// Whether errors of this type can be sent as themselves.
+  static func canEncode(_ type: any Error.Type) -> Bool {
+    type is any (Error & WireCodable).Type || codableErrorCoder != nil && type is any (Error & Codable).Type
+  }
+
+  private static func revive(_ type: any Error.Type, _ form: Form, _ bytes: [UInt8]) throws -> (any Error)? {
     switch form {
     case .described:
       return nil
@@ -75,6 +93,14 @@ package let codableErrorCoderName = "20WorkerPoolFoundation17CodableErrorCoderO"
 package protocol CodableErrorCoding: SendableMetatype {
   static func encode(_ error: any Error & Codable) throws -> [UInt8]
   static func decode(_ type: any (Error & Codable).Type, from bytes: [UInt8]) throws -> any Error
+}
+
+extension String {
+  /// The beginning of a text that takes at most so many bytes, of which the last three say that there was more.
+  func clipped(to byteCount: Int) -> String {
+    guard utf8.count > byteCount else { return self }
+    return String(decoding: Array(utf8.prefix(byteCount - 6)), as: UTF8.self) + "…"
+  }
 }
 
 // MARK: - The package's own errors

@@ -1,3 +1,5 @@
+import Glibc
+
 // How the standard library's types cross a process boundary. Numbers are their bytes, containers a count and
 // their elements, everything that has invalid bit patterns is checked.
 
@@ -53,8 +55,16 @@ extension String: WireCodable {
       return count
     }
     // The line above repairs bytes that are no UTF-8, and a repaired text is not the one that was sent.
-    let isIntact = withUTF8 { utf8 in utf8.elementsEqual(bytes) }
+    let (isIntact, runs) = withUTF8 { utf8 in
+      var runs = MarkRuns()
+      guard utf8.count == count, count > 0, let start = utf8.baseAddress, let sent = bytes.baseAddress else {
+        return (utf8.count == count, runs)
+      }
+      runs.append(utf8: utf8)
+      return (memcmp(start, sent, count) == 0, runs)
+    }
     guard isIntact else { throw decoder.invalid("the \(count) bytes before this are no UTF-8") }
+    try decoder.spend { $0.comparing += runs.cost }
   }
 }
 
@@ -63,20 +73,19 @@ extension Character: WireCodable {
 
   public init(decoding decoder: inout WireDecoder) throws {
     let text = try decoder.decode(String.self)
-    guard text.count == 1 else { throw decoder.invalid("a Character is one, not \(text.count)") }
+    guard !text.isEmpty, text.index(after: text.startIndex) == text.endIndex else {
+      throw decoder.invalid("a Character is one, not \(text.count)")
+    }
     self.init(text)
   }
 }
 
+/// All durations: some have more seconds than the `Int64` of `components` holds.
 extension Duration: WireCodable {
-  public func encode(into encoder: inout WireEncoder) throws {
-    let (seconds, attoseconds) = components
-    try encoder.encode(seconds, attoseconds)
-  }
+  public func encode(into encoder: inout WireEncoder) throws { encoder.append(bytesOf: attoseconds) }
 
   public init(decoding decoder: inout WireDecoder) throws {
-    let seconds = try decoder.decode(Int64.self)
-    self.init(secondsComponent: seconds, attosecondsComponent: try decoder.decode())
+    self.init(attoseconds: try decoder.readBits(of: Int128.self))
   }
 }
 
@@ -126,6 +135,7 @@ extension ContiguousArray: WireCodable where Element: WireCodable {
   }
 }
 
+/// Equal elements are refused, and so are very many elements with the same hash, such as NaNs with equal bits.
 extension Set: WireCodable where Element: WireCodable {
   public func encode(into encoder: inout WireEncoder) throws {
     try encoder.encode(Array(self))
@@ -133,11 +143,13 @@ extension Set: WireCodable where Element: WireCodable {
 
   public init(decoding decoder: inout WireDecoder) throws {
     let elements = try decoder.decodeArray(of: Element.self)
+    try decoder.checkHashes(of: elements)
     self.init(elements)
     guard count == elements.count else { throw decoder.invalid("a Set has equal elements") }
   }
 }
 
+/// Equal keys are refused, and so are very many keys with the same hash, such as NaNs with equal bits.
 extension Dictionary: WireCodable where Key: WireCodable, Value: WireCodable {
   public func encode(into encoder: inout WireEncoder) throws {
     try encoder.encode(Array(keys), Array(values))
@@ -149,6 +161,7 @@ extension Dictionary: WireCodable where Key: WireCodable, Value: WireCodable {
     guard keys.count == values.count else {
       throw decoder.invalid("a Dictionary has \(keys.count) keys and \(values.count) values")
     }
+    try decoder.checkHashes(of: keys)
     self.init(zip(keys, values)) { first, _ in first }
     guard count == keys.count else { throw decoder.invalid("a Dictionary has equal keys") }
   }

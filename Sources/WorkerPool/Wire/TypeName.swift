@@ -21,8 +21,8 @@ enum TypeName {
 
   /// The type with this name, if this program has it.
   ///
-  /// The name may come from a damaged page. Control characters are refused, because the runtime takes them for
-  /// relative pointers and follows them.
+  /// The name is the program's own or, in a worker, its host's: the runtime trusts it. A damaged page may have spoilt it.
+  /// Control characters are refused, because the runtime takes them for relative pointers and follows them.
   static func type(named name: String) -> Any.Type? {
     guard !name.isEmpty, name.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7F }) else { return nil }
     return _typeByName(name)

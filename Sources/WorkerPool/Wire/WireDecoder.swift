@@ -1,12 +1,14 @@
 /// Reads values from bytes that somebody else wrote, and trusts none of them.
 ///
 /// Every read is checked against the end of the input; a failure is a ``WorkerPoolError`` with the code `.coding` that
-/// names the byte offset and what was expected there. Valid only inside ``read(_:from:)``, which is why it
-/// cannot be made or copied elsewhere.
+/// names the byte offset and what was expected there. The types of the standard library are read in time and memory that
+/// their number of bytes bounds, and values nest ``WireEncoder/maximumDepth`` deep at most. Valid only inside
+/// ``read(_:from:)``, which is why it cannot be made or copied elsewhere.
 public struct WireDecoder: ~Copyable {
   @usableFromInline let bytes: UnsafeRawBufferPointer
   @usableFromInline var position = 0
   @usableFromInline var depth = 0
+  private var costs = ReadingCosts()
   /// Finds what the bytes refer to.
   @usableFromInline let memory: (any WireMemory)?
 
@@ -87,15 +89,32 @@ public struct WireDecoder: ~Copyable {
     }
   }
 
-  /// An error that says where the reader stands.
-  public func invalid(_ what: String) -> WorkerPoolError {
-    WorkerPoolError(code: .coding, message: "cannot decode at byte \(offset) of \(bytes.count): \(what)")
+  /// Takes down a cost, and refuses the input when that is too much for its length.
+  package mutating func spend(_ body: (inout ReadingCosts) throws -> Void) throws {
+    try body(&costs)
+    if let excess = costs.excess(readingBytes: bytes.count) { throw invalid(excess) }
+    if costs.nans > ReadingCosts.maximumNaNs, memory?.isOfSandbox == true {
+      throw invalid("a sandboxed worker may send up to \(ReadingCosts.maximumNaNs) NaNs that Foundation decodes")
+    }
   }
+
+  /// An error that says where the reader stands, and the first 1,000 bytes of what is wrong.
+  public func invalid(_ what: String) -> WorkerPoolError {
+    let what = what.clipped(to: 1000)
+    return WorkerPoolError(code: .coding, message: "cannot decode at byte \(offset) of \(bytes.count): \(what)")
+  }
+
+  @usableFromInline
+  static var stackForSomeLevels: Int { 96 << 10 }
 
   @inlinable
   mutating func nested<Value>(_ type: Value.Type, _ body: (inout WireDecoder) throws -> Value) throws -> Value {
     guard depth < WireEncoder.maximumDepth else {
       throw invalid("\(type) is nested deeper than \(WireEncoder.maximumDepth) levels")
+    }
+    // Each time before as many levels as surely fit: whoever waits for a result reads it on a stack of any size.
+    guard depth % 16 != 15 || remainingStack() >= Self.stackForSomeLevels else {
+      throw invalid("\(type) is nested deeper than the stack of this thread allows")
     }
     depth += 1
     defer { depth -= 1 }

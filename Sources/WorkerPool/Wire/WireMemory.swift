@@ -5,6 +5,8 @@ protocol WireMemory: AnyObject {
   func sharedMemory(id: UInt64) throws -> SharedMemory?
   /// A part of the result that stands beside its bytes; nil when the bytes are wrong about it.
   func block(at offset: Int, byteCount: Int) throws -> SharedMemory?
+  /// Whether the bytes come from a sandboxed worker, which may mean harm.
+  var isOfSandbox: Bool { get }
 }
 
 /// Memory in which an encoder goes on when what it writes turns out large, to save a copy.
