@@ -154,7 +154,7 @@ static uint32_t choose_cell(const wp_process_pool *pool, const wp_host_worker *w
 }
 
 static void add(wp_share_message *message, int *descriptors, const wp_shared_memory *memory, uint32_t cell) {
-  wp_delivery *delivery = &message->deliveries[message->count];
+  wp_share_delivery *delivery = &message->deliveries[message->count];
   delivery->id = memory->id;
   delivery->length = memory->length;
   delivery->cell = cell;
