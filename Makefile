@@ -44,7 +44,8 @@ PRIMES_SOURCES := $(wildcard CShim/CPrimeVectors/src/*.c)
 # Test drivers and the C program.
 C_TEST_SOURCES := $(wildcard Tests/*/*.c)
 # What the package trait Sandbox compiles in another way.
-SANDBOX_SOURCES := $(ENGINE)/src/process/child/wp_process_sandbox.c Tests/ProcessEngineCheck/sandbox.c Tests/ProcessEngineCheck/cgroups.c
+SANDBOX_SOURCES := $(wildcard $(ENGINE)/src/process/child/wp_process_sandbox*.c) \
+  $(foreach name,sandbox filter widths breakouts cgroups,Tests/ProcessEngineCheck/$(name).c)
 # Not that of ForkJoinPool, which includes the header of a JDK: it is compiled with these warnings where there is one.
 C_BENCH_SOURCES := $(wildcard Sources/bench/Engine/*.c Sources/bench/Instructions/*.c Sources/bench/Peers/c-loop/*.c Sources/bench/Sources/*/*.c)
 C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -ICShim/CPrimeVectors/include \
@@ -87,7 +88,7 @@ test-sandbox: setup ## Check the sandbox of worker processes, which needs a buil
 	@$(BUILD_SANDBOX) --product process-engine-check
 	@$(BUILD_SANDBOX) --product ProcessScenarios
 	@for method in fork reexec; do \
-	  for scenario in sandbox-refuses sandbox-allows sandbox-not-granted deaths; do \
+	  for scenario in sandbox-refuses sandbox-allows sandbox-not-granted sandbox-filter sandbox-widths sandbox-breakouts deaths; do \
 	    $(SANDBOX_BUILD)/debug/process-engine-check $$scenario $$method; done; \
 	  for scenario in sandbox deaths; do $(SANDBOX_BUILD)/debug/ProcessScenarios $$method $$scenario; done; done
 

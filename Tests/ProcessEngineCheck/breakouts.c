@@ -1,6 +1,7 @@
 // Ways out of what a worker may write, tried one by one: by protection, by mappings that grow or move, by descriptors under
 // /proc, by /proc/self/mem. None may lead to what the host writes.
 #include "hostile.h"
+#include "sandboxed.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -32,12 +33,7 @@ enum {
 static size_t page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
 /// Whether the kernel would write there for this process.
-static bool is_writable(void *address) {
-  int zeros = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-  bool written = zeros >= 0 && read(zeros, address, 1) == 1;
-  if (zeros >= 0) close(zeros);
-  return written;
-}
+static bool is_writable(void *address) { return syscall(SYS_getrandom, address, 1, 0) == 1; }
 
 static void *page_of(const void *address) { return (void *)((uintptr_t)address & ~(uintptr_t)(page_bytes() - 1)); }
 
@@ -120,17 +116,18 @@ static bool by_own_growth(void *own) {
 
 static bool by_rearranging(void *own) {
   void *second = mremap(own, 0, page_bytes(), MREMAP_MAYMOVE);
-  if (second == MAP_FAILED) return false;
-  bool moved = syscall(SYS_remap_file_pages, second, page_bytes(), 0, (size_t)1 << 28, 0) == 0;
-  bool found = moved && is_writable(second);
-  munmap(second, page_bytes());
+  void *moving = second == MAP_FAILED ? own : second;
+  bool moved = syscall(SYS_remap_file_pages, moving, page_bytes(), 0, (size_t)1 << 28, 0) == 0;
+  bool found = moved && is_writable(moving);
+  if (second != MAP_FAILED) munmap(second, page_bytes());
   return found;
 }
 
-static uint64_t attack(void *page, uint32_t where) {
-  uint64_t found = by_protection(page) ? BY_PROTECTION : 0;
-  if (by_growth(page)) found |= BY_GROWTH;
-  if (by_memory_file(page)) found |= BY_MEMORY_FILE;
+static uint64_t attack(uint64_t ways, void *page, uint32_t where) {
+  uint64_t found = 0;
+  if ((ways & BY_PROTECTION) != 0 && by_protection(page)) found |= BY_PROTECTION;
+  if ((ways & BY_GROWTH) != 0 && by_growth(page)) found |= BY_GROWTH;
+  if ((ways & BY_MEMORY_FILE) != 0 && by_memory_file(page)) found |= BY_MEMORY_FILE;
   return found << where;
 }
 
@@ -138,32 +135,74 @@ void break_out(const wp_process_request *request, wp_process_reply *reply) {
   unsigned char *own = (unsigned char *)wp_process_reply_reserve(reply, sizeof(uint64_t));
   size_t length = 0;
   const char *name = wp_process_worker_name(0, &length);
-  uint64_t found = attack(page_of(name), IN_POOL_PART);
-  found |= attack(page_of(request->bytes), request->length == LARGE ? IN_ARGUMENTS : IN_HOST_PART);
-  if (by_mapping_file("worker-pool-given")) found |= BY_MAPPING_FILE;
-  if (by_descriptor()) found |= BY_DESCRIPTOR;
-  if (by_own_growth(page_of(own))) found |= BY_OWN_GROWTH;
-  if (by_rearranging(page_of(own))) found |= BY_REARRANGING;
+  uint64_t ways = 0;
+  memcpy(&ways, request->bytes, sizeof ways);
+  uint64_t found = attack(ways, page_of(name), IN_POOL_PART);
+  found |= attack(ways, page_of(request->bytes), request->length == LARGE ? IN_ARGUMENTS : IN_HOST_PART);
+  if ((ways & BY_MAPPING_FILE) != 0 && by_mapping_file("worker-pool-given")) found |= BY_MAPPING_FILE;
+  if ((ways & BY_DESCRIPTOR) != 0 && by_descriptor()) found |= BY_DESCRIPTOR;
+  if ((ways & BY_OWN_GROWTH) != 0 && by_own_growth(page_of(own))) found |= BY_OWN_GROWTH;
+  if ((ways & BY_REARRANGING) != 0 && by_rearranging(page_of(own))) found |= BY_REARRANGING;
   memcpy(own, &found, sizeof found);
 }
 
 // MARK: In the host
+
+/// `ways`, with an argument of this length.
+static void submit_attack(test_lab *lab, size_t task, uint64_t ways, size_t length) {
+  static unsigned char argument[LARGE];
+  memcpy(argument, &ways, sizeof ways);
+  lab_submit(lab, task, DO_BREAK_OUT, argument, length);
+}
+
+static void check_no_way_out(const ending *end, uint64_t ways) {
+  CHECK(end->outcome.end == WP_TASK_REPLIED && end->outcome.length == 8, "%llx ended as %d", (unsigned long long)ways,
+        (int)end->outcome.end);
+  uint64_t found;
+  memcpy(&found, end->head, sizeof found);
+  CHECK(found == 0, "%llx: ways out: %llx", (unsigned long long)ways, (unsigned long long)found);
+}
 
 void breakouts(wp_start_method method) {
   test_lab lab;
   lab_open(&lab, 2, method, 8);
   uint32_t index = 1;
   CHECK(wp_process_pool_intern(lab.pool, "first", 5, &index) == WP_OK && index == 0, "index %u", index);
-  static unsigned char argument[LARGE];
-  for (size_t i = 0; i < 8; i++) lab_submit(&lab, i, DO_BREAK_OUT, argument, i % 2 == 0 ? 16 : LARGE);
+  for (size_t i = 0; i < 8; i++) submit_attack(&lab, i, UINT64_MAX, i % 2 == 0 ? 16 : LARGE);
   lab_await(&lab, 8);
-  for (size_t i = 0; i < 8; i++) {
-    const ending *end = &lab.endings[i];
-    CHECK(end->outcome.end == WP_TASK_REPLIED && end->outcome.length == 8, "task %zu ended as %d", i, (int)end->outcome.end);
-    uint64_t found;
-    memcpy(&found, end->head, sizeof found);
-    CHECK(found == 0, "ways out: %llx", (unsigned long long)found);
+  for (size_t i = 0; i < 8; i++) check_no_way_out(&lab.endings[i], UINT64_MAX);
+  CHECK(wp_process_pool_intern(lab.pool, "second", 6, &index) == WP_OK && index == 1, "index %u", index);
+  lab_close(&lab);
+}
+
+#ifdef WP_SANDBOX
+
+/// From inside the sandbox each way is refused without an end, or ends its task with the call that it needs.
+void sandbox_breakouts(wp_start_method method) {
+  if (method == WP_START_FORK) return;
+  static const struct {
+    uint64_t way;
+    const char *call;
+  } ways[] = {{BY_PROTECTION, NULL},        {BY_GROWTH, NULL},         {BY_MEMORY_FILE, "openat"},
+              {BY_MAPPING_FILE, "openat"},  {BY_DESCRIPTOR, "openat"}, {BY_OWN_GROWTH, NULL},
+              {BY_REARRANGING, "remap_file_pages"}};
+  enum { WAYS = sizeof ways / sizeof ways[0] };
+  test_lab lab;
+  open_sandboxed(&lab, 2, 2 * WAYS);
+  uint32_t index = 1;
+  CHECK(wp_process_pool_intern(lab.pool, "first", 5, &index) == WP_OK && index == 0, "index %u", index);
+  for (size_t i = 0; i < 2 * WAYS; i++) submit_attack(&lab, i, ways[i / 2].way, i % 2 == 0 ? 16 : LARGE);
+  for (size_t i = 0; i < 2 * WAYS; i++) {
+    ending end = lab_await_task(&lab, i);
+    if (ways[i / 2].call == NULL) check_no_way_out(&end, ways[i / 2].way);
+    else check_forbidden(&lab, i, ways[i / 2].call, "a way out");
   }
   CHECK(wp_process_pool_intern(lab.pool, "second", 6, &index) == WP_OK && index == 1, "index %u", index);
   lab_close(&lab);
 }
+
+#else
+
+void sandbox_breakouts(wp_start_method method) { sandbox_refuses(method); }
+
+#endif

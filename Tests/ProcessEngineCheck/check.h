@@ -189,6 +189,6 @@ scenario out_of_descriptors;
 scenario hostile, hostile_driven, breakouts, lies;
 scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;
 scenario cgroup_places, memory_cgroups;
-scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
+scenario sandbox_refuses, sandbox_allows, sandbox_not_granted, sandbox_filter, sandbox_widths, sandbox_breakouts;
 
 #endif

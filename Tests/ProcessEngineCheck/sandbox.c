@@ -1,5 +1,5 @@
 // Scenarios of sandboxed pools. An engine without libseccomp has one thing to do: to refuse.
-#include "check.h"
+#include "sandboxed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,18 +34,6 @@ void sandbox_allows(wp_start_method method) { sandbox_refuses(method); }
 void sandbox_not_granted(wp_start_method method) { sandbox_refuses(method); }
 
 #else
-
-/// Where a worker finds its task's bytes, which are readable memory.
-#define ARGUMENT UINT64_MAX
-
-typedef struct call {
-  const char *name;
-  uint64_t number;
-  uint64_t arguments[6];
-} call;
-
-#define CALL(name, ...) {#name, SYS_##name, {__VA_ARGS__}}
-#define AT (uint64_t)AT_FDCWD
 
 static const call forbidden[] = {
     // Files.
@@ -99,20 +87,19 @@ static const call allowed[] = {
 
 enum { FORBIDDEN = sizeof forbidden / sizeof forbidden[0], ALLOWED = sizeof allowed / sizeof allowed[0] };
 
-static void open_sandboxed(test_lab *lab, uint32_t workers, size_t tasks) {
+void open_sandboxed(test_lab *lab, uint32_t workers, size_t tasks) {
   wp_process_pool_config config = lab_config(lab, workers, WP_START_REEXEC);
   config.sandbox = WP_SANDBOX_COMPUTE_ONLY;
   lab_open_with(lab, &config, tasks);
 }
 
-static void submit_call(test_lab *lab, size_t task, uint32_t function, const call *made) {
+void submit_call(test_lab *lab, size_t task, uint32_t function, const call *made) {
   uint64_t bytes[7] = {made->number};
   memcpy(bytes + 1, made->arguments, sizeof made->arguments);
   lab_submit(lab, task, function, bytes, sizeof bytes);
 }
 
-/// How the worker died, and the name of the call it died for, "-" for one that it did not tell.
-static void check_forbidden(test_lab *lab, size_t task, const char *expected, const char *what) {
+void check_forbidden(test_lab *lab, size_t task, const char *expected, const char *what) {
   ending end = lab_await_task(lab, task);
   int status = end.outcome.wait_status;
   CHECK(end.outcome.end == WP_TASK_WORKER_DIED && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,

@@ -235,6 +235,77 @@ static void *create_on_second_thread(void *argument) {
   return NULL;
 }
 
+static void check_initializers_refused(wp_start_method method) {
+  test_lab lab;
+  wp_process_pool_config config = lab_config(&lab, 1, method);
+  wp_process_initializer initializer;
+  memset(&initializer, 0, sizeof initializer);
+  initializer.function = DO_ECHO;
+  initializer.length = 1;
+  config.initializer = &initializer;
+  check_refused(config, WP_INVALID_ARGUMENT, "initializer");
+  initializer.length = 0;
+  initializer.name_length = 1;
+  check_refused(config, WP_INVALID_ARGUMENT, "initializer");
+}
+
+static void check_memories_refused(void) {
+  const int missing[] = {-1};
+  const wp_memory_placement placements[] = {
+      {(wp_memory_policy)9, NULL, 0}, {WP_MEMORY_ON_NODES, NULL, 0}, {WP_MEMORY_ON_NODES, NULL, 1},
+      {WP_MEMORY_INTERLEAVED, NULL, 1}, {WP_MEMORY_INTERLEAVED, missing, 1}};
+  const char *calls[] = {"placement", "nodes", "nodes", "nodes", "nodes", "length"};
+  for (size_t i = 0; i < 6; i++) {
+    const wp_memory_placement *placement = i < 5 ? &placements[i] : NULL;
+    size_t length = i < 5 ? 4096 : 0;
+    wp_shared_memory *memory = NULL;
+    void *address = NULL;
+    wp_error errors[2];
+    memset(errors, 0, sizeof errors);
+    wp_shared_memory_create(length, true, placement, &memory, NULL, &errors[0]);
+    wp_memory_create(length, placement, &address, NULL, &errors[1]);
+    CHECK(memory == NULL && address == NULL, "memory %zu", i);
+    for (size_t j = 0; j < 2; j++) {
+      bool blamed = errors[j].call != NULL && strcmp(errors[j].call, calls[i]) == 0 && errors[j].rule != NULL;
+      CHECK(errors[j].status == WP_INVALID_ARGUMENT && blamed, "memory %zu: %s, %s", i, wp_status_name(errors[j].status),
+            errors[j].call);
+    }
+  }
+}
+
+/// What is refused stays its owner's: adopted bytes are not freed, and no token comes back.
+static void check_submissions_refused(wp_start_method method) {
+  test_lab lab;
+  lab_open(&lab, 1, method, 1);
+  wp_shared_memory *memory = NULL;
+  CHECK(wp_shared_memory_create(1, true, NULL, &memory, NULL, NULL) == WP_OK, "a memory of one byte");
+  wp_shared_memory *const twice[] = {memory, memory}, *const none[] = {NULL};
+  unsigned char *adopted = (unsigned char *)malloc(9000);
+  const wp_process_submission refused[] = {
+      {.length = 1}, {.length = 9000}, {.shared_count = 1}, {.shared_count = WP_PROCESS_MAX_SHARED + 1, .shared = twice},
+      {.shared_count = 2, .shared = twice}, {.shared_count = 1, .shared = none},
+      {.bytes = adopted, .length = 9000, .adopt = true, .shared_count = 1}};
+  for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+    wp_process_submission submission = refused[i];
+    submission.token = &lab;
+    wp_status status = wp_process_pool_submit(lab.pool, &submission, NULL);
+    CHECK(status == WP_INVALID_ARGUMENT, "submission %zu: %s", i, wp_status_name(status));
+  }
+  free(adopted);
+  // A timeout that does not end is none.
+  wp_task_options options;
+  memset(&options, 0, sizeof options);
+  options.timeout_ns = options.grace_ns = UINT64_MAX;
+  lab_submit_with(&lab, 0, DO_TELL_STOP, NULL, 0, options);
+  ending end = lab_await_task(&lab, 0);
+  CHECK(end.outcome.end == WP_TASK_REPLIED && end.head[0] == 0 && end.outcome.length == 16, "end %d", (int)end.outcome.end);
+  uint64_t left = 0;
+  memcpy(&left, end.head + 8, sizeof left);
+  CHECK(left == 0, "%llu ns are left of a timeout for ever", (unsigned long long)left);
+  wp_shared_memory_destroy(memory);
+  lab_close(&lab);
+}
+
 void bad_arguments(wp_start_method method) {
   test_lab lab;
   leftovers before = count_leftovers();
@@ -249,6 +320,9 @@ void bad_arguments(wp_start_method method) {
   config = lab_config(&lab, 1, WP_START_FORK);
   config.handler = NULL;
   check_refused(config, WP_INVALID_ARGUMENT, "handler");
+  check_initializers_refused(method);
+  check_memories_refused();
+  check_submissions_refused(method);
   pthread_t thread;
   pthread_create(&thread, NULL, create_on_second_thread, &lab);
   pthread_join(thread, NULL);

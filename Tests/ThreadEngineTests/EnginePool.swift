@@ -75,7 +75,7 @@ struct EnginePool: Sendable {
   init(
     workers: UInt32, name: String? = nil, stackSize: Int = 0, affinity: wp_affinity = WP_AFFINITY_NONE,
     cpus: [Int32] = [], spin: UInt64 = 0, spares: UInt32 = 0, blockedSignals: [Int32] = [], hooks: Hooks? = nil,
-    machine: MachineFiles? = nil, guests: Bool = false
+    machine: MachineFiles? = nil, guests: Bool = false, takesForeign: Bool = true
   ) throws {
     let hooks = hooks ?? Hooks()
     self.hooks = hooks
@@ -86,6 +86,7 @@ struct EnginePool: Sendable {
     config.spin_ns = spin
     config.spare_limit = spares
     config.hooks = hooks.intoC()
+    if !takesForeign { config.hooks.run_foreign = nil }
     if guests {
       config.hooks.worker_start = nil
       config.hooks.worker_stop = nil

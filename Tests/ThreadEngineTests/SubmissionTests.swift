@@ -34,6 +34,50 @@ private let million = 1_000_000
     #expect(marks.countOnce() == million)
   }
 
+  /// By every way to submit, from outside and on a worker; and by a pool that would run foreign jobs all but these.
+  @Test(arguments: [false, true]) func codesThatNobodyCanRunAreRefused(takesForeign: Bool) throws {
+    let pool = try EnginePool(workers: 1, takesForeign: takesForeign)
+    let marks = Marks(1)
+    let bad: [UInt] = [0, 1] + (takesForeign ? [] : [foreignTag, foreignTag | 1, UInt.max])
+    let node = wp_topology_node_id(wp_thread_pool_topology(pool.pool), 0)
+    let refuses = {
+      bad.allSatisfy { code in
+        let job = wp_job(code: code, argument: nil)
+        var accepted = 1
+        let batch = wp_thread_pool_submit_batch(pool.pool, [marks.job(0), job], 2, &accepted)
+        return batch == WP_INVALID_ARGUMENT && accepted == 0
+          && wp_thread_pool_submit(pool.pool, job) == WP_INVALID_ARGUMENT
+          && wp_thread_pool_submit_on(pool.pool, node, job) == WP_INVALID_ARGUMENT
+      }
+    }
+    #expect(refuses())
+    #expect(onWorker(of: pool, refuses))
+    #expect(wp_thread_pool_submit(pool.pool, marks.job(0)) == WP_OK)
+    pool.end()
+    #expect(marks.countOnce() == 1)
+    #expect(pool.hooks.discarded.entries.isEmpty)
+  }
+
+  /// What `body` says on a worker of the pool, to which it goes by a C function.
+  private func onWorker(of pool: EnginePool, _ body: @escaping () -> Bool) -> Bool {
+    final class Question {
+      let body: () -> Bool
+      var answer = false
+      let done = Semaphore()
+      init(_ body: @escaping () -> Bool) { self.body = body }
+    }
+    let question = Question(body)
+    let asked = job(
+      { argument in
+        let question = Unmanaged<Question>.fromOpaque(argument!).takeUnretainedValue()
+        question.answer = question.body()
+        question.done.signal()
+      }, Unmanaged.passUnretained(question).toOpaque())
+    #expect(wp_thread_pool_submit(pool.pool, asked) == WP_OK)
+    question.done.wait()
+    return question.answer
+  }
+
   /// Every job makes two more, until a million have run: all but the first go through the workers' own deques.
   @Test func jobsThatMakeJobsRunOnce() throws {
     let pool = try EnginePool(workers: 4)

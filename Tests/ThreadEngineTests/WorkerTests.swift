@@ -161,6 +161,17 @@ import ThreadTestSupport
     #expect(refusal?.rule?.contains("4094") == true)
   }
 
+  @Test func aListOfSignalsThatIsNotThereIsRefused() {
+    var config = wp_thread_pool_config()
+    config.worker_count = 1
+    config.blocked_signal_count = 1
+    var created: OpaquePointer?
+    var error = wp_error()
+    #expect(wp_thread_pool_create(&config, &created, &error) == WP_INVALID_ARGUMENT)
+    #expect(created == nil && error.status == WP_INVALID_ARGUMENT && error.rule != nil)
+    #expect(error.call.map { String(cString: $0) } == "blocked_signals")
+  }
+
   @Test func aFailedStartNamesTheCallAndLeavesNothing() {
     let hooks = Hooks()
     let refusal = #expect(throws: EnginePool.Refusal.self) {

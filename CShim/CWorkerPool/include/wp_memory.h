@@ -30,8 +30,10 @@ typedef struct wp_memory_placement {
 /// a copy). NULL as `placement` means first touch. No page is taken before it is touched.
 ///
 /// A node that does not exist, has no memory or may not be used by this process (cpuset) fails with
-/// `WP_INVALID_ARGUMENT`, and `*refused_node` (if not NULL) names it; so does an empty list for `WP_MEMORY_ON_NODES`,
-/// naming none (-1). Where the system does not let memory be placed, as in many containers, or has no NUMA, the memory is
+/// `WP_INVALID_ARGUMENT`, and `*refused_node` (if not NULL) names it; so does an empty list for `WP_MEMORY_ON_NODES`, or a NULL
+/// with a count, naming none (-1); and a `length` of 0.
+///
+/// Where the system does not let memory be placed, as in many containers, or has no NUMA, the memory is
 /// made all the same and lies where it is first touched: a notice (wp_notice.h) says so.
 ///
 /// Other errors: `WP_SYSTEM_CALL_FAILED` ("mmap").

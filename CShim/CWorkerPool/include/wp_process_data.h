@@ -29,7 +29,7 @@ typedef struct wp_shared_memory wp_shared_memory;
 /// Where shared memory comes in huge pages unasked (shmem_enabled), a worker's can be: one that is interleaved then lies
 /// on one node.
 ///
-/// Errors: `WP_SYSTEM_CALL_FAILED`, and `WP_INVALID_ARGUMENT` as in `wp_memory_create`.
+/// Errors: `WP_SYSTEM_CALL_FAILED`, and `WP_INVALID_ARGUMENT` as in `wp_memory_create` and for a `length` of 0.
 wp_status wp_shared_memory_create(size_t length, bool workers_write, const wp_memory_placement *WP_NULLABLE placement,
                                   wp_shared_memory *WP_NULLABLE *WP_NONNULL memory, int *WP_NULLABLE refused_node,
                                   wp_error *WP_NULLABLE error);

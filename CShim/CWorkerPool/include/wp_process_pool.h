@@ -298,7 +298,8 @@ typedef struct wp_process_submission {
 } wp_process_submission;
 
 /// Accepts a task. `*ticket` names it for `wp_process_pool_cancel`. Errors: `WP_SHUT_DOWN`, `WP_BROKEN`, `WP_FORKED`,
-/// `WP_TOO_LARGE`, `WP_INVALID_ARGUMENT` (`shared_count`), `WP_SYSTEM_CALL_FAILED` (memory). O(length) whatever is pending.
+/// `WP_TOO_LARGE`, `WP_INVALID_ARGUMENT` (`bytes` or `shared` that are NULL with a length or count; too many memories, or one
+/// twice), `WP_SYSTEM_CALL_FAILED` (memory). Nothing was taken then, adopted bytes neither. O(length) whatever is pending.
 wp_status wp_process_pool_submit(wp_process_pool *pool, const wp_process_submission *submission,
                                  uint64_t *WP_NULLABLE ticket);
 

@@ -94,7 +94,8 @@ typedef enum wp_passed_limit {
 
 // MARK: Initializer
 
-/// Run by every worker before it takes tasks, as a task is.
+/// Run by every worker before it takes tasks, as a task is; before the sandbox as well, and with it the constructors of what
+/// it loads by `dlopen`.
 typedef struct wp_process_initializer {
   uint32_t function;
   /// The argument; copied. At most the pool's `max_payload`.

@@ -37,7 +37,7 @@ typedef struct wp_thread_pool_hooks {
   /// On each worker's thread, before its first job and after its last.
   void (*WP_NULLABLE WP_SENDABLE worker_start)(void *WP_NULLABLE context, uint32_t worker);
   void (*WP_NULLABLE WP_SENDABLE worker_stop)(void *WP_NULLABLE context, uint32_t worker);
-  /// Runs a job whose code carries `WP_JOB_FOREIGN` (the tag is still in `code`).
+  /// Runs a job whose code carries `WP_JOB_FOREIGN` (the tag is still in `code`). Without it such jobs are refused.
   void (*WP_NULLABLE WP_SENDABLE run_foreign)(void *WP_NULLABLE context, wp_job job);
   /// Takes back a job that will never run, so that what it owns can be released. Called on the thread that
   /// cancels, or on a worker. Without it such jobs are dropped silently.
@@ -110,15 +110,16 @@ uint32_t wp_thread_pool_worker_count(wp_thread_pool *pool);
 wp_status wp_thread_pool_resize(wp_thread_pool *pool, uint32_t worker_count, wp_error *WP_NULLABLE error);
 
 /// Hands a job to the pool: to the caller's own deque when the caller is one of its workers, else to an
-/// injector. Lock-free, O(1). Errors: `WP_INVALID_ARGUMENT` (a code of 0 or 1, which is no function), `WP_SHUT_DOWN`,
-/// `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` (no memory for a queue segment); the job was then not taken and stays the
-/// caller's.
+/// injector. Lock-free, O(1). Errors: `WP_INVALID_ARGUMENT` (a code of 0 or 1, which is no function; a foreign job without
+/// `run_foreign`), `WP_SHUT_DOWN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` (no memory for a queue segment); the job was then
+/// not taken and stays the caller's.
 ///
 /// What the caller wrote before this call happens before the job runs.
 wp_status wp_thread_pool_submit(wp_thread_pool *pool, wp_job job);
 
 /// Hands over `count` jobs as one: one claim of the queue, one look at sleeping workers. Jobs up to
-/// `*accepted` were taken when the status is not `WP_OK`. A `count` of 0 is `WP_OK`, also in a closed pool.
+/// `*accepted` were taken when the status is not `WP_OK`, none when one of them is invalid. A `count` of 0 is `WP_OK`, also in
+/// a closed pool.
 wp_status wp_thread_pool_submit_batch(wp_thread_pool *pool, const wp_job *jobs, size_t count, size_t *accepted);
 
 /// Like `wp_thread_pool_submit`, with a node to run the job on, by its system id: it goes to that node's injector (to the

@@ -25,8 +25,8 @@ extension ProcessPoolExecutor {
     /// What each worker runs before it takes tasks.
     public var initializer: WorkerInitializer?
 
-    /// What the kernel lets tasks do, not the initializer; nil for whatever the program may do. Needs the package trait
-    /// `Sandbox`.
+    /// What the kernel lets tasks do, not the initializer, nor the constructors of what that loads; nil for whatever the
+    /// program may do. Needs the package trait `Sandbox`.
     public var sandbox: Sandbox?
 
     public init() {}

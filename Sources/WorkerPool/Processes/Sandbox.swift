@@ -13,8 +13,9 @@ extension ProcessPoolExecutor {
   /// than asked for.
   ///
   /// A call that the sandbox forbids fails that task with ``WorkerPoolError/Code/forbiddenCall``, which names it unless
-  /// the worker had blocked SIGSYS; the worker is replaced, and the pool goes on. <doc:Processes> says what that stops,
-  /// and what it does not.
+  /// the worker had blocked SIGSYS; the worker is replaced, and the pool goes on. <doc:Processes> says what that stops, and
+  /// what it does not; <doc:RunningHostileCode> against whom it helps. What a ``WorkerInitializer`` loads runs its constructors
+  /// before the sandbox closes.
   public struct Sandbox: Hashable, Sendable {
     /// For tasks that compute: they may allocate memory, start threads and let them wait for each other, read clocks and
     /// random numbers, and write to standard output and standard error. They may not open files, make sockets, run

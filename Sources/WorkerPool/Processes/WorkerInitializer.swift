@@ -9,6 +9,10 @@
 /// Also the workers that replace others run it. When it throws, traps or exits, the pool breaks with that as its reason:
 /// creating the pool throws it, later what was submitted fails with ``WorkerPoolError/Code/brokenPool``. Only a SIGKILL,
 /// which is nobody's own doing, is forgiven, twice in a row.
+///
+/// It runs before the pool's ``ProcessPoolExecutor/Sandbox`` closes, with all the rights of the program. So do the
+/// constructors of the libraries that it loads: `dlopen` runs those of a plugin, before any task does. See
+/// <doc:RunningHostileCode>.
 public struct WorkerInitializer: Sendable {
   let label: TaskLabel
   /// Of the job's type, nil for a function.

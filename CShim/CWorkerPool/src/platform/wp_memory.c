@@ -33,7 +33,11 @@ static wp_status check(const wp_memory_placement *placement, const uint64_t *all
       return refuse(error, refused_node, -1, "must name a node");
     }
     break;
-  case WP_MEMORY_INTERLEAVED: break;
+  case WP_MEMORY_INTERLEAVED:
+    if (placement->nodes == NULL && placement->node_count > 0) {
+      return refuse(error, refused_node, -1, "must not be NULL when there is a count");
+    }
+    break;
   default: return wp_fail(error, WP_INVALID_ARGUMENT, 0, "placement", "must be a known policy");
   }
   for (size_t i = 0; i < placement->node_count; i++) {

@@ -120,6 +120,7 @@ static wp_thread_pool *pool_allocate(const wp_thread_pool_config *config, wp_top
   pool->topology = topology;
   pool->fork_generation = wp_fork_generation();
   pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns == WP_SPIN_NEVER ? 0 : config->spin_ns;
+  pool->code_span = (config->hooks.run_foreign == NULL ? WP_JOB_FOREIGN - 1 : UINTPTR_MAX) - WP_LEAST_CODE;
   pool->stack_size = config->stack_size;
   wp_signals_mask(config->blocked_signals, config->blocked_signal_count, &pool->signal_mask);
   snprintf(pool->name, sizeof pool->name, "%s", config->name != NULL ? config->name : "worker");
@@ -172,6 +173,9 @@ wp_status wp_thread_pool_create(const wp_thread_pool_config *config, wp_thread_p
   *result = NULL;
   if (config->worker_count > WP_THREAD_POOL_MAX_WORKERS) {
     return wp_fail(error, WP_INVALID_ARGUMENT, 0, "worker_count", "is at most WP_THREAD_POOL_MAX_WORKERS (4094)");
+  }
+  if (config->blocked_signals == NULL && config->blocked_signal_count > 0) {
+    return wp_fail(error, WP_INVALID_ARGUMENT, 0, "blocked_signals", "is not NULL when there is a count");
   }
   wp_topology *topology = NULL;
   wp_status status =

@@ -14,15 +14,20 @@ static wp_pool_node *near_node(wp_thread_pool *pool) {
   return &pool->nodes[0];
 }
 
+/// Why a job is refused. Not inlined: what it would cost on the way of those that are taken pays for the check.
+__attribute__((cold, noinline)) static wp_status refusal(const wp_thread_pool *pool) {
+  return pool->fork_generation != wp_fork_generation() ? WP_FORKED : WP_INVALID_ARGUMENT;
+}
+
 /// Hands jobs over, to the own deque of a worker of `node`, else to that node's injector. NULL: to the nearest. Inlined,
 /// since most calls are about one job and the nearest node.
 __attribute__((always_inline)) static inline wp_status submit_to(wp_thread_pool *pool, wp_pool_node *node,
                                                                  const wp_job *jobs, size_t count, size_t *accepted) {
   *accepted = 0;
-  if (pool->fork_generation != wp_fork_generation()) return WP_FORKED;
+  if (pool->fork_generation != wp_fork_generation()) return refusal(pool);
   if (count == 0) return WP_OK;
   for (size_t i = 0; i < count; i++) {
-    if (jobs[i].code <= 1) return WP_INVALID_ARGUMENT;  // what the queues mark their cells with
+    if (jobs[i].code - WP_LEAST_CODE > pool->code_span) return refusal(pool);
   }
   wp_worker *self = wp_worker_current();
   if (self != NULL && self->pool == pool && !self->takes_no_more) {

@@ -307,6 +307,9 @@ typedef struct wp_spares {
 #define WP_POOL_ENDED 2u
 #define WP_POOL_DISCARDING 4u
 
+/// Below it is what the queues mark their cells with.
+#define WP_LEAST_CODE ((uintptr_t)2)
+
 struct wp_thread_pool {
   /// OPEN, DRAINING or DRAINING | ENDED, and DISCARDING; see the top of this file.
   WP_ALIGNED(WP_CACHE_LINE) wp_atomic_u32 life;
@@ -328,6 +331,9 @@ struct wp_thread_pool {
   wp_event_count **farther_storage;
   wp_topology *topology;
   uint32_t fork_generation;
+  /// How far above `WP_LEAST_CODE` the code of a submitted job may be. Foreign jobs are above all others: where nobody runs
+  /// them they are refused by the same comparison.
+  uintptr_t code_span;
   uint64_t spin_ns;
   wp_thread_pool_hooks hooks;
   size_t stack_size;

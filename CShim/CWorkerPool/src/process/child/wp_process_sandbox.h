@@ -11,8 +11,9 @@
 //                look; glibc then calls clone) and mremap (it could grow our view of the pool's memory; realloc copies)
 //     a trap     everything else: the handler notes the number for the host, and the process dies of SIGSYS
 //
-// What a filter compares are 64 bits, of which the kernel may then use 32. Comparisons here let pass what is exactly
-// equal, or below a bound, or has no bit outside a mask: never what merely differs from something.
+// What stands in a filter's argument are 64 bits; of an `int` the kernel then takes the lower 32. The table of what is allowed
+// (wp_process_sandbox_rules.c) says of each argument how many bits the kernel takes, and the filter compares those: never
+// more, for then a descriptor of 2^32 + 1 would be another than 1, and never whether a value merely differs from something.
 //
 // The handler cannot be taken away: changing that of SIGSYS is forbidden itself, and when SIGSYS is blocked the kernel
 // resets it and kills. The number in `status` is the worker's word, like all that stands there.
@@ -55,6 +56,9 @@ const char *wp_sandbox_refusal(wp_sandbox_level level, wp_start_method method);
 /// In the template, which has one thread and was started anew: makes the filter. `receives`: whether workers will have
 /// a `receiver`. WP_CALL_NONE, or the call that failed, with `errno` set.
 wp_call wp_sandbox_prepare(wp_sandbox *sandbox, wp_sandbox_level level, bool receives);
+
+/// In a worker: puts its own numbers into its copy of the filter.
+void wp_sandbox_put_numbers(const wp_sandbox *sandbox, int32_t process, const wp_sandbox_descriptors *descriptors);
 
 /// In a worker that has set itself up: from here on its whole process, threads of the initializer included, can make
 /// allowed calls only. A forbidden one is noted in `status` and ends it by SIGSYS. Does nothing for a zero `sandbox`.

@@ -55,7 +55,7 @@ wp_shared_view *wp_process_worker_view(uint64_t id, int32_t *system_errno) {
 }
 
 /// Maps what came and closes its descriptor, which may be missing: this process's table of descriptors was full then.
-static wp_shared_view *map(const wp_delivery *delivery, int descriptor) {
+static wp_shared_view *map(const wp_share_delivery *delivery, int descriptor) {
   wp_shared_view *view = (wp_shared_view *)calloc(1, sizeof *view);
   if (view != NULL) {
     wp_atomic_init(&view->references, 1u);

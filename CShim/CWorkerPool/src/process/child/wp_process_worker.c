@@ -188,7 +188,7 @@ static void hand_back(wp_process_worker *worker, wp_reply_slot *slot, uint32_t s
 static uint64_t deadline_of(wp_process_worker *worker, const wp_request_slot *sent, const wp_reply_slot *slot) {
   if (!sent->has_options) return UINT64_MAX;
   uint64_t timeout = wp_channel_options(&worker->channel, &worker->geometry, worker->next)->timeout_ns;
-  return timeout == 0 ? UINT64_MAX : wp_atomic_load(&slot->started_ns, wp_relaxed) + timeout;
+  return timeout == 0 ? UINT64_MAX : wp_clock_after(wp_atomic_load(&slot->started_ns, wp_relaxed), timeout);
 }
 
 static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {

@@ -50,6 +50,7 @@ wp_status wp_shared_memory_create(size_t length, bool workers_write, const wp_me
                                   wp_shared_memory **result, int *refused_node, wp_error *error) {
   static wp_atomic_u64 last_id;
   if (refused_node != NULL) *refused_node = -1;
+  if (length == 0) return wp_fail(error, WP_INVALID_ARGUMENT, 0, "length", "must be at least 1");
   wp_shared_memory *memory = (wp_shared_memory *)calloc(1, sizeof *memory);
   if (memory == NULL) return wp_fail(error, WP_SYSTEM_CALL_FAILED, ENOMEM, "calloc", NULL);
   const char *call = NULL;
@@ -154,7 +155,7 @@ static uint32_t choose_cell(const wp_process_pool *pool, const wp_host_worker *w
 }
 
 static void add(wp_share_message *message, int *descriptors, const wp_shared_memory *memory, uint32_t cell) {
-  wp_delivery *delivery = &message->deliveries[message->count];
+  wp_share_delivery *delivery = &message->deliveries[message->count];
   delivery->id = memory->id;
   delivery->length = memory->length;
   delivery->cell = cell;

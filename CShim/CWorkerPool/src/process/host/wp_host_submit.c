@@ -132,10 +132,25 @@ static wp_status accept_large(wp_process_pool *pool, const wp_process_submission
   return status;
 }
 
+/// Whether there is what is counted, and no memory twice.
+static bool is_valid(const wp_process_submission *submission) {
+  size_t count = submission->shared_count;
+  if (submission->length > 0 && submission->bytes == NULL) return false;
+  if (count == 0) return true;
+  if (count > WP_PROCESS_MAX_SHARED || submission->shared == NULL) return false;
+  for (size_t i = 0; i < count; i++) {
+    if (submission->shared[i] == NULL) return false;
+    for (size_t j = 0; j < i; j++) {
+      if (submission->shared[j] == submission->shared[i]) return false;
+    }
+  }
+  return true;
+}
+
 wp_status wp_process_pool_submit(wp_process_pool *pool, const wp_process_submission *submission, uint64_t *ticket) {
   if (wp_forked_from(pool)) return WP_FORKED;
   if (submission->length > pool->geometry.max_payload) return WP_TOO_LARGE;
-  if (submission->shared_count > WP_PROCESS_MAX_SHARED) return WP_INVALID_ARGUMENT;
+  if (!is_valid(submission)) return WP_INVALID_ARGUMENT;
   bool large = wp_payload_is_large(submission->length);
   wp_wakes wakes;
   wakes.count = 0;

@@ -88,17 +88,17 @@ typedef struct wp_message {
 // MARK: Over a worker's own socket
 
 /// A shared memory for one of the worker's cells.
-typedef struct wp_delivery {
+typedef struct wp_share_delivery {
   uint64_t id;
   uint64_t length;
   uint32_t cell;
   uint32_t writable;
-} wp_delivery;
+} wp_share_delivery;
 
 /// What comes over the socket, with one descriptor for each delivery.
 typedef struct wp_share_message {
   uint64_t count;
-  wp_delivery deliveries[WP_PROCESS_MAX_SHARED];
+  wp_share_delivery deliveries[WP_PROCESS_MAX_SHARED];
 } wp_share_message;
 
 #ifdef __cplusplus

@@ -37,6 +37,12 @@ wp_status wp_process_settings_check(const wp_process_pool_config *config, wp_err
   if (status == WP_OK) status = check_output(&config->output[WP_STREAM_ERROR], "output[WP_STREAM_ERROR]", error);
   if (status == WP_OK) status = check_limits(&config->limits, error);
   if (status != WP_OK || config->initializer == NULL) return status;
+  if (config->initializer->bytes == NULL && config->initializer->length > 0) {
+    return refuse(error, "initializer", "its argument is NULL, and has a length");
+  }
+  if (config->initializer->name == NULL && config->initializer->name_length > 0) {
+    return refuse(error, "initializer", "its name is NULL, and has a length");
+  }
   size_t max_payload = config->max_payload == 0 ? WP_PROCESS_DEFAULT_MAX_PAYLOAD : config->max_payload;
   if (config->initializer->length > max_payload) {
     return wp_fail(error, WP_TOO_LARGE, 0, "initializer", "its argument is larger than max_payload");
