@@ -48,6 +48,14 @@ int wp_memory_file_create(const char *name, uint64_t size, const char **call) {
   return seal(create(name, size, call), 0, call);
 }
 
+int wp_memory_open_for_reading(int descriptor) {
+  char path[40];
+  // Not /proc/self, which is the main thread: that has no descriptors once it has ended.
+  snprintf(path, sizeof path, "/proc/thread-self/fd/%d", descriptor);
+  int opened = open(path, O_RDONLY | O_CLOEXEC);
+  return opened < 0 ? -1 : wp_above_stdio(opened);
+}
+
 int wp_memory_share(const char *name, size_t size, bool sealed, void **address, const char **call) {
   int descriptor = create(name, size, call);
   if (descriptor < 0) return descriptor;
@@ -59,16 +67,13 @@ int wp_memory_share(const char *name, size_t size, bool sealed, void **address, 
     int saved = errno;
     munmap(*address, size);
     errno = saved;
+    return -1;
   }
-  return shared;
-}
-
-int wp_memory_open_for_reading(int descriptor) {
-  char path[40];
-  // Not /proc/self, which is the main thread: that has no descriptors once it has ended.
-  snprintf(path, sizeof path, "/proc/thread-self/fd/%d", descriptor);
-  int opened = open(path, O_RDONLY | O_CLOEXEC);
-  return opened < 0 ? -1 : wp_above_stdio(opened);
+  // A system that takes the seal and does not heed it still heeds how the file was opened.
+  int reading = sealed ? wp_memory_open_for_reading(shared) : -1;
+  if (reading < 0) return shared;
+  close(shared);
+  return reading;
 }
 
 int wp_memory_open_again(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1); }

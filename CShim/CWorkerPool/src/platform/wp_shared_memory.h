@@ -18,7 +18,8 @@ int wp_memory_file_create(const char *name, uint64_t size, const char **call);
 uint64_t wp_memory_file_limit(void);
 
 /// Creates such a file and maps it writable at `*address`. With `sealed` nobody can map or write it for writing any more
-/// but through this one mapping, whatever rights he has. -1 as above.
+/// but through this one mapping, whatever rights it has, and the descriptor is one for reading, where /proc allows that. -1 as
+/// above.
 int wp_memory_share(const char *name, size_t size, bool sealed, void **address, const char **call);
 
 /// Opens the file a second time, for reading alone: no mapping by this descriptor can ever be made writable. -1 with `errno` set
