@@ -304,6 +304,7 @@ static const struct {
     {"restart-fails", restart_fails},
     {"bells-filled", bells_filled},
     {"left-calls", left_calls},
+    {"nested", nested},
     {"cgroup-places", cgroup_places},
     {"memory-cgroups", memory_cgroups},
 };

@@ -54,6 +54,8 @@ enum {
   DO_BREAK_OUT,  // -> uint64_t ways by which it can write what the host writes; see breakouts.c
   DO_LIE,  // uint64_t way: says nonsense of its slots, and never returns; see lies.c
   DO_TOUCH_SHARED,  // uint64_t n -> touches n bytes of shared memory, which RLIMIT_DATA does not count
+  DO_NEST,  // nest_order: uses a pool of its own -> uint64_t things that were not as they should be; see nests.c
+  DO_REFUSE_OUTER_TRACES,  // replies with a code if it sees the task of an outer worker
 };
 
 // ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
@@ -115,6 +117,8 @@ typedef struct test_lab {
   bool lend;
 } test_lab;
 
+void nest(const wp_process_request *request, wp_process_reply *reply);
+void refuse_outer_traces(wp_process_reply *reply);
 void handle_task(void *context, const wp_process_request *request, wp_process_reply *reply);
 uint64_t hash_bytes(const void *bytes, size_t length);
 
@@ -189,6 +193,7 @@ scenario out_of_descriptors;
 scenario hostile, hostile_driven, breakouts, lies;
 scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;
 scenario cgroup_places, memory_cgroups;
+scenario nested;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 
 #endif

@@ -17,7 +17,7 @@ import Testing
     "stopped-workers", "bounded-end", "shared-memories", "shared-limits", "shared-ends", "shared-taken-back", "loans",
     "large-arguments", "large-again", "out-of-descriptors", "waiting-threads", "hostile", "hostile-driven", "breakouts", "lies",
     "waiting-timeouts", "waiting-tidies", "tidying", "restart-fails", "bells-filled", "left-calls", "cgroup-places",
-    "memory-cgroups", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted",
+    "memory-cgroups", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted", "nested",
   ]
 
   /// All but one of the pairs: a worker of a re-executed template cannot be told to die at its start.
