@@ -18,10 +18,9 @@ struct Nest: Job {
   }
 
   func run() throws -> [Int] {
-    var configuration = ProcessPoolExecutor.Configuration(maxWorkers: 2)
-    configuration.startMethod = method
+    var configuration = ProcessPoolExecutor.Configuration()
     configuration.initializer = .job(RefuseOuterTask())
-    let pool = try ProcessPoolExecutor(configuration)
+    let pool = try ProcessPoolExecutor(maxWorkers: 2, startMethod: method, configuration: configuration)
     defer { pool.shutdown() }
     let squares = try pool.map((0..<20).map { Square(number: $0) })
     try expectEqual(squares, (0..<20).map { $0 * $0 })
@@ -39,7 +38,10 @@ struct Nest: Job {
 
 /// The first job of the inner pool, as ``Nest`` is of the outer one.
 struct RefuseOuterTask: Job, BitwiseWireCodable {
-  func run() throws { if TaskContext.current != nil { throw CodeError(code: 9) } }
+  func run() throws -> Int {
+    guard TaskContext.current == nil else { throw CodeError(code: 9) }
+    return 0
+  }
 }
 
 func runNested(_ method: ProcessPoolExecutor.StartMethod) throws {
