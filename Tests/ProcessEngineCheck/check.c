@@ -305,6 +305,10 @@ static const struct {
     {"bells-filled", bells_filled},
     {"left-calls", left_calls},
     {"nested", nested},
+    {"ignored-signals", ignored_signals},
+    {"group-signals", group_signals},
+    {"task-children", task_children},
+    {"task-children-of-killed", task_children_of_killed},
     {"cgroup-places", cgroup_places},
     {"memory-cgroups", memory_cgroups},
 };

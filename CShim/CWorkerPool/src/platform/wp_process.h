@@ -50,6 +50,22 @@ int wp_process_respawn_self(const char *assignment, int descriptor, pid_t *proce
 /// Whether this program has more rights than its user (set-user-id and the like).
 bool wp_process_is_privileged(void);
 
+// MARK: Trees of processes
+
+/// Makes the process, or 0 for this one, the first of a group of its own. Best effort: fails for one that is that already, or
+/// runs another program. [fork]
+void wp_process_group_begin(pid_t process);
+/// Kills the group that this process began. It must be our child, and not be reaped: the number could be another's. [fork]
+void wp_process_group_kill(pid_t leader);
+/// Kills the group that the process of a pidfd began, unless that cannot be told from another any more.
+void wp_pidfd_kill_group(int pidfd, pid_t leader);
+/// Becomes the parent of those whose parents end, among this process's descendants. [fork]
+void wp_adopt_orphans(void);
+/// A child that has ended and is not reaped, 0 when there is none. [fork]
+pid_t wp_child_ended(void);
+/// Kills all children, and those that become children by that, for at most a second. Needs /proc to name them. [fork]
+void wp_children_end(void);
+
 // MARK: What a child sets up for itself
 
 /// Ends this process when its parent does, unless `parent` is gone already: then false. [fork]

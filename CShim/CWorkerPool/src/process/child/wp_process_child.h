@@ -2,6 +2,7 @@
 #ifndef WP_PROCESS_CHILD_H
 #define WP_PROCESS_CHILD_H
 
+#include "../../platform/wp_signals.h"
 #include "wp_process_capture.h"
 #include "../shared/wp_process_layout.h"
 #include "wp_process_sandbox.h"
@@ -40,6 +41,8 @@ typedef struct wp_template {
   /// Of the worker that is being forked: what it joins its cgroup by, -1 for nothing, and why there is none.
   int door;
   int door_errno;
+  /// What the host does with signals, for the same worker.
+  wp_dispositions signals;
   wp_capture capture;
   /// How many files the host may open: the template may open more, and gives its workers what the host has.
   struct rlimit open_files;

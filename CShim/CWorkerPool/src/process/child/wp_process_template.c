@@ -77,35 +77,52 @@ static void send_reports(wp_template *self) {
   }
 }
 
+/// A worker has ended, and is not reaped: while it is not, the number of its group is nobody else's.
+static void end_worker(wp_template *self, uint32_t index) {
+  wp_child *child = &self->children[index];
+  wp_process_group_kill(child->process);
+  int status = 0;
+  struct rusage used;
+  memset(&used, 0, sizeof used);
+  while (wait4(child->process, &status, 0, &used) < 0 && errno == EINTR) continue;
+  wp_capture_end(&self->capture, index);  // before the host hears of it, and reads what there was to say
+  child->process = 0;
+  child->value = status;
+  child->peak_memory = (uint64_t)used.ru_maxrss * 1024;
+  child->owed |= WP_OWES_EXITED;
+}
+
+/// The worker of this number, or `used`.
+static uint32_t find_worker(const wp_template *self, pid_t process) {
+  uint32_t index = 0;
+  while (index < self->used && self->children[index].process != process) index++;
+  return index;
+}
+
+/// Besides workers there are processes that tasks have started and whose parents have ended.
 static void reap(wp_template *self) {
   wp_sigchld_clear(self->children_signal);
-  for (uint32_t i = 0; i < self->used; i++) {
-    wp_child *child = &self->children[i];
-    if (child->process == 0) continue;
-    int status = 0;
-    struct rusage used;
-    pid_t ended = wait4(child->process, &status, WNOHANG, &used);
-    if (ended != child->process) continue;
-    wp_capture_end(&self->capture, i);  // before the host hears of it, and reads what there was to say
-    child->process = 0;
-    child->value = status;
-    child->peak_memory = (uint64_t)used.ru_maxrss * 1024;
-    child->owed |= WP_OWES_EXITED;
+  pid_t ended;
+  while ((ended = wp_child_ended()) > 0) {
+    uint32_t index = find_worker(self, ended);
+    if (index < self->used) end_worker(self, index);
+    else waitpid(ended, NULL, WNOHANG);
   }
 }
 
-/// Ends every worker, waits for them and leaves. Their reports interest nobody any more.
+/// Ends every worker with all that its tasks have started, waits for them and leaves. Their reports interest nobody any more.
 static WP_NORETURN void leave(wp_template *self) {
   for (uint32_t i = 0; i < self->used; i++) {
-    if (self->children[i].process != 0) kill(self->children[i].process, SIGKILL);
+    pid_t process = self->children[i].process;
+    if (process == 0) continue;
+    wp_process_group_kill(process);
+    // It may have left its group, and even become what we may not kill: then nobody waits for it.
+    if (kill(process, SIGKILL) != 0) self->children[i].process = 0;
   }
   for (uint32_t i = 0; i < self->used; i++) {
-    int status;
-    while (self->children[i].process != 0 && waitpid(self->children[i].process, &status, 0) < 0 && errno == EINTR) {
-      continue;
-    }
-    wp_capture_end(&self->capture, i);
+    if (self->children[i].process != 0) end_worker(self, i);
   }
+  wp_children_end();  // what has groups of its own
   _exit(0);
 }
 
@@ -143,6 +160,7 @@ static void spawn(wp_template *self, const wp_message *request) {
   pid_t process = fork();
   if (process == 0) wp_process_worker_main(self, request->worker, ends[1]);
   int error = errno;
+  if (process > 0) wp_process_group_begin(process);  // both sides do, so that it is one for whoever is first to need it
   close(ends[1]);
   errno = error;
   if (process > 0) child->pidfd = wp_pidfd_open(process);  // our child, not reaped: the number is still its own
@@ -175,6 +193,7 @@ static void obey(wp_template *self) {
     self->own = descriptors[0];
     self->door = descriptors[1];
     self->door_errno = message.value;
+    self->signals = (wp_dispositions){message.ignored_signals, message.handled_signals};
     if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
     for (int i = 0; i < 2; i++) {
       if (descriptors[i] >= 0) close(descriptors[i]);
@@ -271,6 +290,7 @@ WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void 
   if (self.host < 0) give_up(self.control, WP_CALL_PIDFD_OPEN);
   // Only while it still is our parent does the number surely name the host.
   if (getppid() != host) _exit(0);
+  wp_adopt_orphans();
   self.children_signal = wp_sigchld_open();
   if (self.children_signal < 0) give_up(self.control, WP_CALL_SIGNALFD);
   wp_open_files_raise(&self.open_files);  // for a pipe or two of each worker

@@ -6,7 +6,6 @@
 #include "../../platform/wp_name.h"
 #include "../../platform/wp_process.h"
 #include "../../platform/wp_shared_memory.h"
-#include "../../platform/wp_signals.h"
 #include "wp_process_limits.h"
 #include "../shared/wp_process_message.h"
 #include "wp_process_views.h"
@@ -352,6 +351,7 @@ static void initialize(wp_process_worker *worker) {
 
 WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index, int share) {
   if (!wp_die_with_parent(parent->process)) _exit(WP_EXIT_ORPHAN);
+  wp_process_group_begin(0);
   forget_outer_worker();
   wp_process_worker worker;
   worker.handler = parent->handler;
@@ -377,7 +377,7 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) {
     wp_atomic_store(&worker.status->pin_errno, (uint32_t)errno, wp_relaxed);
   }
-  wp_signals_reset_for_worker();
+  wp_signals_dispose_for_worker(&parent->signals);
   failed = wp_limits_apply(&worker.limits, &worker.pool->limits, &parent->open_files, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
   join_cgroup(&worker, parent);

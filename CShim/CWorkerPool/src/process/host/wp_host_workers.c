@@ -131,6 +131,9 @@ void wp_workers_spawn(wp_process_pool *pool, uint32_t index) {
   message.kind = WP_MESSAGE_SPAWN;
   message.worker = index;
   message.generation = worker->generation;
+  const wp_dispositions signals = wp_signals_dispositions();
+  message.ignored_signals = signals.ignored;
+  message.handled_signals = signals.handled;
   int door = pool->memory.cgroups == NULL ? -1 : wp_memory_cgroup_door(pool->memory.cgroups, index);
   if (pool->memory.cgroups != NULL && door < 0) message.value = errno;
   int descriptors[2] = {worker->file, door};
@@ -273,6 +276,7 @@ void wp_workers_end(wp_process_pool *pool) {
     if (pool->workers[i].pidfd < 0) continue;
     wp_pidfd_kill(pool->workers[i].pidfd, SIGKILL);
     wp_pidfd_wait(pool->workers[i].pidfd, -1);
+    wp_pidfd_kill_group(pool->workers[i].pidfd, pool->workers[i].process);  // which a template that was killed could not
   }
   if (pool->forker.socket >= 0) close(pool->forker.socket);
   pool->forker.socket = -1;

@@ -83,6 +83,9 @@ typedef struct wp_message {
   uint32_t call;
   /// Largest resident memory in bytes, in EXITED.
   uint64_t peak_memory;
+  /// What the host does with signals (platform/wp_signals.h), in SPAWN.
+  uint64_t ignored_signals;
+  uint64_t handled_signals;
 } wp_message;
 
 // MARK: Over a worker's own socket
