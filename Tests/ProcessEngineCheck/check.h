@@ -198,6 +198,7 @@ scenario hostile, hostile_driven, breakouts, lies;
 scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;
 scenario cgroup_places, memory_cgroups;
 scenario nested;
+scenario kills_without_rights, stopped_template, stubborn_template;
 scenario ignored_signals, group_signals, task_children, task_children_of_killed;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 

@@ -78,7 +78,9 @@ int wp_pidfd_open(pid_t process) {
   return descriptor < 0 ? -1 : wp_above_stdio(descriptor);
 }
 
-void wp_pidfd_kill(int pidfd, int signal_number) { syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u); }
+int wp_pidfd_kill(int pidfd, int signal_number) {
+  return syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u) == 0 ? 0 : errno;
+}
 
 bool wp_pidfd_wait(int pidfd, int timeout_ms) {
   struct pollfd ended;

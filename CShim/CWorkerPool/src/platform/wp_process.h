@@ -28,7 +28,8 @@ void wp_detach_stdin(void);
 
 /// -1 with `errno` set ("pidfd_open"). [fork]
 int wp_pidfd_open(pid_t process);
-void wp_pidfd_kill(int pidfd, int signal_number);
+/// 0, or an error number: ESRCH when the process has ended and was reaped.
+int wp_pidfd_kill(int pidfd, int signal_number);
 /// Waits until the process has ended, at most `timeout_ms` (-1: for ever). [fork]
 bool wp_pidfd_wait(int pidfd, int timeout_ms);
 /// Removes a child that `wp_pidfd_wait` saw end from the process table. A host that ignores SIGCHLD or waits for any

@@ -2,6 +2,7 @@
 #ifndef WP_PROCESS_CHILD_H
 #define WP_PROCESS_CHILD_H
 
+#include "../../platform/wp_credentials.h"
 #include "../../platform/wp_signals.h"
 #include "wp_process_capture.h"
 #include "../shared/wp_process_layout.h"
@@ -43,6 +44,8 @@ typedef struct wp_template {
   int door_errno;
   /// What the host does with signals, for the same worker.
   wp_dispositions signals;
+  /// Who it is to be; NULL for who the template is.
+  const wp_credentials *credentials;
   wp_capture capture;
   /// How many files the host may open: the template may open more, and gives its workers what the host has.
   struct rlimit open_files;

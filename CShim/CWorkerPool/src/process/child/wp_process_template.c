@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 /// Reports that a child still owes to the host, in the order in which they are sent.
-enum { WP_OWES_SPAWNED = 1, WP_OWES_SPAWN_FAILED = 2, WP_OWES_EXITED = 4 };
+enum { WP_OWES_SPAWNED = 1, WP_OWES_SPAWN_FAILED = 2, WP_OWES_KILL_FAILED = 4, WP_OWES_EXITED = 8 };
 
 /// A worker as its parent sees it. `process` is 0 once it was reaped.
 typedef struct wp_child {
@@ -33,6 +33,7 @@ typedef struct wp_child {
   pid_t reported;
   /// Wait status, or `errno`.
   int value;
+  int kill_errno;
   wp_call call;
   uint64_t peak_memory;
 } wp_child;
@@ -44,12 +45,13 @@ static bool send_report(wp_template *self, uint32_t index, unsigned report, bool
   message.worker = index;
   message.generation = child->generation;
   message.process = child->reported;
-  message.value = child->value;
+  message.value = report == WP_OWES_KILL_FAILED ? child->kill_errno : child->value;
   message.call = (uint32_t)child->call;
   message.peak_memory = child->peak_memory;
-  message.kind = report == WP_OWES_SPAWNED   ? WP_MESSAGE_SPAWNED
-                 : report == WP_OWES_EXITED ? WP_MESSAGE_EXITED
-                                            : WP_MESSAGE_SPAWN_FAILED;
+  message.kind = report == WP_OWES_SPAWNED       ? WP_MESSAGE_SPAWNED
+                 : report == WP_OWES_EXITED      ? WP_MESSAGE_EXITED
+                 : report == WP_OWES_KILL_FAILED ? WP_MESSAGE_KILL_FAILED
+                                                 : WP_MESSAGE_SPAWN_FAILED;
   int descriptors[2] = {child->pidfd, child->share};
   size_t count = report == WP_OWES_SPAWNED ? 2 : 0;
   return wp_socket_send(self->control, &message, sizeof message, descriptors, count, wait);
@@ -58,11 +60,11 @@ static bool send_report(wp_template *self, uint32_t index, unsigned report, bool
 /// Sends what is owed, as far as the socket takes it. Never blocks: the host may be busy in a callback, and a template
 /// that waits for it would not see it die.
 static void send_reports(wp_template *self) {
-  const unsigned order[] = {WP_OWES_SPAWNED, WP_OWES_SPAWN_FAILED, WP_OWES_EXITED};
+  const unsigned order[] = {WP_OWES_SPAWNED, WP_OWES_SPAWN_FAILED, WP_OWES_KILL_FAILED, WP_OWES_EXITED};
   self->unsent = false;
   for (uint32_t i = 0; i < self->used; i++) {
     wp_child *child = &self->children[i];
-    for (size_t j = 0; j < 3 && child->owed != 0; j++) {
+    for (size_t j = 0; j < sizeof order / sizeof *order && child->owed != 0; j++) {
       if ((child->owed & order[j]) == 0) continue;
       if (!send_report(self, i, order[j], false)) {
         self->unsent = self->unsent || errno == EAGAIN || errno == EWOULDBLOCK;
@@ -138,12 +140,36 @@ static void take_pipes_back(wp_template *self, uint32_t worker) {
   wp_capture_end(&self->capture, worker);
 }
 
+/// Before the next worker of this number: the host may have seen the last one's end for itself.
+static void forget_last(wp_template *self, uint32_t index) {
+  wp_child *child = &self->children[index];
+  if (child->process != 0) {
+    kill(child->process, SIGKILL);
+    end_worker(self, index);
+  }
+  child->owed = 0;
+  if (child->pidfd >= 0) close(child->pidfd);
+  if (child->share >= 0) close(child->share);
+  child->pidfd = child->share = -1;
+}
+
+/// The host has no right to, which it may have had when it started us.
+static void kill_worker(wp_template *self, const wp_message *request) {
+  if (request->worker >= self->used) return;
+  wp_child *child = &self->children[request->worker];
+  if (child->process == 0 || child->generation != request->generation) return;
+  if (kill(child->process, SIGKILL) == 0) return;
+  child->kill_errno = errno;
+  child->owed |= WP_OWES_KILL_FAILED;
+}
+
 static void spawn(wp_template *self, const wp_message *request) {
   if (request->worker >= self->geometry.capacity) return;
   for (; self->used <= request->worker; self->used++) {
     self->children[self->used].pidfd = self->children[self->used].share = -1;
   }
   wp_child *child = &self->children[request->worker];
+  forget_last(self, request->worker);
   child->generation = request->generation;
   child->value = 0;
   child->call = WP_CALL_NONE;
@@ -194,7 +220,9 @@ static void obey(wp_template *self) {
     self->door = descriptors[1];
     self->door_errno = message.value;
     self->signals = (wp_dispositions){message.ignored_signals, message.handled_signals};
+    self->credentials = message.changes_credentials != 0 ? &message.credentials : NULL;
     if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
+    if (message.kind == WP_MESSAGE_KILL) kill_worker(self, &message);
     for (int i = 0; i < 2; i++) {
       if (descriptors[i] >= 0) close(descriptors[i]);
     }

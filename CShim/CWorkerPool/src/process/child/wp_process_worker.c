@@ -323,6 +323,13 @@ static void join_cgroup(wp_process_worker *worker, const wp_template *parent) {
   wp_atomic_store(&worker->status->outside_cgroup, 1u, wp_relaxed);
 }
 
+/// The host may have changed its user since it started the template. After all that needs the rights of before.
+static void become_host_user(wp_process_worker *worker, const wp_template *parent) {
+  if (parent->credentials == NULL) return;
+  if (!wp_credentials_take(parent->credentials)) fail(worker, WP_CALL_SETRESUID);
+  if (!wp_die_with_parent(parent->process)) _exit(WP_EXIT_ORPHAN);  // the change has undone that
+}
+
 /// Runs the initializer, whose reply goes where that of the first task will.
 static void initialize(wp_process_worker *worker) {
   if (!worker->pool->initializes) return;
@@ -381,6 +388,7 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   failed = wp_limits_apply(&worker.limits, &worker.pool->limits, &parent->open_files, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
   join_cgroup(&worker, parent);
+  become_host_user(&worker, parent);
   current_pool = worker.pool;
   current_index = (int32_t)index;
   current_channel = head;
