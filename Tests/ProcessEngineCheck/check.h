@@ -199,6 +199,7 @@ scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled,
 scenario cgroup_places, memory_cgroups;
 scenario nested;
 scenario kills_without_rights, stopped_template, stubborn_template;
+scenario terminal_stops, terminal_stops_handled, terminal_hangs_up;
 scenario ignored_signals, group_signals, task_children, task_children_of_killed;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted;
 

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -118,6 +119,28 @@ void wp_process_group_begin(pid_t process) { setpgid(process, process); }
 
 void wp_process_group_kill(pid_t leader) {
   if (leader > 1) kill(-leader, SIGKILL);
+}
+
+void wp_process_group_stop(pid_t leader) {
+  // Not SIGSTOP for all: the template of a pool that a worker has made is to hear of it, and stop its own.
+  if (leader > 1) kill(-leader, SIGTSTP);
+  if (leader > 1) kill(leader, SIGSTOP);
+}
+
+void wp_process_group_continue(pid_t leader) {
+  if (leader > 1) kill(-leader, SIGCONT);
+}
+
+char wp_process_state(pid_t process) {
+  char path[40], text[512];
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  ssize_t length = read(file, text, sizeof text - 1);
+  close(file);
+  text[length < 0 ? 0 : length] = '\0';
+  const char *name_end = strrchr(text, ')');  // a name may have anything in it
+  return name_end == NULL || strlen(name_end) < 3 ? '\0' : name_end[2];
 }
 
 void wp_pidfd_kill_group(int pidfd, pid_t leader) {

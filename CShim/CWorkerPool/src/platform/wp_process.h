@@ -60,6 +60,11 @@ void wp_process_group_begin(pid_t process);
 void wp_process_group_kill(pid_t leader);
 /// Kills the group that the process of a pidfd began, unless that cannot be told from another any more.
 void wp_pidfd_kill_group(int pidfd, pid_t leader);
+/// Stops the group that this child began, or continues it. One that ignores SIGTSTP stops if it is the first. [fork]
+void wp_process_group_stop(pid_t leader);
+void wp_process_group_continue(pid_t leader);
+/// The letter for a process's state, as 'T' for stopped; 0 when /proc does not tell. [fork]
+char wp_process_state(pid_t process);
 /// Becomes the parent of those whose parents end, among this process's descendants. [fork]
 void wp_adopt_orphans(void);
 /// A child that has ended and is not reaped, 0 when there is none. [fork]

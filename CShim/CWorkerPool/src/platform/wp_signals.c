@@ -52,18 +52,21 @@ void wp_signals_mask(const int *signals, size_t count, sigset_t *mask) {
 
 // MARK: Templates and workers
 
-int wp_sigchld_open(void) {
+int wp_job_signals_open(void) {
   signal(SIGCHLD, SIG_DFL);  // ignored, it would throw statuses away
+  static const int numbers[] = {SIGCHLD, SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT};
   sigset_t mask;
   sigemptyset(&mask);
-  sigaddset(&mask, SIGCHLD);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaddset(&mask, numbers[i]);
   int descriptor = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
   return descriptor < 0 ? -1 : wp_above_stdio(descriptor);
 }
 
-void wp_sigchld_clear(int descriptor) {
+uint64_t wp_job_signals_take(int descriptor) {
   struct signalfd_siginfo info;
-  while (read(descriptor, &info, sizeof info) > 0) continue;
+  uint64_t found = 0;
+  while (read(descriptor, &info, sizeof info) > 0) found |= wp_signal_bit((int)info.ssi_signo);
+  return found;
 }
 
 wp_dispositions wp_signals_dispositions(void) {

@@ -19,9 +19,9 @@ void wp_signals_restore(const sigset_t *mask);
 wp_status wp_signals_check(const int *signals, size_t count, const char *call, wp_error *error);
 /// The calling thread's mask, with these checked signals added.
 void wp_signals_mask(const int *signals, size_t count, sigset_t *mask);
-/// Descriptor that becomes readable on SIGCHLD, which must be blocked. -1 with `errno` set ("signalfd"). [fork]
-int wp_sigchld_open(void);
-void wp_sigchld_clear(int descriptor);
+/// Descriptor that becomes readable on SIGCHLD and on what a terminal sends to stop or continue a group. All of them must be
+/// blocked. -1 with `errno` set ("signalfd"). [fork]
+int wp_job_signals_open(void);
 
 /// What a process does with signals, a bit for each; those in neither set have the default.
 typedef struct wp_dispositions {
@@ -30,6 +30,9 @@ typedef struct wp_dispositions {
 } wp_dispositions;
 
 static inline uint64_t wp_signal_bit(int number) { return (uint64_t)1 << (number - 1); }
+
+/// The signals that have come to the descriptor, a bit for each. [fork]
+uint64_t wp_job_signals_take(int descriptor);
 
 /// Of this process, now.
 wp_dispositions wp_signals_dispositions(void);

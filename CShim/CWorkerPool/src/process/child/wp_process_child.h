@@ -5,6 +5,7 @@
 #include "../../platform/wp_credentials.h"
 #include "../../platform/wp_signals.h"
 #include "wp_process_capture.h"
+#include "wp_process_jobs.h"
 #include "../shared/wp_process_layout.h"
 #include "wp_process_sandbox.h"
 
@@ -36,6 +37,7 @@ typedef struct wp_template {
   /// Copied out of the pool's head: mappings of shared memory are not inherited.
   wp_geometry geometry;
   wp_sandbox sandbox;
+  wp_jobs jobs;
   struct wp_child *children;
   /// How many of them have ever been asked for.
   uint32_t used;

@@ -103,12 +103,23 @@ static uint32_t find_worker(const wp_template *self, pid_t process) {
 
 /// Besides workers there are processes that tasks have started and whose parents have ended.
 static void reap(wp_template *self) {
-  wp_sigchld_clear(self->children_signal);
+  wp_jobs_hear(&self->jobs, wp_job_signals_take(self->children_signal));
   pid_t ended;
   while ((ended = wp_child_ended()) > 0) {
     uint32_t index = find_worker(self, ended);
     if (index < self->used) end_worker(self, index);
     else waitpid(ended, NULL, WNOHANG);
+  }
+}
+
+/// Stops the workers when a terminal has stopped the host, and continues them.
+static void follow_host(wp_template *self) {
+  wp_jobs_order order = wp_jobs_look(&self->jobs);
+  for (uint32_t i = 0; order != WP_JOBS_GO_ON && i < self->used; i++) {
+    pid_t process = self->children[i].process;
+    if (process == 0) continue;
+    if (order == WP_JOBS_STOP) wp_process_group_stop(process);
+    else wp_process_group_continue(process);
   }
 }
 
@@ -240,11 +251,12 @@ static WP_NORETURN void serve(wp_template *self) {
   for (;;) {
     events[WP_EVENT_CONTROL].events = (short)(POLLIN | (self->unsent ? POLLOUT : 0));
     wp_capture_prepare(&self->capture);
-    int ready = poll(events, self->capture.event_count, -1);
+    int ready = poll(events, self->capture.event_count, wp_jobs_timeout(&self->jobs));
     if (ready < 0) continue;
     if (events[WP_EVENT_HOST].revents != 0) leave(self);
     wp_capture_serve(&self->capture);
     if (events[WP_EVENT_CHILDREN].revents != 0) reap(self);
+    follow_host(self);
     // A hang-up comes after what was sent before it: obey reads to the end of the stream, and leaves there.
     if ((events[WP_EVENT_CONTROL].revents & (POLLIN | POLLHUP | POLLERR)) != 0) obey(self);
     send_reports(self);
@@ -314,12 +326,13 @@ WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void 
   pid_t host = receive_start(&self);
   // Not before: a socket that is closed with something unread tells its peer of that, and not what it was sent.
   if (handler == NULL) give_up(self.control, WP_CALL_HANDLER);
+  self.jobs.host = host;
   self.host = wp_pidfd_open(host);
   if (self.host < 0) give_up(self.control, WP_CALL_PIDFD_OPEN);
   // Only while it still is our parent does the number surely name the host.
   if (getppid() != host) _exit(0);
   wp_adopt_orphans();
-  self.children_signal = wp_sigchld_open();
+  self.children_signal = wp_job_signals_open();
   if (self.children_signal < 0) give_up(self.control, WP_CALL_SIGNALFD);
   wp_open_files_raise(&self.open_files);  // for a pipe or two of each worker
   read_settings(&self);
