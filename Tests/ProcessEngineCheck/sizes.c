@@ -461,7 +461,7 @@ void grows_without_descriptors(wp_start_method method) {
   leftovers before = count_leftovers();
   test_lab lab;
   lab_open(&lab, 1, method, 60);
-  // No gaps below; then room for one worker's two, and for one of the next.
+  // No gaps below; then room for the three workers' files, for one worker's two, and for one of the next.
   int fillers[MOST_FILLERS + 1], last = 0, count = 0;
   while (last < MOST_FILLERS) {
     last = dup(STDERR_FILENO);
@@ -471,7 +471,7 @@ void grows_without_descriptors(wp_start_method method) {
   struct rlimit old, limit;
   getrlimit(RLIMIT_NOFILE, &old);
   limit = old;
-  limit.rlim_cur = (rlim_t)last + 1 + 3;
+  limit.rlim_cur = (rlim_t)last + 1 + 3 + 3;
   setrlimit(RLIMIT_NOFILE, &limit);
   resize(&lab, 4);
   for (size_t i = 0; i < 40; i++) {
@@ -490,7 +490,7 @@ void grows_without_descriptors(wp_start_method method) {
     }
     CHECK(process == 0, "worker %d ran a task, a third one", process);
   }
-  while (count_leftovers().descriptors != open_before + 3 * 2) sched_yield();
+  while (count_leftovers().descriptors != open_before + 3 * 3) sched_yield();
   await_workers(&lab, 4);
   for (size_t i = 40; i < 60; i++) lab_submit(&lab, i, DO_ECHO, "x", 1);
   lab_await(&lab, 60);
