@@ -1,5 +1,5 @@
-// Workers' ends as the host sees them, by their pidfds: a template that somebody has stopped tells nothing. It is continued, and
-// passed by when that does not help.
+// Workers' ends as the host sees them, by their pidfds: a template that somebody has stopped tells nothing. It is continued,
+// and passed by when that does not help.
 #ifndef WP_HOST_WITNESS_H
 #define WP_HOST_WITNESS_H
 

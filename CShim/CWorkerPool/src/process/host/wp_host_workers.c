@@ -99,6 +99,7 @@ static void worker_ended(wp_process_pool *pool, uint32_t index, int wait_status,
   worker->loss = loss;
   worker->retry_at = 0;
   wp_death_note_memory(pool, worker);
+  if (pool->memory.cgroups != NULL) wp_memory_cgroup_kill(pool->memory.cgroups, index);
   wp_witness_end(pool, index);
   if (worker->pidfd >= 0) close(worker->pidfd);
   if (worker->share >= 0) close(worker->share);
