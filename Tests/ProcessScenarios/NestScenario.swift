@@ -30,7 +30,9 @@ struct Nest: Job {
       try expectEqual(try sum(pool, UseArray(.sum, array)), round + 5)
     }
     // What was given to the outer task goes no further, and is not taken for something else.
-    try expectError(.coding, saying: "was not given to this process") { try pool.submit(UseArray(.sum, given)).result() }
+    try expectError(.coding, saying: "was not given to this process") {
+      try pool.submit(UseArray(.sum, given)).result()
+    }
     try expectError(.workerDied) { try pool.submit(Die(way: .kill)).result() }
     return squares
   }

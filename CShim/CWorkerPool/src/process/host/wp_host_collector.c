@@ -42,18 +42,18 @@ static uint64_t next_deadline(const wp_process_pool *pool) {
 }
 
 /// Sleeps in poll without the role, until there is something for this thread to do. Returns with the role.
-static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[4]) {
+static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
   wp_atomic_store(&pool->bells.asleep, 1u, wp_seq_cst);  // Dekker: see look_by in wp_host_bell.c
   uint64_t deadline = next_deadline(pool);
   wp_role_give_up(pool);
   for (;;) {
     struct timespec time;
-    int ready = ppoll(events, 4, wp_clock_left(deadline, &time), NULL);
+    int ready = ppoll(events, 3, wp_clock_left(deadline, &time), NULL);
     if (ready == 0) break;  // something is due
     if (ready < 0) continue;
     if (events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
     if (wp_atomic_exchange(&pool->bells.attention, 0u, wp_acquire) != 0) break;
-    if (events[1].revents != 0 || events[2].revents != 0 || events[3].revents != 0) break;
+    if (events[1].revents != 0 || events[2].revents != 0) break;
     // A worker rang: for us, unless a leader has taken over.
     uint32_t sleeper = wp_atomic_load(&pool->memory.head->host_sleeping, wp_seq_cst);
     if ((sleeper & WP_SLEEPER) == WP_COLLECTOR_SLEEPS) break;
@@ -64,12 +64,11 @@ static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[4]) {
 
 /// Looks at the descriptors, waiting for them when there is nothing else to do.
 static void look(wp_process_pool *pool, bool may_sleep) {
-  struct pollfd events[4];
+  struct pollfd events[3];  // poll refuses more than a process may have files
   events[0].fd = pool->bells.collector.hear;
   events[1].fd = pool->forker.socket;
-  events[2].fd = pool->forker.pidfd;
-  events[3].fd = pool->forker.ends;
-  for (int i = 0; i < 4; i++) {
+  events[2].fd = pool->forker.ends;
+  for (int i = 0; i < 3; i++) {
     events[i].events = POLLIN;
     events[i].revents = 0;
   }
@@ -80,11 +79,11 @@ static void look(wp_process_pool *pool, bool may_sleep) {
     sleeps = !wp_collect_has_news(pool);
   }
   if (sleeps) sleep_until_wanted(pool, events);
-  else if (poll(events, 4, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
+  else if (poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
   if (may_sleep) wp_atomic_store(&pool->memory.head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_relaxed);
   if (events[1].revents != 0 || events[2].revents != 0) wp_workers_listen(pool);
-  if (events[3].revents != 0) wp_witness_look(pool);  // after the reports, which say more
-  if (events[2].revents != 0) wp_workers_lose_template(pool);  // a no-op when the end of the stream told already
+  // After the reports, which say more. The end of the stream may have told already.
+  if (events[2].revents != 0 && wp_witness_look(pool)) wp_workers_lose_template(pool);
 }
 
 static bool all_finished(wp_process_pool *pool) {

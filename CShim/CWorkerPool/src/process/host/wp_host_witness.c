@@ -21,10 +21,16 @@ void wp_witness_close(wp_process_pool *pool) {
   pool->forker.ends = -1;
 }
 
+static bool add(wp_process_pool *pool, int pidfd, uint32_t index) {
+  struct epoll_event event = {.events = EPOLLIN, .data = {.u32 = index}};
+  return epoll_ctl(pool->forker.ends, EPOLL_CTL_ADD, pidfd, &event) == 0;
+}
+
+bool wp_witness_begin_template(wp_process_pool *pool) { return add(pool, pool->forker.pidfd, WP_NO_WORKER); }
+
 void wp_witness_begin(wp_process_pool *pool, uint32_t index) {
   pool->workers[index].report_by = 0;
-  struct epoll_event event = {.events = EPOLLIN, .data = {.u32 = index}};
-  epoll_ctl(pool->forker.ends, EPOLL_CTL_ADD, pool->workers[index].pidfd, &event);  // else the template is the one witness
+  if (pool->workers[index].pidfd >= 0) add(pool, pool->workers[index].pidfd, index);  // else there is one witness only
 }
 
 void wp_witness_end(wp_process_pool *pool, uint32_t index) {
@@ -38,17 +44,21 @@ void wp_witness_expect(wp_process_pool *pool, uint32_t index) {
   pool->workers[index].report_by = wp_clock_now() + WP_REPORT_TIMEOUT_NS;
 }
 
-void wp_witness_look(wp_process_pool *pool) {
+bool wp_witness_look(wp_process_pool *pool) {
   struct epoll_event events[16];
   int count = epoll_wait(pool->forker.ends, events, 16, 0);
-  if (count <= 0) return;
+  bool template_ended = false;
   pthread_mutex_lock(&pool->lock);
   for (int i = 0; i < count; i++) {
-    wp_witness_end(pool, events[i].data.u32);
-    wp_witness_expect(pool, events[i].data.u32);
+    uint32_t index = events[i].data.u32;
+    template_ended = template_ended || index == WP_NO_WORKER;
+    if (index == WP_NO_WORKER) continue;
+    wp_witness_end(pool, index);
+    wp_witness_expect(pool, index);
   }
   pthread_mutex_unlock(&pool->lock);
-  wp_witness_continue_template(pool);
+  if (!template_ended) wp_witness_continue_template(pool);
+  return template_ended;
 }
 
 void wp_witness_continue_template(const wp_process_pool *pool) {

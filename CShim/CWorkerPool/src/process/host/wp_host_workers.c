@@ -65,9 +65,11 @@ wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
   // It waits for START, so it is alive and the number its own.
   pool->forker.socket = ends[0];
   pool->forker.pidfd = wp_pidfd_open(process);
-  if (pool->forker.pidfd < 0) {
-    wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "pidfd_open", NULL);
+  if (pool->forker.pidfd < 0 || !wp_witness_begin_template(pool)) {
+    wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, pool->forker.pidfd < 0 ? "pidfd_open" : "epoll_ctl", NULL);
     wp_child_end(process);
+    if (pool->forker.pidfd >= 0) close(pool->forker.pidfd);
+    pool->forker.pidfd = -1;
     close(ends[0]);
     pool->forker.socket = -1;
     wp_witness_close(pool);
