@@ -1,5 +1,5 @@
-// A terminal's stop and continue. Workers are in no group of the terminal's; the template is in their host's, hears Ctrl-Z with it
-// and passes on what became of the host. A host that handles Ctrl-Z, and goes on, keeps its workers at work.
+// A terminal's stop and continue. Workers are in no group of the terminal's; the template is in their host's, hears Ctrl-Z
+// with it and passes on what became of the host. A host that handles Ctrl-Z, and goes on, keeps its workers at work.
 #ifndef WP_PROCESS_JOBS_H
 #define WP_PROCESS_JOBS_H
 

@@ -48,8 +48,8 @@ typedef struct wp_memory_cgroups wp_memory_cgroups;
 /// why.
 wp_status wp_memory_cgroups_create(const char *proc_root, const wp_process_pool_config *config, uint32_t worker_count,
                                    wp_memory_cgroups **result, wp_error *error);
-/// Removes those that are empty; a process that a worker has left behind, and that cannot be killed, keeps its own until the next
-/// sweep. NULL does nothing.
+/// Removes those that are empty; a process that a worker has left behind, and that cannot be killed, keeps its own until
+/// the next sweep. NULL does nothing.
 void wp_memory_cgroups_destroy(wp_memory_cgroups *self);
 
 /// Opens what the worker joins its group by, which is made if it is not there: for a worker that was added, or because
