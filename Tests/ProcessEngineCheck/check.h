@@ -54,6 +54,10 @@ enum {
   DO_BREAK_OUT,  // -> uint64_t ways by which it can write what the host writes; see breakouts.c
   DO_LIE,  // uint64_t way: says nonsense of its slots, and never returns; see lies.c
   DO_TOUCH_SHARED,  // uint64_t n -> touches n bytes of shared memory, which RLIMIT_DATA does not count
+  DO_NEST,  // nest_order: uses a pool of its own -> uint64_t things that were not as they should be; see nests.c
+  DO_WRITE_TO_NOBODY,  // -> uint64_t error number of a write to a pipe without readers
+  DO_RAISE_FAMILY,  // path -> starts processes that write their numbers there; see signals.c
+  DO_REFUSE_OUTER_TRACES,  // replies with a code if it sees the task of an outer worker
 };
 
 // ThreadSanitizer starts a thread of its own with the first pthread_create and in every child of a fork, after which
@@ -115,6 +119,10 @@ typedef struct test_lab {
   bool lend;
 } test_lab;
 
+void write_to_nobody(wp_process_reply *reply);
+void raise_family(const wp_process_request *request);
+void nest(const wp_process_request *request, wp_process_reply *reply);
+void refuse_outer_traces(wp_process_reply *reply);
 void handle_task(void *context, const wp_process_request *request, wp_process_reply *reply);
 uint64_t hash_bytes(const void *bytes, size_t length);
 
@@ -189,6 +197,10 @@ scenario out_of_descriptors;
 scenario hostile, hostile_driven, breakouts, lies;
 scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;
 scenario cgroup_places, memory_cgroups;
+scenario nested;
+scenario kills_without_rights, stopped_template, stubborn_template;
+scenario terminal_stops, terminal_stops_handled, terminal_hangs_up;
+scenario ignored_signals, group_signals, task_children, task_children_of_killed;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted, sandbox_filter, sandbox_widths, sandbox_breakouts;
 
 #endif

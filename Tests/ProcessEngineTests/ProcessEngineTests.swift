@@ -20,6 +20,9 @@ import Testing
     "waiting-timeouts", "waiting-tidies", "tidying", "restart-fails", "bells-filled", "left-calls", "cgroup-places",
     "memory-cgroups", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted", "sandbox-filter",
     "sandbox-widths", "sandbox-breakouts",
+    "nested",
+    "kills-without-rights", "stopped-template", "stubborn-template", "terminal-stops", "terminal-stops-handled",
+    "terminal-hangs-up", "ignored-signals", "group-signals", "task-children", "task-children-of-killed",
   ]
 
   /// All but one of the pairs: a worker of a re-executed template cannot be told to die at its start.

@@ -2,7 +2,7 @@ import Foundation
 import WorkerPool
 
 /// The sum that a worker finds in the arrays.
-private func sum(_ pool: ProcessPoolExecutor, _ job: UseArray) throws -> Int {
+func sum(_ pool: ProcessPoolExecutor, _ job: UseArray) throws -> Int {
   try expectThrown(Sum.self) { try pool.submit(job).result() }.value
 }
 

@@ -15,7 +15,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   case resize, resizeUnderLoad, placement
   case mixture, waitInCallback
   case signalMasks, signalStorm
-  case sandbox
+  case sandbox, nested
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -64,6 +64,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .signalMasks: try runSignalMasks(method)
     case .signalStorm: try runSignalStorm(method)
     case .sandbox: try runSandbox(method)
+    case .nested: try runNested(method)
     }
   }
 

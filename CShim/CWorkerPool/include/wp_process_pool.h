@@ -47,6 +47,9 @@ typedef void (*wp_process_handler)(void *WP_NULLABLE context, const wp_process_r
 const char *WP_NULLABLE wp_process_worker_name(uint32_t index, size_t *length);
 /// Index of this worker in its pool, or -1 outside a worker.
 int32_t wp_process_worker_index(void);
+/// How often this process, or one that it was forked from, has become a worker. A handler that keeps anything of a pool, as
+/// what the pool's names stand for, forgets it when this changes: a pool that a worker has forked is another pool.
+uint32_t wp_process_worker_starts(void);
 
 /// Names the task that runs in this worker, for `wp_process_stop_requested`; 0 when none does, as in a host. This and
 /// the two below may be called from any thread of a worker.

@@ -14,6 +14,8 @@ enum ReplyCode {
 enum ProcessWorker {
   // SAFETY: touched by `handle` alone, which runs on the one thread of a worker process.
   nonisolated(unsafe) private static var jobTypes: [(any Job.Type)?] = []
+  // SAFETY: as above. Which worker start `jobTypes` belongs to.
+  nonisolated(unsafe) private static var knownStart: UInt32 = 0
   // SAFETY: as above. Kept, because every task needs them.
   nonisolated(unsafe) private static let room = ReplyRoom()
   nonisolated(unsafe) private static let memory = GivenMemory()
@@ -67,6 +69,11 @@ enum ProcessWorker {
   /// The type of jobs with this index; found by name once, then by index (8 ns).
   private static func jobType(_ code: UInt32) throws -> any Job.Type {
     let index = Int(code)
+    if knownStart != wp_process_worker_starts() {
+      // A pool that a worker has forked inherits that worker's table, in which its numbers mean other types.
+      knownStart = wp_process_worker_starts()
+      jobTypes = []
+    }
     if jobTypes.indices.contains(index), let known = jobTypes[index] { return known }
     var length = 0
     guard let bytes = wp_process_worker_name(code, &length) else {

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -14,11 +16,13 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
+#define WP_PIDFD_SIGNAL_PROCESS_GROUP (1u << 2)
 
 /// Longest wait for what the kernel is doing already.
 #define WP_MOMENT_NS 1000000000u
@@ -75,7 +79,9 @@ int wp_pidfd_open(pid_t process) {
   return descriptor < 0 ? -1 : wp_above_stdio(descriptor);
 }
 
-void wp_pidfd_kill(int pidfd, int signal_number) { syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u); }
+int wp_pidfd_kill(int pidfd, int signal_number) {
+  return syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u) == 0 ? 0 : errno;
+}
 
 bool wp_pidfd_wait(int pidfd, int timeout_ms) {
   struct pollfd ended;
@@ -105,6 +111,82 @@ void wp_pidfd_reap(int pidfd) {
 void wp_child_end(pid_t child) {
   kill(child, SIGKILL);
   while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+}
+
+// MARK: Trees of processes
+
+void wp_process_group_begin(pid_t process) { setpgid(process, process); }
+
+void wp_process_group_kill(pid_t leader) {
+  if (leader > 1) kill(-leader, SIGKILL);
+}
+
+void wp_process_group_stop(pid_t leader) {
+  // Not SIGSTOP for all: the template of a pool that a worker has made is to hear of it, and stop its own.
+  if (leader > 1) kill(-leader, SIGTSTP);
+  if (leader > 1) kill(leader, SIGSTOP);
+}
+
+void wp_process_group_continue(pid_t leader) {
+  if (leader > 1) kill(-leader, SIGCONT);
+}
+
+char wp_process_state(pid_t process) {
+  char path[40], text[512];
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)process);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return 0;
+  ssize_t length = read(file, text, sizeof text - 1);
+  close(file);
+  text[length < 0 ? 0 : length] = '\0';
+  const char *name_end = strrchr(text, ')');  // a name may have anything in it
+  return name_end == NULL || strlen(name_end) < 3 ? '\0' : name_end[2];
+}
+
+void wp_pidfd_kill_group(int pidfd, pid_t leader) {
+  if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, WP_PIDFD_SIGNAL_PROCESS_GROUP) == 0 || errno != EINVAL) return;
+  // Before Linux 6.9. While the leader is there, if only as a zombie, the number is its own.
+  if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0u) == 0) wp_process_group_kill(leader);
+}
+
+void wp_adopt_orphans(void) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
+
+pid_t wp_child_ended(void) {
+  siginfo_t info;
+  int result;
+  info.si_pid = 0;
+  do result = waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT);
+  while (result != 0 && errno == EINTR);
+  return result == 0 ? info.si_pid : 0;
+}
+
+/// Kills the children that /proc names. False when there are none, or it names none.
+static bool kill_children(void) {
+  char numbers[4096];
+  int file = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  ssize_t length = read(file, numbers, sizeof numbers - 1);
+  close(file);
+  pid_t child = 0;
+  bool found = false;
+  for (ssize_t i = 0; i < length; i++) {
+    if (numbers[i] >= '0' && numbers[i] <= '9') {
+      child = child * 10 + (numbers[i] - '0');
+      continue;
+    }
+    if (child > 0) kill(child, SIGKILL);
+    found = found || child > 0;
+    child = 0;
+  }
+  return found;
+}
+
+void wp_children_end(void) {
+  for (int round = 0; round < 1000 && kill_children(); round++) {
+    while (waitpid(-1, NULL, WNOHANG) > 0) continue;
+    struct timespec moment = {0, 1000000};
+    nanosleep(&moment, NULL);
+  }
 }
 
 size_t wp_process_thread_count(void) {

@@ -28,7 +28,8 @@ void wp_detach_stdin(void);
 
 /// -1 with `errno` set ("pidfd_open"). [fork]
 int wp_pidfd_open(pid_t process);
-void wp_pidfd_kill(int pidfd, int signal_number);
+/// 0, or an error number: ESRCH when the process has ended and was reaped.
+int wp_pidfd_kill(int pidfd, int signal_number);
 /// Waits until the process has ended, at most `timeout_ms` (-1: for ever). [fork]
 bool wp_pidfd_wait(int pidfd, int timeout_ms);
 /// Removes a child that `wp_pidfd_wait` saw end from the process table. A host that ignores SIGCHLD or waits for any
@@ -49,6 +50,27 @@ pid_t wp_thread_id(void);
 int wp_process_respawn_self(const char *assignment, int descriptor, pid_t *process, const char **call);
 /// Whether this program has more rights than its user (set-user-id and the like).
 bool wp_process_is_privileged(void);
+
+// MARK: Trees of processes
+
+/// Makes the process, or 0 for this one, the first of a group of its own. Best effort: fails for one that is that already, or
+/// runs another program. [fork]
+void wp_process_group_begin(pid_t process);
+/// Kills the group that this process began. It must be our child, and not be reaped: the number could be another's. [fork]
+void wp_process_group_kill(pid_t leader);
+/// Kills the group that the process of a pidfd began, unless that cannot be told from another any more.
+void wp_pidfd_kill_group(int pidfd, pid_t leader);
+/// Stops the group that this child began, or continues it. One that ignores SIGTSTP stops if it is the first. [fork]
+void wp_process_group_stop(pid_t leader);
+void wp_process_group_continue(pid_t leader);
+/// The letter for a process's state, as 'T' for stopped; 0 when /proc does not tell. [fork]
+char wp_process_state(pid_t process);
+/// Becomes the parent of those whose parents end, among this process's descendants. [fork]
+void wp_adopt_orphans(void);
+/// A child that has ended and is not reaped, 0 when there is none. [fork]
+pid_t wp_child_ended(void);
+/// Kills all children, and those that become children by that, for at most a second. Needs /proc to name them. [fork]
+void wp_children_end(void);
 
 // MARK: What a child sets up for itself
 

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "wp_base.h"
 
@@ -18,13 +19,28 @@ void wp_signals_restore(const sigset_t *mask);
 wp_status wp_signals_check(const int *signals, size_t count, const char *call, wp_error *error);
 /// The calling thread's mask, with these checked signals added.
 void wp_signals_mask(const int *signals, size_t count, sigset_t *mask);
-/// Descriptor that becomes readable on SIGCHLD, which must be blocked. -1 with `errno` set ("signalfd"). [fork]
-int wp_sigchld_open(void);
-void wp_sigchld_clear(int descriptor);
-/// A worker's dispositions: handlers inherited from the host (a backtracer, a graceful shutdown) are gone, SIGINT is
-/// ignored because a Ctrl-C is the host's to answer, what the host ignored (nohup) stays ignored unless it reports a
-/// fault. Then unblocks everything. [fork]
-void wp_signals_reset_for_worker(void);
+/// Descriptor that becomes readable on SIGCHLD and on what a terminal sends to stop or continue a group. All of them must be
+/// blocked. -1 with `errno` set ("signalfd"). [fork]
+int wp_job_signals_open(void);
+
+/// What a process does with signals, a bit for each; those in neither set have the default.
+typedef struct wp_dispositions {
+  uint64_t ignored;
+  uint64_t handled;
+} wp_dispositions;
+
+static inline uint64_t wp_signal_bit(int number) { return (uint64_t)1 << (number - 1); }
+
+/// The signals that have come to the descriptor, a bit for each. [fork]
+uint64_t wp_job_signals_take(int descriptor);
+
+/// Of this process, now.
+wp_dispositions wp_signals_dispositions(void);
+/// Gives this process those of a worker, and unblocks everything. Handlers of the host (a backtracer, a graceful shutdown)
+/// are gone. What the host ignores stays ignored, unless it reports a fault. SIGTERM and SIGHUP, and what the host handles of
+/// the signals that others send to a program, do nothing: the host answers them. SIGINT and what a terminal sends to those
+/// in its background are ignored. [fork]
+void wp_signals_dispose_for_worker(const wp_dispositions *host);
 
 #ifdef __cplusplus
 }

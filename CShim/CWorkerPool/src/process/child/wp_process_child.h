@@ -2,7 +2,10 @@
 #ifndef WP_PROCESS_CHILD_H
 #define WP_PROCESS_CHILD_H
 
+#include "../../platform/wp_credentials.h"
+#include "../../platform/wp_signals.h"
 #include "wp_process_capture.h"
+#include "wp_process_jobs.h"
 #include "../shared/wp_process_layout.h"
 #include "wp_process_sandbox.h"
 
@@ -34,12 +37,17 @@ typedef struct wp_template {
   /// Copied out of the pool's head: mappings of shared memory are not inherited.
   wp_geometry geometry;
   wp_sandbox sandbox;
+  wp_jobs jobs;
   struct wp_child *children;
   /// How many of them have ever been asked for.
   uint32_t used;
   /// Of the worker that is being forked: what it joins its cgroup by, -1 for nothing, and why there is none.
   int door;
   int door_errno;
+  /// What the host does with signals, for the same worker.
+  wp_dispositions signals;
+  /// Who it is to be; NULL for who the template is.
+  const wp_credentials *credentials;
   wp_capture capture;
   /// How many files the host may open: the template may open more, and gives its workers what the host has.
   struct rlimit open_files;

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 /// Reports that a child still owes to the host, in the order in which they are sent.
-enum { WP_OWES_SPAWNED = 1, WP_OWES_SPAWN_FAILED = 2, WP_OWES_EXITED = 4 };
+enum { WP_OWES_SPAWNED = 1, WP_OWES_SPAWN_FAILED = 2, WP_OWES_KILL_FAILED = 4, WP_OWES_EXITED = 8 };
 
 /// A worker as its parent sees it. `process` is 0 once it was reaped.
 typedef struct wp_child {
@@ -33,6 +33,7 @@ typedef struct wp_child {
   pid_t reported;
   /// Wait status, or `errno`.
   int value;
+  int kill_errno;
   wp_call call;
   uint64_t peak_memory;
 } wp_child;
@@ -44,12 +45,13 @@ static bool send_report(wp_template *self, uint32_t index, unsigned report, bool
   message.worker = index;
   message.generation = child->generation;
   message.process = child->reported;
-  message.value = child->value;
+  message.value = report == WP_OWES_KILL_FAILED ? child->kill_errno : child->value;
   message.call = (uint32_t)child->call;
   message.peak_memory = child->peak_memory;
-  message.kind = report == WP_OWES_SPAWNED   ? WP_MESSAGE_SPAWNED
-                 : report == WP_OWES_EXITED ? WP_MESSAGE_EXITED
-                                            : WP_MESSAGE_SPAWN_FAILED;
+  message.kind = report == WP_OWES_SPAWNED       ? WP_MESSAGE_SPAWNED
+                 : report == WP_OWES_EXITED      ? WP_MESSAGE_EXITED
+                 : report == WP_OWES_KILL_FAILED ? WP_MESSAGE_KILL_FAILED
+                                                 : WP_MESSAGE_SPAWN_FAILED;
   int descriptors[2] = {child->pidfd, child->share};
   size_t count = report == WP_OWES_SPAWNED ? 2 : 0;
   return wp_socket_send(self->control, &message, sizeof message, descriptors, count, wait);
@@ -58,11 +60,11 @@ static bool send_report(wp_template *self, uint32_t index, unsigned report, bool
 /// Sends what is owed, as far as the socket takes it. Never blocks: the host may be busy in a callback, and a template
 /// that waits for it would not see it die.
 static void send_reports(wp_template *self) {
-  const unsigned order[] = {WP_OWES_SPAWNED, WP_OWES_SPAWN_FAILED, WP_OWES_EXITED};
+  const unsigned order[] = {WP_OWES_SPAWNED, WP_OWES_SPAWN_FAILED, WP_OWES_KILL_FAILED, WP_OWES_EXITED};
   self->unsent = false;
   for (uint32_t i = 0; i < self->used; i++) {
     wp_child *child = &self->children[i];
-    for (size_t j = 0; j < 3 && child->owed != 0; j++) {
+    for (size_t j = 0; j < sizeof order / sizeof *order && child->owed != 0; j++) {
       if ((child->owed & order[j]) == 0) continue;
       if (!send_report(self, i, order[j], false)) {
         self->unsent = self->unsent || errno == EAGAIN || errno == EWOULDBLOCK;
@@ -77,35 +79,63 @@ static void send_reports(wp_template *self) {
   }
 }
 
+/// A worker has ended, and is not reaped: while it is not, the number of its group is nobody else's.
+static void end_worker(wp_template *self, uint32_t index) {
+  wp_child *child = &self->children[index];
+  wp_process_group_kill(child->process);
+  int status = 0;
+  struct rusage used;
+  memset(&used, 0, sizeof used);
+  while (wait4(child->process, &status, 0, &used) < 0 && errno == EINTR) continue;
+  wp_capture_end(&self->capture, index);  // before the host hears of it, and reads what there was to say
+  child->process = 0;
+  child->value = status;
+  child->peak_memory = (uint64_t)used.ru_maxrss * 1024;
+  child->owed |= WP_OWES_EXITED;
+}
+
+/// The worker of this number, or `used`.
+static uint32_t find_worker(const wp_template *self, pid_t process) {
+  uint32_t index = 0;
+  while (index < self->used && self->children[index].process != process) index++;
+  return index;
+}
+
+/// Besides workers there are processes that tasks have started and whose parents have ended.
 static void reap(wp_template *self) {
-  wp_sigchld_clear(self->children_signal);
-  for (uint32_t i = 0; i < self->used; i++) {
-    wp_child *child = &self->children[i];
-    if (child->process == 0) continue;
-    int status = 0;
-    struct rusage used;
-    pid_t ended = wait4(child->process, &status, WNOHANG, &used);
-    if (ended != child->process) continue;
-    wp_capture_end(&self->capture, i);  // before the host hears of it, and reads what there was to say
-    child->process = 0;
-    child->value = status;
-    child->peak_memory = (uint64_t)used.ru_maxrss * 1024;
-    child->owed |= WP_OWES_EXITED;
+  wp_jobs_hear(&self->jobs, wp_job_signals_take(self->children_signal));
+  pid_t ended;
+  while ((ended = wp_child_ended()) > 0) {
+    uint32_t index = find_worker(self, ended);
+    if (index < self->used) end_worker(self, index);
+    else waitpid(ended, NULL, WNOHANG);
   }
 }
 
-/// Ends every worker, waits for them and leaves. Their reports interest nobody any more.
+/// Stops the workers when a terminal has stopped the host, and continues them.
+static void follow_host(wp_template *self) {
+  wp_jobs_order order = wp_jobs_look(&self->jobs);
+  for (uint32_t i = 0; order != WP_JOBS_GO_ON && i < self->used; i++) {
+    pid_t process = self->children[i].process;
+    if (process == 0) continue;
+    if (order == WP_JOBS_STOP) wp_process_group_stop(process);
+    else wp_process_group_continue(process);
+  }
+}
+
+/// Ends every worker with all that its tasks have started, waits for them and leaves. Their reports interest nobody any more.
 static WP_NORETURN void leave(wp_template *self) {
   for (uint32_t i = 0; i < self->used; i++) {
-    if (self->children[i].process != 0) kill(self->children[i].process, SIGKILL);
+    pid_t process = self->children[i].process;
+    if (process == 0) continue;
+    wp_process_group_kill(process);
+    // It may have left its group, and even become what we may not kill: then nobody waits for it.
+    if (kill(process, SIGKILL) != 0) self->children[i].process = 0;
   }
   for (uint32_t i = 0; i < self->used; i++) {
-    int status;
-    while (self->children[i].process != 0 && waitpid(self->children[i].process, &status, 0) < 0 && errno == EINTR) {
-      continue;
-    }
-    wp_capture_end(&self->capture, i);
+    if (self->children[i].process != 0) end_worker(self, i);
   }
+  wp_children_end();  // what has groups of its own
   _exit(0);
 }
 
@@ -121,12 +151,36 @@ static void take_pipes_back(wp_template *self, uint32_t worker) {
   wp_capture_end(&self->capture, worker);
 }
 
+/// Before the next worker of this number: the host may have seen the last one's end for itself.
+static void forget_last(wp_template *self, uint32_t index) {
+  wp_child *child = &self->children[index];
+  if (child->process != 0) {
+    kill(child->process, SIGKILL);
+    end_worker(self, index);
+  }
+  child->owed = 0;
+  if (child->pidfd >= 0) close(child->pidfd);
+  if (child->share >= 0) close(child->share);
+  child->pidfd = child->share = -1;
+}
+
+/// The host has no right to, which it may have had when it started us.
+static void kill_worker(wp_template *self, const wp_message *request) {
+  if (request->worker >= self->used) return;
+  wp_child *child = &self->children[request->worker];
+  if (child->process == 0 || child->generation != request->generation) return;
+  if (kill(child->process, SIGKILL) == 0) return;
+  child->kill_errno = errno;
+  child->owed |= WP_OWES_KILL_FAILED;
+}
+
 static void spawn(wp_template *self, const wp_message *request) {
   if (request->worker >= self->geometry.capacity) return;
   for (; self->used <= request->worker; self->used++) {
     self->children[self->used].pidfd = self->children[self->used].share = -1;
   }
   wp_child *child = &self->children[request->worker];
+  forget_last(self, request->worker);
   child->generation = request->generation;
   child->value = 0;
   child->call = WP_CALL_NONE;
@@ -143,6 +197,7 @@ static void spawn(wp_template *self, const wp_message *request) {
   pid_t process = fork();
   if (process == 0) wp_process_worker_main(self, request->worker, ends[1]);
   int error = errno;
+  if (process > 0) wp_process_group_begin(process);  // both sides do, so that it is one for whoever is first to need it
   close(ends[1]);
   errno = error;
   if (process > 0) child->pidfd = wp_pidfd_open(process);  // our child, not reaped: the number is still its own
@@ -175,7 +230,10 @@ static void obey(wp_template *self) {
     self->own = descriptors[0];
     self->door = descriptors[1];
     self->door_errno = message.value;
+    self->signals = (wp_dispositions){message.ignored_signals, message.handled_signals};
+    self->credentials = message.changes_credentials != 0 ? &message.credentials : NULL;
     if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
+    if (message.kind == WP_MESSAGE_KILL) kill_worker(self, &message);
     for (int i = 0; i < 2; i++) {
       if (descriptors[i] >= 0) close(descriptors[i]);
     }
@@ -193,11 +251,12 @@ static WP_NORETURN void serve(wp_template *self) {
   for (;;) {
     events[WP_EVENT_CONTROL].events = (short)(POLLIN | (self->unsent ? POLLOUT : 0));
     wp_capture_prepare(&self->capture);
-    int ready = poll(events, self->capture.event_count, -1);
+    int ready = poll(events, self->capture.event_count, wp_jobs_timeout(&self->jobs));
     if (ready < 0) continue;
     if (events[WP_EVENT_HOST].revents != 0) leave(self);
     wp_capture_serve(&self->capture);
     if (events[WP_EVENT_CHILDREN].revents != 0) reap(self);
+    follow_host(self);
     // A hang-up comes after what was sent before it: obey reads to the end of the stream, and leaves there.
     if ((events[WP_EVENT_CONTROL].revents & (POLLIN | POLLHUP | POLLERR)) != 0) obey(self);
     send_reports(self);
@@ -267,11 +326,13 @@ WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void 
   pid_t host = receive_start(&self);
   // Not before: a socket that is closed with something unread tells its peer of that, and not what it was sent.
   if (handler == NULL) give_up(self.control, WP_CALL_HANDLER);
+  self.jobs.host = host;
   self.host = wp_pidfd_open(host);
   if (self.host < 0) give_up(self.control, WP_CALL_PIDFD_OPEN);
   // Only while it still is our parent does the number surely name the host.
   if (getppid() != host) _exit(0);
-  self.children_signal = wp_sigchld_open();
+  wp_adopt_orphans();
+  self.children_signal = wp_job_signals_open();
   if (self.children_signal < 0) give_up(self.control, WP_CALL_SIGNALFD);
   wp_open_files_raise(&self.open_files);  // for a pipe or two of each worker
   read_settings(&self);

@@ -3,8 +3,10 @@
 //
 // Why a process of its own: forking a threaded host hangs in locks that other threads held (the Swift runtime's above
 // all), and a worker's parent must be one thread that lives as long as the pool, or PR_SET_PDEATHSIG fires early.
-// Being their parent, the template alone can wait for the workers, by their process ids and without races; it never
-// waits for a child that it did not fork. Its own end it learns from a pidfd of the host: PDEATHSIG would fire when
+// Being their parent, the template alone can wait for the workers, by their process ids and without races; it waits for
+// nobody else's children. What tasks have started becomes its child when their parents end (PR_SET_CHILD_SUBREAPER), so that
+// it does not become the host's. Each worker has a process group, which the template kills before it reaps the worker: until
+// then the number of the group is nobody else's. Its own end it learns from a pidfd of the host: PDEATHSIG would fire when
 // the *thread* that created the pool ends, and end-of-file fails when a foreign fork holds the socket open.
 //
 // Rejected: CLONE_PARENT (workers outlive a killed template), double fork with a subreaper (statuses lost), one

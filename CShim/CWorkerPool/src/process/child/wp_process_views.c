@@ -3,6 +3,7 @@
 #include "../../platform/wp_shared_memory.h"
 #include "../../platform/wp_socket.h"
 #include "../shared/wp_process_message.h"
+#include "wp_fork.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,6 +12,8 @@
 
 struct wp_shared_view {
   wp_atomic_u32 references;
+  /// Of the process that mapped it: a child of a fork has no mapping there, or another one.
+  uint32_t fork_generation;
   bool writable;
   /// Why it could not be mapped.
   int error;
@@ -34,7 +37,7 @@ bool wp_shared_view_is_writable(const wp_shared_view *view) { return view->writa
 
 void wp_shared_view_release(wp_shared_view *view) {
   if (wp_atomic_fetch_sub(&view->references, 1u, wp_acq_rel) != 1) return;
-  wp_memory_unmap(view->address, view->length);
+  if (view->fork_generation == wp_fork_generation()) wp_memory_unmap(view->address, view->length);
   free(view);
 }
 
@@ -54,11 +57,21 @@ wp_shared_view *wp_process_worker_view(uint64_t id, int32_t *system_errno) {
   return found;
 }
 
+void wp_views_forget(void) {
+  pthread_mutex_init(&lock, NULL);
+  views = NULL;  // not freed: whoever of the outer worker's task has one of them may still release it
+  view_count = 0;
+  seen_revision = 0;
+  looks_again = false;
+  delivery_error = 0;
+}
+
 /// Maps what came and closes its descriptor, which may be missing: this process's table of descriptors was full then.
 static wp_shared_view *map(const wp_share_delivery *delivery, int descriptor) {
   wp_shared_view *view = (wp_shared_view *)calloc(1, sizeof *view);
   if (view != NULL) {
     wp_atomic_init(&view->references, 1u);
+    view->fork_generation = wp_fork_generation();
     view->writable = delivery->writable != 0;
     view->id = delivery->id;
     view->length = (size_t)delivery->length;

@@ -12,6 +12,8 @@ extern "C" {
 
 // On the thread of the worker's loop.
 
+/// Before the first task: forgets what an outer worker had, when this one is the fork of another pool's. [fork]
+void wp_views_forget(void);
 /// Receives what comes with a request.
 void wp_views_receive(int socket, const wp_geometry *geometry, const wp_request_slot *request);
 /// Unmaps what its cells no longer name, which may be what has just come.

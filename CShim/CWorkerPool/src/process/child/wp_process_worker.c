@@ -6,7 +6,6 @@
 #include "../../platform/wp_name.h"
 #include "../../platform/wp_process.h"
 #include "../../platform/wp_shared_memory.h"
-#include "../../platform/wp_signals.h"
 #include "wp_process_limits.h"
 #include "../shared/wp_process_message.h"
 #include "wp_process_views.h"
@@ -65,7 +64,11 @@ static wp_atomic_u32 current_task;
 static wp_atomic_u64 current_deadline;
 static wp_atomic_uptr current_reply;
 
+/// How often this process, or one that it was forked from, has become a worker.
+static uint32_t worker_starts;
+
 int32_t wp_process_worker_index(void) { return current_index; }
+uint32_t wp_process_worker_starts(void) { return worker_starts; }
 
 uint32_t wp_process_current_task(void) { return wp_atomic_load(&current_task, wp_relaxed); }
 
@@ -212,7 +215,7 @@ static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
   const wp_task_options *options =
       sent->has_options ? wp_channel_options(&worker->channel, &worker->geometry, worker->next) : NULL;
   wp_limits_begin(&worker->limits, options == NULL ? 0 : options->cpu_ns, options == NULL ? 0 : options->memory);
-  reply.task = (uint64_t)worker->next + 1;
+  reply.task = ((uint64_t)worker_starts << 33) + worker->next + 1;  // no task of an outer worker has the same
   wp_atomic_init(&reply.blocks, 0u);
   wp_atomic_store(&current_reply, (uintptr_t)&reply, wp_release);
   wp_atomic_store(&current_deadline, deadline_of(worker, sent, slot), wp_relaxed);
@@ -265,6 +268,17 @@ static WP_NORETURN void run_loop(wp_process_worker *worker) {
 
 // MARK: Set-up
 
+/// A pool that a worker of another has forked inherits the outer task and its memories. They are nothing to this worker.
+static void forget_outer_worker(void) {
+  worker_starts++;
+  wp_atomic_store(&current_task, 0u, wp_relaxed);
+  wp_atomic_store(&current_deadline, (uint64_t)0, wp_relaxed);
+  wp_atomic_store(&current_reply, (uintptr_t)0, wp_relaxed);
+  current_pool = NULL;
+  current_channel = NULL;
+  wp_views_forget();
+}
+
 static WP_NORETURN void fail(wp_process_worker *worker, wp_call call) {
   wp_atomic_store(&worker->status->failed_errno, (uint32_t)errno, wp_relaxed);
   wp_atomic_store(&worker->status->failed_call, (uint32_t)call, wp_release);
@@ -309,6 +323,13 @@ static void join_cgroup(wp_process_worker *worker, const wp_template *parent) {
   wp_atomic_store(&worker->status->outside_cgroup, 1u, wp_relaxed);
 }
 
+/// The host may have changed its user since it started the template. After all that needs the rights of before.
+static void become_host_user(wp_process_worker *worker, const wp_template *parent) {
+  if (parent->credentials == NULL) return;
+  if (!wp_credentials_take(parent->credentials)) fail(worker, WP_CALL_SETRESUID);
+  if (!wp_die_with_parent(parent->process)) _exit(WP_EXIT_ORPHAN);  // the change has undone that
+}
+
 /// Runs the initializer, whose reply goes where that of the first task will.
 static void initialize(wp_process_worker *worker) {
   if (!worker->pool->initializes) return;
@@ -337,6 +358,8 @@ static void initialize(wp_process_worker *worker) {
 
 WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index, int share) {
   if (!wp_die_with_parent(parent->process)) _exit(WP_EXIT_ORPHAN);
+  wp_process_group_begin(0);
+  forget_outer_worker();
   wp_process_worker worker;
   worker.handler = parent->handler;
   worker.context = parent->context;
@@ -361,10 +384,11 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
   if (head->cpu >= 0 && wp_pin_to_cpu(head->cpu) != 0) {
     wp_atomic_store(&worker.status->pin_errno, (uint32_t)errno, wp_relaxed);
   }
-  wp_signals_reset_for_worker();
+  wp_signals_dispose_for_worker(&parent->signals);
   failed = wp_limits_apply(&worker.limits, &worker.pool->limits, &parent->open_files, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
   join_cgroup(&worker, parent);
+  become_host_user(&worker, parent);
   current_pool = worker.pool;
   current_index = (int32_t)index;
   current_channel = head;

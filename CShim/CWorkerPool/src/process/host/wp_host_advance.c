@@ -38,6 +38,7 @@ void wp_advance(wp_process_pool *pool, wp_wakes *wakes) {
     wp_failure_start(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
     wp_failure_break(pool, "a new template did not answer within 60 seconds");
   }
+  wp_workers_see_silence(pool);
   // The notices come first: the thread that makes the pool may count on that.
   bool said = !pool->notices.floats && !pool->notices.elsewhere;
   if (pool->life.phase == WP_POOL_STARTING && said && all_live(pool)) {
@@ -55,6 +56,10 @@ uint64_t wp_advance_deadline(const wp_process_pool *pool) {
   uint64_t deadline = UINT64_MAX;
   if (pool->forker.pidfd >= 0 && !pool->forker.ready) deadline = pool->forker.deadline;
   if (pool->life.phase == WP_POOL_LEAVING && pool->life.leave_by < deadline) deadline = pool->life.leave_by;
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
+    const wp_host_worker *worker = &pool->workers[i];
+    if (worker->report_by != 0 && worker->report_by < deadline) deadline = worker->report_by;
+  }
   if (pool->life.phase != WP_POOL_RUNNING || !pool->forker.ready) return deadline;
   uint64_t tidying = wp_tidy_deadline(pool);
   if (tidying < deadline) deadline = tidying;

@@ -13,12 +13,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 /// Groups are called worker-pool.<name>-<process>-<pool>-<worker>, the pools of a process being numbered.
 #define WP_GROUP_PREFIX "worker-pool."
 #define WP_GROUP_NAME_BYTES 128
 #define WP_PARENT_SCRATCH ((size_t)1 << 20)
+#define WP_REMOVE_TRIES 100
 #define WP_SETTING "limits.memory_cgroup"
 
 struct wp_memory_cgroups {
@@ -266,7 +268,12 @@ void wp_memory_cgroups_destroy(wp_memory_cgroups *self) {
   char group[PATH_MAX];
   if (self == NULL) return;
   for (uint32_t i = 0; i < self->count; i++) {
-    if (put_path(group, self, i, "")) rmdir(group);
+    if (!put_path(group, self, i, "")) continue;
+    // What was killed in it takes a moment to end.
+    for (int tries = 0; rmdir(group) != 0 && errno == EBUSY && tries < WP_REMOVE_TRIES; tries++) {
+      const struct timespec moment = {0, 1000000};
+      nanosleep(&moment, NULL);
+    }
   }
   free(self);
 }
@@ -286,6 +293,11 @@ int wp_memory_cgroup_door(wp_memory_cgroups *self, uint32_t index) {
   self->kills[index] = 0;
   if (index >= self->count) self->count = index + 1;
   return open_file(path);
+}
+
+void wp_memory_cgroup_kill(const wp_memory_cgroups *self, uint32_t index) {
+  char group[PATH_MAX];
+  if (self->version == WP_CGROUP_V2 && put_path(group, self, index, "")) write_file(group, "cgroup.kill", "1");
 }
 
 /// The number in a line "oom_kill 3" of the worker's `file`.

@@ -48,13 +48,16 @@ typedef struct wp_memory_cgroups wp_memory_cgroups;
 /// why.
 wp_status wp_memory_cgroups_create(const char *proc_root, const wp_process_pool_config *config, uint32_t worker_count,
                                    wp_memory_cgroups **result, wp_error *error);
-/// Removes those that are empty; a process that a worker has left behind keeps its own until the next sweep. NULL does
-/// nothing.
+/// Removes those that are empty; a process that a worker has left behind, and that cannot be killed, keeps its own until
+/// the next sweep. NULL does nothing.
 void wp_memory_cgroups_destroy(wp_memory_cgroups *self);
 
 /// Opens what the worker joins its group by, which is made if it is not there: for a worker that was added, or because
 /// somebody has removed it. -1 with `errno` set.
 int wp_memory_cgroup_door(wp_memory_cgroups *self, uint32_t index);
+
+/// Kills what the worker, whose end is known, has left in its group. Only v2 can (Linux 5.14); elsewhere it does nothing.
+void wp_memory_cgroup_kill(const wp_memory_cgroups *self, uint32_t index);
 
 /// Whether the kernel has killed for memory in the worker's group since the last call, and if so the most bytes that
 /// the group ever held, 0 when nobody could tell.

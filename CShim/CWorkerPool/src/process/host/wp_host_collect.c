@@ -1,12 +1,12 @@
 #include "wp_host_collect.h"
 
-#include "../../platform/wp_process.h"
 #include "wp_host_advance.h"
 #include "wp_host_affinity.h"
 #include "wp_host_bell.h"
 #include "wp_host_buffers.h"
 #include "wp_host_death.h"
 #include "wp_host_ends.h"
+#include "wp_host_kill.h"
 #include "wp_host_queue.h"
 #include "wp_host_reply.h"
 #include "wp_host_size.h"
@@ -14,7 +14,6 @@
 #include "wp_host_tidy.h"
 #include "wp_host_timers.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,8 +144,7 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
     return;
   }
   if (!sound && !worker->condemned && worker->pidfd >= 0) {
-    worker->condemned = true;  // a task has overwritten its worker's slots; its death is handled like any other
-    wp_pidfd_kill(worker->pidfd, SIGKILL);
+    wp_kill_worker(pool, index);  // a task has overwritten its worker's slots; its death is handled like any other
   }
   wp_slots_list(pool, index);
 }

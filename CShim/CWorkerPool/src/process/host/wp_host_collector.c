@@ -12,6 +12,7 @@
 #include "wp_host_failure.h"
 #include "wp_host_role.h"
 #include "wp_host_room.h"
+#include "wp_host_witness.h"
 #include "wp_host_workers.h"
 
 #include <poll.h>
@@ -63,10 +64,10 @@ static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
 
 /// Looks at the descriptors, waiting for them when there is nothing else to do.
 static void look(wp_process_pool *pool, bool may_sleep) {
-  struct pollfd events[3];
+  struct pollfd events[3];  // poll refuses more than a process may have files
   events[0].fd = pool->bells.collector.hear;
   events[1].fd = pool->forker.socket;
-  events[2].fd = pool->forker.pidfd;
+  events[2].fd = pool->forker.ends;
   for (int i = 0; i < 3; i++) {
     events[i].events = POLLIN;
     events[i].revents = 0;
@@ -81,7 +82,8 @@ static void look(wp_process_pool *pool, bool may_sleep) {
   else if (poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
   if (may_sleep) wp_atomic_store(&pool->memory.head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_relaxed);
   if (events[1].revents != 0 || events[2].revents != 0) wp_workers_listen(pool);
-  if (events[2].revents != 0) wp_workers_lose_template(pool);  // a no-op when the end of the stream told already
+  // After the reports, which say more. The end of the stream may have told already.
+  if (events[2].revents != 0 && wp_witness_look(pool)) wp_workers_lose_template(pool);
 }
 
 static bool all_finished(wp_process_pool *pool) {

@@ -212,7 +212,7 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->users.references = 1;
   wp_atomic_init(&pool->role.holder, WP_ROLE_HELD);  // ours until the collector runs, then its own
   pool->memory.files = (wp_pool_files){-1, -1, -1, -1};
-  pool->forker.socket = pool->forker.pidfd = -1;
+  pool->forker.socket = pool->forker.pidfd = pool->forker.ends = -1;
   pool->bells.collector = pool->bells.leader = (wp_event){-1, -1};
   pthread_mutexattr_t attributes;
   pthread_mutexattr_init(&attributes);

@@ -46,9 +46,15 @@ void wp_share_leave(wp_process_pool *pool) {
 
 // MARK: Memories
 
+/// A worker that makes memories of its own has others of its host: the process is part of the number.
+static uint64_t new_id(void) {
+  static wp_atomic_u64 last_id;
+  const uint64_t numbers = ((uint64_t)1 << 40) - 1;
+  return (uint64_t)getpid() << 40 | ((wp_atomic_fetch_add(&last_id, 1u, wp_relaxed) + 1) & numbers);
+}
+
 wp_status wp_shared_memory_create(size_t length, bool workers_write, const wp_memory_placement *placement,
                                   wp_shared_memory **result, int *refused_node, wp_error *error) {
-  static wp_atomic_u64 last_id;
   if (refused_node != NULL) *refused_node = -1;
   if (length == 0) return wp_fail(error, WP_INVALID_ARGUMENT, 0, "length", "must be at least 1");
   wp_shared_memory *memory = (wp_shared_memory *)calloc(1, sizeof *memory);
@@ -71,7 +77,7 @@ wp_status wp_shared_memory_create(size_t length, bool workers_write, const wp_me
       return status;
     }
   }
-  memory->id = wp_atomic_fetch_add(&last_id, 1u, wp_relaxed) + 1;
+  memory->id = new_id();
   *result = memory;
   return WP_OK;
 }

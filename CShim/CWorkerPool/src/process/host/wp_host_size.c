@@ -1,11 +1,9 @@
 #include "wp_host_size.h"
 
 #include "../../platform/wp_clock.h"
-#include "../../platform/wp_process.h"
 #include "wp_host_ends.h"
+#include "wp_host_kill.h"
 #include "wp_host_slots.h"
-
-#include <signal.h>
 
 /// Takes back what the worker has not begun, newest first, each put in front of the pending: that keeps their order.
 static void take_back(wp_process_pool *pool, wp_host_worker *worker) {
@@ -36,8 +34,7 @@ static void end_unwanted(wp_process_pool *pool, uint32_t index, wp_wakes *wakes)
     worker->leave_by = wp_clock_now() + WP_LEAVE_TIMEOUT_NS;
     wp_bell_worker(worker, true, wakes);
   } else if (worker->leaving && !worker->condemned && worker->pidfd >= 0 && wp_clock_now() >= worker->leave_by) {
-    worker->condemned = true;
-    wp_pidfd_kill(worker->pidfd, SIGKILL);
+    wp_kill_worker(pool, index);
   }
 }
 

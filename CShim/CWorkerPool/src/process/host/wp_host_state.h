@@ -13,6 +13,7 @@
 #ifndef WP_HOST_STATE_H
 #define WP_HOST_STATE_H
 
+#include "../../platform/wp_credentials.h"
 #include "../../platform/wp_event.h"
 #include "../shared/wp_process_layout.h"
 #include "wp_fork.h"
@@ -103,6 +104,7 @@ typedef struct wp_host_worker {
   bool out_of_memory;        // role; the kernel killed in its cgroup
   uint32_t start_failures;   // role; in a row
   uint64_t retry_at;         // role; no earlier start
+  uint64_t report_by;        // role; when the template has to have told of its start or its end, 0 for nothing
   int cpu;                   // lock; to pin the next to, -1 to float
   int node;                  // lock; whose memory that one prefers, a system id, -1 for none
   int memory_node;           // collector's thread; the node that its channel was told to prefer
@@ -272,6 +274,8 @@ typedef struct wp_pool_role {
 typedef struct wp_pool_forker {
   int socket;
   int pidfd;
+  int ends;       // readable when a worker has ended (wp_host_witness.h)
+  wp_credentials credentials;  // the host's when it was started
   pid_t process;  // 0 when there is none. Role, lock
   bool ready;
   uint32_t failures;

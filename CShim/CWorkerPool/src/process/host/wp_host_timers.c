@@ -1,13 +1,11 @@
 #include "wp_host_timers.h"
 
 #include "../../platform/wp_clock.h"
-#include "../../platform/wp_process.h"
 #include "wp_host_bell.h"
 #include "wp_host_ends.h"
+#include "wp_host_kill.h"
 #include "wp_host_reply.h"
 #include "wp_host_slots.h"
-
-#include <signal.h>
 
 /// How soon to look again for the start of a task whose worker has not begun it, at the least.
 #define WP_BEGIN_LOOK_NS ((uint64_t)1000000)
@@ -37,9 +35,7 @@ static void end_worker(wp_process_pool *pool, uint32_t index, uint32_t position,
     // Else it says to have begun what stands behind a task that it has not ended. That is a lie, which saves nobody.
   }
   if (worker->pidfd < 0) return;
-  worker->condemned = true;  // it gets no more tasks
-  wp_slots_unlist(pool, index);
-  wp_pidfd_kill(worker->pidfd, SIGKILL);
+  wp_kill_worker(pool, index);
 }
 
 // MARK: Checking

@@ -13,8 +13,10 @@
 #include "wp_host_cgroup.h"
 #include "wp_host_death.h"
 #include "wp_host_failure.h"
+#include "wp_host_kill.h"
 #include "wp_host_share.h"
 #include "wp_host_slots.h"
+#include "wp_host_witness.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -24,6 +26,8 @@
 #include <unistd.h>
 
 #define WP_QUIT_TIMEOUT_MS 5000
+/// When to ask again a template whose socket was full.
+#define WP_FULL_PAUSE_NS ((uint64_t)10 * 1000000u)
 
 // MARK: Starting
 
@@ -38,7 +42,12 @@ static int start_forked(wp_process_pool *pool, int ends[2], pid_t *process, cons
 
 wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
   int ends[2];
-  if (!wp_socket_pair(ends)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "socketpair", NULL);
+  if (!wp_witness_open(pool)) return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "epoll_create1", NULL);
+  if (!wp_socket_pair(ends)) {
+    wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "socketpair", NULL);
+    wp_witness_close(pool);
+    return WP_SYSTEM_CALL_FAILED;
+  }
   const char *call = NULL;
   pid_t process = 0;
   sigset_t mask;
@@ -49,16 +58,21 @@ wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
   close(ends[1]);
   if (failure != 0) {
     close(ends[0]);
+    wp_witness_close(pool);
     return wp_fail(error, WP_SYSTEM_CALL_FAILED, failure, call, NULL);
   }
+  wp_credentials_read(&pool->forker.credentials);
   // It waits for START, so it is alive and the number its own.
   pool->forker.socket = ends[0];
   pool->forker.pidfd = wp_pidfd_open(process);
-  if (pool->forker.pidfd < 0) {
-    wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, "pidfd_open", NULL);
+  if (pool->forker.pidfd < 0 || !wp_witness_begin_template(pool)) {
+    wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, pool->forker.pidfd < 0 ? "pidfd_open" : "epoll_ctl", NULL);
     wp_child_end(process);
+    if (pool->forker.pidfd >= 0) close(pool->forker.pidfd);
+    pool->forker.pidfd = -1;
     close(ends[0]);
     pool->forker.socket = -1;
+    wp_witness_close(pool);
     return WP_SYSTEM_CALL_FAILED;
   }
   wp_message start;
@@ -87,6 +101,8 @@ static void worker_ended(wp_process_pool *pool, uint32_t index, int wait_status,
   worker->loss = loss;
   worker->retry_at = 0;
   wp_death_note_memory(pool, worker);
+  if (pool->memory.cgroups != NULL) wp_memory_cgroup_kill(pool->memory.cgroups, index);
+  wp_witness_end(pool, index);
   if (worker->pidfd >= 0) close(worker->pidfd);
   if (worker->share >= 0) close(worker->share);
   worker->pidfd = worker->share = -1;
@@ -131,12 +147,25 @@ void wp_workers_spawn(wp_process_pool *pool, uint32_t index) {
   message.kind = WP_MESSAGE_SPAWN;
   message.worker = index;
   message.generation = worker->generation;
+  const wp_dispositions signals = wp_signals_dispositions();
+  message.ignored_signals = signals.ignored;
+  message.handled_signals = signals.handled;
+  wp_credentials_read(&message.credentials);
+  message.changes_credentials = !wp_credentials_equal(&message.credentials, &pool->forker.credentials);
   int door = pool->memory.cgroups == NULL ? -1 : wp_memory_cgroup_door(pool->memory.cgroups, index);
   if (pool->memory.cgroups != NULL && door < 0) message.value = errno;
   int descriptors[2] = {worker->file, door};
-  bool sent = wp_socket_send(pool->forker.socket, &message, sizeof message, descriptors, door >= 0 ? 2 : 1, true);
+  bool sent = wp_socket_send(pool->forker.socket, &message, sizeof message, descriptors, door >= 0 ? 2 : 1, false);
+  bool full = !sent && (errno == EAGAIN || errno == EWOULDBLOCK);  // of a template that is behind, or stopped
   if (door >= 0) close(door);
+  wp_witness_expect(pool, index);
   if (sent) return;
+  if (full) {
+    worker->state = WP_WORKER_ABSENT;
+    worker->report_by = 0;
+    worker->retry_at = wp_clock_now() + WP_FULL_PAUSE_NS;
+    return;
+  }
   worker_ended(pool, index, SIGKILL, "the template process ended");  // its pidfd will tell the rest
 }
 
@@ -163,23 +192,44 @@ static void turn_away(wp_process_pool *pool, wp_host_worker *worker) {
   wp_bell_wake_all(&wakes);
 }
 
-static void hear_exit(wp_process_pool *pool, const wp_message *message) {
-  wp_host_worker *worker = &pool->workers[message->worker];
+/// `loss` says why nobody knows how it ended, and is NULL when the wait status tells.
+static void see_exit(wp_process_pool *pool, uint32_t index, int wait_status, const char *loss) {
+  wp_host_worker *worker = &pool->workers[index];
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
   bool unreachable = worker->process != 0 && is_unreachable(worker);
   bool was_ready = worker->state == WP_WORKER_LIVE ||
                    wp_atomic_load(&status->ready, wp_acquire) == worker->generation;
-  worker->peak_memory = message->peak_memory;
-  worker_ended(pool, message->worker, message->value, NULL);
-  worker->forbidden_call = forbidden_call(pool, status, message->value);
-  bool wanted = wp_is_wanted(pool, message->worker) && !worker->leaving;
+  worker_ended(pool, index, wait_status, loss);
+  worker->forbidden_call = forbidden_call(pool, status, wait_status);
+  bool wanted = wp_is_wanted(pool, index) && !worker->leaving;
   if ((was_ready && !unreachable) || !wanted || pool->life.phase == WP_POOL_LEAVING) return;
   if (unreachable) {
-    wp_failure_worker(pool, message->worker, WP_CALL_RECVMSG, EMFILE);
+    wp_failure_worker(pool, index, WP_CALL_RECVMSG, EMFILE);
     return;
   }
   uint32_t call = wp_atomic_load(&status->failed_call, wp_acquire);
-  wp_failure_worker(pool, message->worker, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
+  wp_failure_worker(pool, index, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
+}
+
+/// Under the lock: the worker has ended, and the template does not say so.
+static void pass_by_template(wp_process_pool *pool, uint32_t index) {
+  const wp_host_worker *worker = &pool->workers[index];
+  wp_pidfd_kill_group(worker->pidfd, worker->process);
+  see_exit(pool, index, SIGKILL, "the template process did not tell how the worker ended");
+}
+
+void wp_workers_see_silence(wp_process_pool *pool) {
+  uint64_t now = wp_clock_now();
+  for (uint32_t i = 0; i < pool->size.bound; i++) {
+    wp_host_worker *worker = &pool->workers[i];
+    if (worker->report_by == 0 || now < worker->report_by) continue;
+    worker->report_by = 0;
+    if (worker->process != 0) pass_by_template(pool, i);
+    else if (worker->state == WP_WORKER_SPAWNING) {
+      wp_witness_continue_template(pool);
+      wp_witness_expect(pool, i);
+    }
+  }
 }
 
 /// One report about a worker. Under the lock.
@@ -194,13 +244,18 @@ static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int
     worker->pidfd = descriptors[0];
     worker->share = descriptors[1];
     descriptors[0] = descriptors[1] = -1;
+    wp_witness_begin(pool, message->worker);
     if (is_unreachable(worker)) turn_away(pool, worker);
     break;
   case WP_MESSAGE_SPAWN_FAILED:
     worker_ended(pool, message->worker, 0, NULL);
     if (wp_is_wanted(pool, message->worker)) wp_failure_worker(pool, message->worker, message->call, message->value);
     break;
-  case WP_MESSAGE_EXITED: hear_exit(pool, message); break;
+  case WP_MESSAGE_EXITED:
+    worker->peak_memory = message->peak_memory;
+    see_exit(pool, message->worker, message->value, NULL);
+    break;
+  case WP_MESSAGE_KILL_FAILED: wp_kill_failed(pool, message->value); break;
   default: break;
   }
 }
@@ -253,26 +308,33 @@ void wp_workers_listen(wp_process_pool *pool) {
 
 // MARK: Ending
 
-void wp_workers_end(wp_process_pool *pool) {
-  if (pool->forker.pidfd >= 0) {
-    wp_message quit;
-    memset(&quit, 0, sizeof quit);
-    quit.kind = WP_MESSAGE_QUIT;
-    bool asked = pool->forker.ready && wp_socket_send(pool->forker.socket, &quit, sizeof quit, NULL, 0, false);
-    // Asked, it ends its workers, waits for them and leaves. Killed, it takes them along, but less exactly.
-    if (asked) wp_pidfd_kill(pool->forker.pidfd, SIGCONT);
-    if (!asked || !wp_pidfd_wait(pool->forker.pidfd, WP_QUIT_TIMEOUT_MS)) {
-      wp_pidfd_kill(pool->forker.pidfd, SIGKILL);
-      wp_pidfd_wait(pool->forker.pidfd, -1);
-    }
-    wp_pidfd_reap(pool->forker.pidfd);
-    close(pool->forker.pidfd);
-    pool->forker.pidfd = -1;
-  }
+/// False when the template lives on, because nobody here may kill it, and it does not listen.
+static bool end_template(wp_process_pool *pool) {
+  int pidfd = pool->forker.pidfd;
+  if (pidfd < 0) return true;
+  wp_message quit;
+  memset(&quit, 0, sizeof quit);
+  quit.kind = WP_MESSAGE_QUIT;
+  bool asked = pool->forker.ready && wp_socket_send(pool->forker.socket, &quit, sizeof quit, NULL, 0, false);
+  // Asked, it ends its workers, waits for them and leaves. Killed, it takes them along, but less exactly.
+  if (asked) wp_pidfd_kill(pidfd, SIGCONT);
+  bool ended = asked && wp_pidfd_wait(pidfd, WP_QUIT_TIMEOUT_MS);
+  close(pool->forker.socket);  // which tells it as well
+  pool->forker.socket = -1;
+  ended = ended || wp_kill_and_wait(pidfd);
+  if (ended) wp_pidfd_reap(pidfd);
+  close(pidfd);
+  pool->forker.pidfd = -1;
+  return ended;
+}
+
+bool wp_workers_end(wp_process_pool *pool) {
+  bool ended = end_template(pool);
   for (uint32_t i = 0; i < pool->size.bound; i++) {
-    if (pool->workers[i].pidfd < 0) continue;
-    wp_pidfd_kill(pool->workers[i].pidfd, SIGKILL);
-    wp_pidfd_wait(pool->workers[i].pidfd, -1);
+    const wp_host_worker *worker = &pool->workers[i];
+    if (worker->pidfd < 0) continue;
+    ended = wp_kill_and_wait(worker->pidfd) && ended;
+    wp_pidfd_kill_group(worker->pidfd, worker->process);  // which a template that was killed could not
   }
   if (pool->forker.socket >= 0) close(pool->forker.socket);
   pool->forker.socket = -1;
@@ -282,18 +344,21 @@ void wp_workers_end(wp_process_pool *pool) {
   for (uint32_t i = 0; i < pool->size.bound; i++) {
     worker_ended(pool, i, SIGKILL, "the template process ended");
   }
+  wp_witness_close(pool);
   pthread_mutex_unlock(&pool->lock);
+  return ended;
 }
 
 void wp_workers_lose_template(wp_process_pool *pool) {
   if (pool->forker.pidfd < 0) return;
-  wp_pidfd_kill(pool->forker.pidfd, SIGKILL);  // it may have closed its socket only
-  wp_pidfd_wait(pool->forker.pidfd, -1);
-  pool->forker.ready = false;
-  wp_workers_end(pool);
+  pool->forker.ready = false;  // it may have closed its socket only
+  bool ended = wp_workers_end(pool);
   pthread_mutex_lock(&pool->lock);
   wp_failure_start(pool, WP_BROKEN, 0, NULL, "the template process ended before the workers were ready");
-  if (pool->settings.method == WP_START_FORK) {
+  if (!ended) {
+    // What lives may still write to its channel, which nobody can have then.
+    wp_failure_break(pool, "the template process was lost, and what it has left cannot be killed");
+  } else if (pool->settings.method == WP_START_FORK) {
     wp_failure_break(pool, "the template process ended, and a forked one cannot be replaced");
   } else if (++pool->forker.failures >= WP_START_ATTEMPTS) {
     wp_failure_break(pool, "the template process ended before its workers were ready, three times in a row");

@@ -1,7 +1,8 @@
 // Processes of a pool: starting the template, asking it for workers, hearing of deaths, ending all of it.
 //
 // All of this runs with the collector role, so none of it can race with itself; what others may look at changes under
-// the lock. A worker's death reaches us as EXITED from the template, its parent. The template's own death reaches us
+// the lock. A worker's death reaches us as EXITED from the template, its parent; we see it as well, by its pidfd
+// (wp_host_witness.h). The template's own death reaches us
 // through its pidfd, and takes its workers with it (PR_SET_PDEATHSIG); we then wait on each worker's pidfd before
 // their channels are used again.
 #ifndef WP_HOST_WORKERS_H
@@ -21,8 +22,10 @@ void wp_workers_listen(wp_process_pool *pool);
 void wp_workers_lose_template(wp_process_pool *pool);
 /// Under the lock: clears a channel whose last worker is dead and asks for a new one.
 void wp_workers_spawn(wp_process_pool *pool, uint32_t worker);
-/// Ends template and workers and waits for them.
-void wp_workers_end(wp_process_pool *pool);
+/// Under the lock: does without the reports that a template, which somebody has stopped, owes for too long.
+void wp_workers_see_silence(wp_process_pool *pool);
+/// Ends template and workers and waits for them. False when some live on, because nobody may kill them.
+bool wp_workers_end(wp_process_pool *pool);
 bool wp_workers_are_absent(const wp_process_pool *pool);
 
 #ifdef __cplusplus

@@ -1,15 +1,16 @@
 // What host and template say to each other over the control socket, and how a failed call travels between processes.
 //
-//     host ──▶ template   START (files, bells)            SPAWN (worker's file, door of a cgroup)   QUIT
-//     template ──▶ host   HELLO | FAILED                  SPAWNED (pidfd, socket) | SPAWN_FAILED   EXITED
+//     host ──▶ template   START (files, bells)     SPAWN (worker's file, door of a cgroup)   KILL          QUIT
+//     template ──▶ host   HELLO | FAILED           SPAWNED (pidfd, socket) | SPAWN_FAILED    KILL_FAILED   EXITED
 //
 // Over the socket of each worker it sends shared memories (host/wp_host_share.h).
 //
-// For each worker the host asks for the next one only after EXITED or SPAWN_FAILED of the last, so at most two reports
-// per worker are ever on their way.
+// For each worker the host asks for the next one only after EXITED or SPAWN_FAILED of the last, so that few reports are ever on
+// their way; or after it has seen the last one's end for itself, when the template does not answer.
 #ifndef WP_PROCESS_MESSAGE_H
 #define WP_PROCESS_MESSAGE_H
 
+#include "../../platform/wp_credentials.h"
 #include "wp_process_data.h"
 
 #include <stdint.h>
@@ -51,6 +52,7 @@ typedef enum wp_call {
   WP_CALL_CAPSET,
   WP_CALL_SIGACTION,
   WP_CALL_JOIN_CGROUP,
+  WP_CALL_SETRESUID,
 } wp_call;
 
 /// The name of a call, "?" for a number that is none.
@@ -67,6 +69,8 @@ typedef enum wp_message_kind {
   WP_MESSAGE_SPAWNED,
   WP_MESSAGE_SPAWN_FAILED,
   WP_MESSAGE_EXITED,
+  WP_MESSAGE_KILL,
+  WP_MESSAGE_KILL_FAILED,
 } wp_message_kind;
 
 /// Descriptors that come with START: the given file, the arguments, the bells; and the output, if any is captured.
@@ -83,6 +87,12 @@ typedef struct wp_message {
   uint32_t call;
   /// Largest resident memory in bytes, in EXITED.
   uint64_t peak_memory;
+  /// What the host does with signals (platform/wp_signals.h), in SPAWN.
+  uint64_t ignored_signals;
+  uint64_t handled_signals;
+  /// In SPAWN: whether the worker is to be somebody else than the template, and who: the host, as it is now.
+  uint32_t changes_credentials;
+  wp_credentials credentials;
 } wp_message;
 
 // MARK: Over a worker's own socket
