@@ -52,8 +52,8 @@ import ThreadTestSupport
       filled = Int(cs_batches_after_slow_job(UInt32(count), 6_001, taken.baseAddress!))
     }
     #expect(taken.count == 27)
-    // Of up to 64 half of which have been run; one by one it would be 1.
-    #expect(taken.sorted()[taken.count / 2] >= 8, "\(taken)")
+    // Of up to 64 half of which have been run; one by one it would be 1. A sanitizer has the submitter hardly keep ahead.
+    #expect(taken.sorted()[taken.count / 2] >= (runsUnderSanitizer ? 3 : 8), "\(taken)")
   }
 
   private func check(_ load: Load, location: SourceLocation = #_sourceLocation) {
