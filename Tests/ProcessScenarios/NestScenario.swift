@@ -20,7 +20,7 @@ struct Nest: Job {
   func run() throws -> [Int] {
     var configuration = ProcessPoolExecutor.Configuration()
     configuration.initializer = .job(RefuseOuterTask())
-    let pool = try ProcessPoolExecutor(maxWorkers: 2, startMethod: method, configuration: configuration)
+    let pool = try ProcessPoolExecutor(maxWorkers: 2, startMethod: later(method), configuration: configuration)
     defer { pool.shutdown() }
     let squares = try pool.map((0..<20).map { Square(number: $0) })
     try expectEqual(squares, (0..<20).map { $0 * $0 })
