@@ -15,7 +15,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   case resize, resizeUnderLoad, placement
   case mixture, waitInCallback
   case signalMasks, signalStorm
-  case sandbox, nested
+  case sandbox, nested, locks
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -65,6 +65,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .signalStorm: try runSignalStorm(method)
     case .sandbox: try runSandbox(method)
     case .nested: try runNested(method)
+    case .locks: try runLocks(method)
     }
   }
 

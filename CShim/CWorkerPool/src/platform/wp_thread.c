@@ -5,6 +5,7 @@
 #include <numa.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "../base/wp_assert.h"
@@ -115,6 +116,15 @@ size_t wp_thread_remaining_stack(void) {
   }
   uintptr_t here = (uintptr_t)__builtin_frame_address(0);
   return lowest != 0 && here > lowest ? here - lowest : 0;
+}
+
+#define WP_UNLIMITED_STACK ((size_t)64 << 20)
+#define WP_LARGEST_STACK ((size_t)1 << 30)
+
+size_t wp_thread_main_stack(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return WP_UNLIMITED_STACK;
+  return limit.rlim_cur > WP_LARGEST_STACK ? WP_LARGEST_STACK : (size_t)limit.rlim_cur;
 }
 
 size_t wp_thread_default_stack(void) {

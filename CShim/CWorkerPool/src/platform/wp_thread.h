@@ -31,6 +31,9 @@ wp_status wp_thread_start(pthread_t *thread, const wp_thread_attributes *attribu
 /// it, the stack stays where it is. For threads of ours; a system call or two, and a copy of a few pages.
 void wp_thread_settle_stack(void);
 
+/// Bytes that a main thread's stack may grow to, within reason where that is not limited.
+size_t wp_thread_main_stack(void);
+
 /// Bytes of stack that a thread gets for which no other size is asked; 0 when unknown.
 size_t wp_thread_default_stack(void);
 

@@ -32,6 +32,9 @@ typedef struct wp_template {
   int doorbell;
   int leader_bell;
   pid_t process;
+  /// How many threads there were before the one that forks, and how large the stack is that workers get from that one.
+  size_t found_threads;
+  size_t stack_size;
   wp_process_handler handler;
   void *context;
   /// Copied out of the pool's head: mappings of shared memory are not inherited.

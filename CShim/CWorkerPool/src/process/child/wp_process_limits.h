@@ -13,7 +13,7 @@
 #define WP_PROCESS_LIMITS_H
 
 #include "../../platform/wp_limits.h"
-#include "../shared/wp_process_layout.h"
+#include "wp_process_child.h"
 #include "../shared/wp_process_message.h"
 
 #ifdef __cplusplus
@@ -33,8 +33,8 @@ typedef struct wp_worker_limits {
   uint32_t tasks;
 } wp_worker_limits;
 
-/// Sets what holds for the worker's life. The call that failed, with `errno` set, or WP_CALL_NONE. [fork]
-wp_call wp_limits_apply(wp_worker_limits *self, const wp_process_limits *settings, const struct rlimit *open_files,
+/// Sets what holds for the worker's life; `parent` is its template. The call that failed, with `errno` set, or WP_CALL_NONE. [fork]
+wp_call wp_limits_apply(wp_worker_limits *self, const wp_process_limits *settings, const wp_template *parent,
                         wp_channel_status *status);
 /// Before and after each task, with limits of its own or 0. Without limits, no system call.
 void wp_limits_begin(wp_worker_limits *self, uint64_t cpu_ns, uint64_t memory);

@@ -6,6 +6,7 @@
 #include "../../platform/wp_signals.h"
 #include "../../platform/wp_shared_memory.h"
 #include "../../platform/wp_socket.h"
+#include "../../platform/wp_thread.h"
 #include "../shared/wp_process_message.h"
 #include "wp_process_worker.h"
 
@@ -310,6 +311,33 @@ static void read_settings(wp_template *self) {
   if (failed != WP_CALL_NONE) give_up(self->control, failed);
 }
 
+static void *greet_and_serve(void *argument) {
+  wp_template *self = (wp_template *)argument;
+  wp_message hello;
+  memset(&hello, 0, sizeof hello);
+  hello.kind = WP_MESSAGE_HELLO;
+  hello.process = self->process;
+  hello.value = (int32_t)self->found_threads;
+  wp_socket_send(self->control, &hello, sizeof hello, NULL, 0, true);
+  serve(self);
+}
+
+/// A worker is a copy of the thread that forks it, with all that this thread keeps for itself. Swift's locks are futexes that
+/// name their owner, by a number that each thread asks the kernel for once and keeps: a worker with the number of another
+/// could not let go of a lock that a second thread of it waits for. So what forks is a thread that has run no Swift.
+static WP_NORETURN void serve_on_new_thread(wp_template *self) {
+  self->found_threads = wp_process_thread_count();
+  wp_thread_attributes attributes = {.stack_size = wp_thread_main_stack(), .cpu = -1};
+  self->stack_size = attributes.stack_size;
+  pthread_t thread;
+  wp_error error;
+  if (wp_thread_start(&thread, &attributes, greet_and_serve, self, &error) != WP_OK) {
+    errno = error.system_errno;
+    give_up(self->control, WP_CALL_PTHREAD_CREATE);
+  }
+  for (;;) pause();  // with all signals blocked, until the other leaves
+}
+
 WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context) {
   sigset_t mask;
   wp_signals_block(&mask);  // Ctrl-C and the like are the host's to answer; we leave when it does
@@ -336,11 +364,5 @@ WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void 
   if (self.children_signal < 0) give_up(self.control, WP_CALL_SIGNALFD);
   wp_open_files_raise(&self.open_files);  // for a pipe or two of each worker
   read_settings(&self);
-  wp_message hello;
-  memset(&hello, 0, sizeof hello);
-  hello.kind = WP_MESSAGE_HELLO;
-  hello.process = self.process;
-  hello.value = (int32_t)wp_process_thread_count();
-  wp_socket_send(self.control, &hello, sizeof hello, NULL, 0, true);
-  serve(&self);
+  serve_on_new_thread(&self);
 }

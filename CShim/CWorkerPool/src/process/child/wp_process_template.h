@@ -1,5 +1,5 @@
-// The template process: single-threaded parent of the workers. It forks, reaps and reports, reads what they print, and
-// nothing else.
+// The template process: parent of the workers, with one thread that acts. That forks, reaps and reports, reads what workers
+// print, and nothing else; the process's first thread only sleeps.
 //
 // Why a process of its own: forking a threaded host hangs in locks that other threads held (the Swift runtime's above
 // all), and a worker's parent must be one thread that lives as long as the pool, or PR_SET_PDEATHSIG fires early.

@@ -385,7 +385,7 @@ WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t inde
     wp_atomic_store(&worker.status->pin_errno, (uint32_t)errno, wp_relaxed);
   }
   wp_signals_dispose_for_worker(&parent->signals);
-  failed = wp_limits_apply(&worker.limits, &worker.pool->limits, &parent->open_files, worker.status);
+  failed = wp_limits_apply(&worker.limits, &worker.pool->limits, parent, worker.status);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
   join_cgroup(&worker, parent);
   become_host_user(&worker, parent);
