@@ -160,12 +160,14 @@ pid_t wp_child_ended(void) {
   return result == 0 ? info.si_pid : 0;
 }
 
-/// Kills the children that /proc names. False when there are none, or it names none.
-static bool kill_children(void) {
+/// Kills the children of one thread that /proc names. False when there are none, or it names none.
+static bool kill_children_of(const char *path) {
   char numbers[4096];
-  int file = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
-  ssize_t length = read(file, numbers, sizeof numbers - 1);
+  ssize_t length;
+  do length = read(file, numbers, sizeof numbers - 1);
+  while (length < 0 && errno == EINTR);
   close(file);
   pid_t child = 0;
   bool found = false;
@@ -179,6 +181,14 @@ static bool kill_children(void) {
     child = 0;
   }
   return found;
+}
+
+/// Kills the children of the calling thread, which it has forked itself, and of the first thread, which orphans go to.
+static bool kill_children(void) {
+  char first[40];
+  snprintf(first, sizeof first, "/proc/self/task/%d/children", (int)getpid());
+  bool own = kill_children_of("/proc/thread-self/children");
+  return kill_children_of(first) || own;
 }
 
 void wp_children_end(void) {
