@@ -1,0 +1,224 @@
+// Fault injection at the seam of the engine's system calls.
+//
+//     engine-faults all [SEED]            every fault, and those that are met in dealing with one
+//     engine-faults seconds N [SEED]      as many as there is time for, in an order by the seed
+//     engine-faults case CASE             one again, as it was printed
+//     engine-faults sites                 the calls that can fail
+//
+// Each life of a pool is led once without a fault; what it comes by is made to fail in lives of their own: by each call,
+// process, phase and error number, the first, the second and some later time, and for a while. Whatever fails: each task ends
+// once, the life ends, and nothing is left. Calls that no life came by are named at the end.
+#include "cases.h"
+#include "excuses.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { AT_ONCE = 2, WAYS = 400 };
+
+typedef struct tally {
+  case_list list;
+  case_reach reach;
+  uint64_t seed;
+  size_t met;
+  size_t unmet;
+  size_t failed;
+  /// How pools took their faults.
+  struct {
+    char text[160];
+    size_t count;
+  } ways[WAYS];
+  size_t way_count;
+} tally;
+
+// MARK: Results
+
+/// Digits are all the same: they name tasks and processes.
+static void note_way(tally *self, const char *taken) {
+  char text[160];
+  size_t length = 0;
+  for (; taken[length] != '\0' && length + 1 < sizeof text; length++) {
+    char c = taken[length];
+    text[length] = c >= '0' && c <= '9' ? '#' : c;
+  }
+  text[length] = '\0';
+  size_t i = 0;
+  while (i < self->way_count && strcmp(self->ways[i].text, text) != 0) i++;
+  if (i == WAYS) return;
+  if (i == self->way_count) memcpy(self->ways[self->way_count++].text, text, sizeof text);
+  self->ways[i].count++;
+}
+
+/// An interrupted call is made again: nobody notices.
+static void check_interrupted(const cell *cell) {
+  const seam_fault *fault = &cell->what.faults[0];
+  if (fault->site < 0 || fault->number != EINTR || cell->what.faults[1].site >= 0) return;
+  if (strcmp(cell->state->taken, "as ever") == 0 || cell->state->failures > 0) return;
+  seam_here = cell->state;
+  life_fails("an interrupted call was not made again: %s", cell->state->taken);
+  seam_here = NULL;
+}
+
+static void note(tally *self, const cell *cell) {
+  bool met = wp_atomic_load(&cell->state->times[0], wp_relaxed) > 0;
+  bool clean = cell->what.faults[0].site < 0;
+  check_interrupted(cell);
+  self->met += met;
+  self->unmet += !met && !clean;
+  if (met) note_way(self, cell->state->taken);
+  if (cell->state->failures == 0) return;
+  self->failed++;
+  printf("FAILED ");
+  cases_print(stdout, &cell->what);
+  printf("  %s [%s]\n", cell->state->text, cell->state->taken);
+  fflush(stdout);
+}
+
+// MARK: Running
+
+static cell *find(cell cells[AT_ONCE], pid_t process) {
+  for (int i = 0; i < AT_ONCE; i++) {
+    if (cells[i].process == process) return &cells[i];
+  }
+  return NULL;
+}
+
+/// Runs the cases from `first` on, until all are done or the time is over; their number. What they come by that was not
+/// known is added behind them if `deeper`.
+static size_t run(tally *self, size_t first, time_t until, bool deeper) {
+  cell cells[AT_ONCE] = {0};
+  size_t end = self->list.count;
+  size_t next = first;
+  int running = 0;
+  for (;;) {
+    cell *free_cell = find(cells, 0);
+    if (free_cell != NULL && next < end && (until == 0 || time(NULL) < until)) {
+      cell_begin(free_cell, &self->list.cases[next++]);
+      running++;
+      continue;
+    }
+    if (running == 0) return next - first;
+    pid_t process = wait(NULL);
+    cell *ended = find(cells, process);
+    if (process <= 0 || ended == NULL) continue;
+    note(self, ended);
+    bool is_last = ended->what.faults[SEAM_FAULTS - 1].site >= 0;
+    if (deeper && !is_last) {
+      bool more = ended->what.faults[0].site < 0;
+      cases_add_reached(&self->list, &self->reach, &ended->what, ended->state, &self->seed, more);
+    }
+    cell_end(ended);
+    running--;
+  }
+}
+
+static void add_lives(case_list *list) {
+  for (int story = 0; life_stories[story].name != NULL; story++) {
+    for (int method = WP_START_FORK; method <= WP_START_REEXEC; method++) {
+      bool (*is_possible)(wp_start_method) = life_stories[story].is_possible;
+      if (is_possible != NULL && !is_possible((wp_start_method)method)) continue;
+      cell_case life = {story, (wp_start_method)method, {{.site = -1}, {.site = -1}}};
+      cases_add(list, &life);
+    }
+  }
+}
+
+/// Whether some life came by the site.
+static bool is_reached(const case_reach *reach, size_t site) {
+  for (int phase = 0; phase < SEAM_PHASES; phase++) {
+    for (int role = 0; role < SEAM_ROLES; role++) {
+      if (reach->reached[phase][role][site]) return true;
+    }
+  }
+  return false;
+}
+
+/// How many were not reached without an excuse.
+static size_t report_reach(const tally *self) {
+  size_t reached = 0, excused = 0, missed = 0;
+  for (size_t site = 0; site < seam_site_count(); site++) {
+    const char *excuse = excuse_of(seam_site_name(site));
+    if (is_reached(&self->reach, site)) {
+      reached++;
+    } else if (excuse != NULL) {
+      excused++;
+      printf("not reached: %s (%s)\n", seam_site_name(site), excuse);
+    } else {
+      missed++;
+      printf("NOT REACHED: %s\n", seam_site_name(site));
+    }
+  }
+  printf("%zu calls: %zu reached, %zu with a reason not to be, %zu never reached\n", seam_site_count(), reached, excused,
+         missed);
+  return missed;
+}
+
+static int by_count(const void *first, const void *second) {
+  size_t a = *(const size_t *)(const void *)((const char *)first + 160);
+  size_t b = *(const size_t *)(const void *)((const char *)second + 160);
+  return a < b ? 1 : a > b ? -1 : 0;
+}
+
+static void report(tally *self) {
+  qsort(self->ways, self->way_count, sizeof self->ways[0], by_count);
+  for (size_t i = 0; i < self->way_count; i++) printf("%6zu  %s\n", self->ways[i].count, self->ways[i].text);
+  printf("%zu faults were met, %zu were not; %zu failed (seed %llu)\n", self->met, self->unmet, self->failed,
+         (unsigned long long)self->seed);
+}
+
+static int run_for(long seconds, uint64_t seed) {
+  static tally self;
+  self.seed = seed;
+  time_t until = seconds == 0 ? 0 : time(NULL) + seconds;
+  add_lives(&self.list);
+  size_t done = run(&self, 0, 0, true);
+  case_list faults = {self.list.cases + done, self.list.count - done, 0};
+  cases_shuffle(&faults, seed);
+  while (done < self.list.count && (until == 0 || time(NULL) < until)) {
+    done += run(&self, done, until, until == 0);
+  }
+  size_t left = self.list.count - done;
+  report(&self);
+  self.seed = seed;
+  size_t missed = report_reach(&self);
+  if (left > 0) printf("%zu faults are left for other seeds\n", left);
+  return self.failed > 0 || (missed > 0 && until == 0);
+}
+
+static int run_case(const char *text) {
+  cell only;
+  cell_case what;
+  if (!cases_read(text, &what)) {
+    fprintf(stderr, "no such case: %s\n", text);
+    return 64;
+  }
+  cell_begin(&only, &what);
+  waitpid(only.process, NULL, 0);
+  check_interrupted(&only);
+  printf("met %u times: %s\n%s\n", wp_atomic_load(&only.state->times[0], wp_relaxed), only.state->taken,
+         only.state->failures == 0 ? "all holds" : only.state->text);
+  return only.state->failures > 0;
+}
+
+int main(int count, char **arguments) {
+  if (count == 5 && strcmp(arguments[1], "live") == 0) return cell_live(arguments + 2);
+  if (count == 3 && strcmp(arguments[1], "case") == 0) return run_case(arguments[2]);
+  if (count == 2 && strcmp(arguments[1], "sites") == 0) {
+    for (size_t i = 0; i < seam_site_count(); i++) printf("%s\n", seam_site_name(i));
+    return 0;
+  }
+  uint64_t seed = (uint64_t)time(NULL);
+  if (count >= 2 && strcmp(arguments[1], "all") == 0) {
+    if (count > 2) seed = strtoull(arguments[2], NULL, 10);
+    return run_for(0, seed);
+  }
+  if (count >= 3 && strcmp(arguments[1], "seconds") == 0) {
+    if (count > 3) seed = strtoull(arguments[3], NULL, 10);
+    return run_for(atol(arguments[2]), seed);
+  }
+  fprintf(stderr, "engine-faults all|seconds N|case CASE|sites [SEED]\n");
+  return 64;
+}
