@@ -43,6 +43,7 @@ static void describe_machine(const char *folder) {
   snprintf(roots[1], sizeof roots[1], "%s/proc", folder);
   source.sys_root = roots[0];
   source.proc_root = roots[1];
+  source.details = true;
   wp_topology *topology = NULL;
   wp_error error = {0};
   wp_status status = wp_topology_create(&source, &topology, &error);

@@ -3,6 +3,7 @@
 set -euo pipefail
 here=Tests/EngineFaults
 objects=$1.objects
+rm -rf "$objects"
 mkdir -p "$objects"
 flags=(-std=c11 -D_GNU_SOURCE -O1 -g -ICShim/CWorkerPool/include)
 libraries=(-lnuma -lpthread)

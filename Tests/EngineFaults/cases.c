@@ -54,8 +54,8 @@ static uint64_t duration(int number) {
 }
 
 /// The fault goes behind those that the case has.
-static void add_fault(case_list *self, const cell_case *life, seam_fault fault, uint32_t nth, uint64_t lasts_ns) {
-  cell_case added = *life;
+static void add_fault(case_list *self, const cell_case *from, seam_fault fault, uint32_t nth, uint64_t lasts_ns) {
+  cell_case added = *from;
   int index = added.faults[0].site < 0 ? 0 : 1;
   fault.nth = nth;
   fault.lasts_ns = lasts_ns;
@@ -63,18 +63,18 @@ static void add_fault(case_list *self, const cell_case *life, seam_fault fault, 
   cases_add(self, &added);
 }
 
-static void add_faults(case_list *self, const cell_case *life, seam_fault fault, uint32_t calls, uint64_t *seed, bool more) {
+static void add_faults(case_list *self, const cell_case *from, seam_fault fault, uint32_t calls, uint64_t *seed, bool more) {
   for (const int *number = seam_site_errors((size_t)fault.site); *number != 0; number++) {
     fault.number = *number;
-    add_fault(self, life, fault, 1, 0);
+    add_fault(self, from, fault, 1, 0);
     if (!more) continue;
-    if (calls >= 2) add_fault(self, life, fault, 2, 0);
-    if (calls >= 3) add_fault(self, life, fault, 3 + (uint32_t)(cases_random(seed) % (calls - 2)), 0);
-    if (duration(*number) != 0) add_fault(self, life, fault, 1, duration(*number));
+    if (calls >= 2) add_fault(self, from, fault, 2, 0);
+    if (calls >= 3) add_fault(self, from, fault, 3 + (uint32_t)(cases_random(seed) % (calls - 2)), 0);
+    if (duration(*number) != 0) add_fault(self, from, fault, 1, duration(*number));
   }
 }
 
-void cases_add_reached(case_list *self, case_reach *reach, const cell_case *life, const seam_state *state, uint64_t *seed,
+void cases_add_reached(case_list *self, case_reach *reach, const cell_case *from, const seam_state *state, uint64_t *seed,
                        bool more) {
   for (int phase = 0; phase < SEAM_PHASES; phase++) {
     for (int role = 0; role < SEAM_ROLES; role++) {
@@ -83,7 +83,7 @@ void cases_add_reached(case_list *self, case_reach *reach, const cell_case *life
         if (calls == 0 || reach->reached[phase][role][site]) continue;
         reach->reached[phase][role][site] = true;
         seam_fault fault = {(seam_role)role, (seam_phase)phase, (int)site, 0, 0, 0};
-        add_faults(self, life, fault, calls, seed, more);
+        add_faults(self, from, fault, calls, seed, more);
       }
     }
   }

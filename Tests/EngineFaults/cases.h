@@ -22,7 +22,7 @@ void cases_add(case_list *self, const cell_case *what);
 void cases_shuffle(case_list *self, uint64_t seed);
 /// Adds the faults at what this life came by and none has before, after its own faults: of the calls that came `more` than
 /// once also the second, and one by the seed.
-void cases_add_reached(case_list *self, case_reach *reach, const cell_case *life, const seam_state *state, uint64_t *seed,
+void cases_add_reached(case_list *self, case_reach *reach, const cell_case *from, const seam_state *state, uint64_t *seed,
                        bool more);
 
 /// "plain/fork:host/work/wp_socket.c:wp_socket_send:sendmsg=ENOMEM@1", "~150" behind it for how many milliseconds the fault

@@ -19,11 +19,17 @@ static void pause_briefly(void) {
   nanosleep(&moment, NULL);
 }
 
-/// Waits for one child. False when it does not end in time.
+/// Waits for one child, and takes away whatever else ends, as the first process of a machine does. False when it does not end
+/// in time.
 static bool await(pid_t process, int *status, int time_ms) {
-  for (int waited = 0; waited < time_ms; waited += LOOK_MS) {
-    if (waitpid(process, status, WNOHANG) == process) return true;
+  for (int waited = 0; waited < time_ms;) {
+    int other;
+    pid_t ended = waitpid(-1, &other, WNOHANG);
+    if (ended == process) *status = other;
+    if (ended == process) return true;
+    if (ended > 0) continue;
     pause_briefly();
+    waited += LOOK_MS;
   }
   return false;
 }

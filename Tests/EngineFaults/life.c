@@ -149,6 +149,14 @@ int life_submit(life *self, uint32_t function, uint32_t number, wp_task_end end)
   return life_submit_with(self, function, &order, sizeof order, &submission, end);
 }
 
+int life_submit_limited(life *self, uint32_t function, wp_task_options options, wp_task_end end) {
+  life_order order = {0, 0};
+  wp_process_submission submission;
+  memset(&submission, 0, sizeof submission);
+  submission.options = &options;
+  return life_submit_with(self, function, &order, sizeof order, &submission, end);
+}
+
 void life_settle(life *self) {
   pthread_mutex_lock(&self->lock);
   while (self->unended > 0) pthread_cond_wait(&self->changed, &self->lock);
@@ -175,9 +183,10 @@ void life_cancel(life *self, int task) {
   pthread_mutex_unlock(&self->lock);
 }
 
-pid_t life_worker(life *self) {
-  int32_t pid = 0;
-  return wp_process_pool_worker_pids(self->pool, &pid, 1) == 0 ? 0 : pid;
+void life_resize(life *self, uint32_t count) {
+  wp_error error;
+  if (wp_process_pool_resize(self->pool, count, &error) == WP_OK) return;
+  life_takes("resize: %s %s", wp_status_name(error.status), error.call == NULL ? "" : error.call);
 }
 
 void life_release(life *self) {
@@ -197,13 +206,16 @@ void life_close(life *self) {
 // MARK: The whole of it
 
 static bool may_end(const life_task *task) {
-  if (task->ended == task->end) return task->ended != WP_TASK_REPLIED || task->code == 0;
+  if (task->ended == task->end && (task->ended != WP_TASK_REPLIED || task->code == 0)) return true;
   return was_harmed() && task->ended != WP_TASK_REPLY_TOO_LARGE;
 }
 
-static void check_task(const life_task *task, uint32_t number, uint32_t *harmed) {
+static const char *const ends_as[] = {"replied",   "worker died", "too large", "pool broken",
+                                      "discarded", "timed out",   "terminated"};
+
+static void check_task(const life_task *task, uint32_t number) {
   uint32_t begun = wp_atomic_load(&seam_here->begun[number], wp_relaxed);
-  uint32_t ends = task->accepted && !task->cancelled;
+  const uint32_t ends = task->accepted && !task->cancelled;
   if (task->times != ends) life_fails("task %u ended %u times, and not %u", number, task->times, ends);
   if (begun > task->begins) life_fails("task %u was begun %u times, and not %u", number, begun, task->begins);
   if (!task->accepted || task->cancelled) {
@@ -212,11 +224,11 @@ static void check_task(const life_task *task, uint32_t number, uint32_t *harmed)
   }
   if (task->times == 0) return;
   if (task->ended == WP_TASK_REPLIED && begun == 0) life_fails("task %u replied before it was begun", number);
-  if (!may_end(task)) life_fails("task %u ended as %d, and not %d", number, (int)task->ended, (int)task->end);
+  if (!may_end(task)) life_fails("task %u: %s, and not %s", number, ends_as[task->ended], ends_as[task->end]);
   bool as_ever = task->ended == task->end && task->code == 0;
-  if (!as_ever) life_takes("task %u ended as %d, not %d: status %x %s", number, (int)task->ended, (int)task->end,
-                           (unsigned)task->status, task->reason == NULL ? "" : task->reason);
-  *harmed += !as_ever;
+  if (as_ever) return;
+  life_takes("task %u ended as %s: status %x code %u %s", number, ends_as[task->ended], (unsigned)task->status, task->code,
+             task->reason == NULL ? "" : task->reason);
 }
 
 void life_tell(const life_story *story, wp_start_method method) {
@@ -226,8 +238,7 @@ void life_tell(const life_story *story, wp_start_method method) {
   pthread_cond_init(&self.changed, NULL);
   remains before = remains_count();
   story->body(&self);
-  uint32_t harmed = 0;
-  for (uint32_t i = 0; i < self.count; i++) check_task(&self.tasks[i], i, &harmed);
+  for (uint32_t i = 0; i < self.count; i++) check_task(&self.tasks[i], i);
   remains_check(before);
   if (seam_here->taken[0] == '\0') life_takes("as ever");
   seam_here->is_over = true;

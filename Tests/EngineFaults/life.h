@@ -72,6 +72,8 @@ typedef struct life_story {
 } life_story;
 /// Of the host alone, without a pool of processes.
 life_body life_memory, life_threads, life_groups;
+/// While messages to the template take a second, submitting a task takes no longer than ever.
+life_body life_delayed;
 /// Ended by one without a name.
 extern const life_story life_stories[];
 
@@ -94,16 +96,16 @@ int life_submit(life *self, uint32_t function, uint32_t number, wp_task_end end)
 /// The same with all there is to say; `argument` begins with a `life_order`.
 int life_submit_with(life *self, uint32_t function, void *argument, size_t length, wp_process_submission *submission,
                      wp_task_end end);
+int life_submit_limited(life *self, uint32_t function, wp_task_options options, wp_task_end end);
 /// Waits until every accepted task has ended.
 void life_settle(life *self);
 /// Waits until the task has begun or ended.
 void life_await_begun(life *self, int task);
 void life_cancel(life *self, int task);
+void life_resize(life *self, uint32_t count);
 /// Closes the pool, joins it and waits until it is destroyed.
 void life_close(life *self);
 /// The same for a pool that was closed and joined.
 void life_release(life *self);
-/// A process id of a worker that lives now, or 0.
-pid_t life_worker(life *self);
 
 #endif

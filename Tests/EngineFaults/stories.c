@@ -43,14 +43,6 @@ static void submit_middling(life *self, int count) {
   }
 }
 
-static int submit_limited(life *self, uint32_t function, wp_task_options options, wp_task_end end) {
-  life_order order = {0, 0};
-  wp_process_submission submission;
-  memset(&submission, 0, sizeof submission);
-  submission.options = &options;
-  return life_submit_with(self, function, &order, sizeof order, &submission, end);
-}
-
 /// Two memories, one of them placed, in a task of each of several workers.
 static void share(life *self) {
   wp_shared_memory *memories[2] = {NULL, NULL};
@@ -83,20 +75,16 @@ static void share(life *self) {
   }
 }
 
-static void kill_process(pid_t process) {
-  if (process > 0) kill(process, SIGKILL);
-}
-
 /// Of tasks that are begun again, the worker of one is killed from outside.
 static void kill_one(life *self) {
   wp_task_options options;
   memset(&options, 0, sizeof options);
   options.retries = 2;
-  int task = submit_limited(self, DO_AGAIN, options, WP_TASK_REPLIED);
+  int task = life_submit_limited(self, DO_AGAIN, options, WP_TASK_REPLIED);
   life_await_begun(self, task);
   int32_t pids[16];
   size_t count = wp_process_pool_worker_pids(self->pool, pids, 16);
-  for (size_t i = 0; i < count; i++) kill_process(pids[i]);
+  for (size_t i = 0; i < count; i++) kill(pids[i], SIGKILL);
   life_settle(self);
 }
 
@@ -105,9 +93,9 @@ static void time_out(life *self) {
   memset(&options, 0, sizeof options);
   options.timeout_ns = 5 * MILLISECOND;
   options.grace_ns = 2 * MILLISECOND;
-  submit_limited(self, DO_HANG, options, WP_TASK_TIMED_OUT);
+  life_submit_limited(self, DO_HANG, options, WP_TASK_TIMED_OUT);
   options.grace_ns = 60000 * MILLISECOND;
-  submit_limited(self, DO_STOP, options, WP_TASK_REPLIED);
+  life_submit_limited(self, DO_STOP, options, WP_TASK_REPLIED);
   life_settle(self);
 }
 
@@ -132,12 +120,6 @@ static void lead(life *self) {
 
 static void *rest(void *nothing) { return nothing; }
 
-static void resize(life *self, uint32_t count) {
-  wp_error error;
-  if (wp_process_pool_resize(self->pool, count, &error) == WP_OK) return;
-  life_takes("resize: %s %s", wp_status_name(error.status), error.call == NULL ? "" : error.call);
-}
-
 // MARK: Stories
 
 /// A pool as most are.
@@ -158,13 +140,13 @@ static void plain(life *self) {
   lead(self);
   life_cancel(self, life_submit(self, DO_SUM, 0, WP_TASK_REPLIED));
   life_settle(self);
-  resize(self, 4);
+  life_resize(self, 4);
   submit_small(self, 8);
   kill_one(self);
-  resize(self, 1);
+  life_resize(self, 1);
   submit_small(self, 4);
   life_settle(self);
-  resize(self, 2);
+  life_resize(self, 2);
   uint32_t name;
   wp_process_pool_intern(self->pool, "name", 4, &name);
   wp_process_pool_start_helper(self->pool, rest, NULL);
@@ -261,7 +243,7 @@ static void bounded(life *self) {
     memset(&options, 0, sizeof options);
     options.memory = (uint64_t)1 << 31;
     options.cpu_ns = 1000 * MILLISECOND;
-    submit_limited(self, DO_SUM, options, WP_TASK_REPLIED);
+    life_submit_limited(self, DO_SUM, options, WP_TASK_REPLIED);
     life_submit(self, DO_FAMILY, 0, WP_TASK_REPLIED);
     life_settle(self);
     kill_one(self);
@@ -284,7 +266,7 @@ static void bereft(life *self) {
   int task = life_submit(self, DO_HANG, 0, self->method == WP_START_FORK ? WP_TASK_POOL_BROKEN : WP_TASK_WORKER_DIED);
   life_await_begun(self, task);
   life_phase(SEAM_WORK);
-  kill_process(wp_process_pool_template_pid(self->pool));
+  kill(wp_process_pool_template_pid(self->pool), SIGKILL);
   life_settle(self);
   if (self->method == WP_START_REEXEC) submit_small(self, 4);
   life_settle(self);
@@ -397,6 +379,11 @@ static void hopeless(life *self) {
   if (wp_process_pool_create(&config, &self->pool, &error) == WP_OK) life_fails("a pool without workers");
 }
 
+static bool never(wp_start_method method) {
+  (void)method;
+  return false;
+}
+
 static bool by_fork(wp_start_method method) { return method == WP_START_FORK; }
 
 static bool with_sandbox(wp_start_method method) {
@@ -427,6 +414,6 @@ const life_story life_stories[] = {
     {"plain", plain, NULL},         {"bounded", bounded, NULL}, {"bereft", bereft, NULL},
     {"humble", humble, as_root},    {"stopped", stopped, NULL}, {"bare", bare, NULL},
     {"abandoned", abandoned, NULL}, {"hopeless", hopeless, NULL}, {"memory", life_memory, by_fork},
-    {"threads", life_threads, by_fork}, {"groups", life_groups, by_fork},
+    {"threads", life_threads, by_fork}, {"groups", life_groups, by_fork}, {"delayed", life_delayed, never},
     {"sandboxed", sandboxed, with_sandbox}, {NULL, NULL, NULL},
 };
