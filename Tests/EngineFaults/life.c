@@ -41,6 +41,11 @@ static bool was_harmed(void) {
   return (wp_atomic_load(&seam_here->times[0], wp_relaxed) | wp_atomic_load(&seam_here->times[1], wp_relaxed)) != 0;
 }
 
+/// Whether there was one fault, and it is over.
+static bool is_past_harm(void) {
+  return was_harmed() && seam_here->faults[0].lasts_ns == 0 && seam_here->faults[1].site < 0;
+}
+
 // MARK: Pools
 
 static void completed(void *context, void *token, const wp_task_outcome *outcome) {
@@ -116,6 +121,7 @@ int life_submit_with(life *self, uint32_t function, void *argument, size_t lengt
   submission->length = length;
   submission->token = task;
   task->end = end;
+  task->is_late = is_past_harm();
   task->begins = 1 + (submission->options == NULL ? 0 : submission->options->retries);
   task->length = sizeof task->expected;
   if (function != DO_SHARED) task->expected = life_sum(argument, length);
@@ -227,6 +233,9 @@ static void check_task(const life_task *task, uint32_t number) {
   if (!may_end(task)) life_fails("task %u: %s, and not %s", number, ends_as[task->ended], ends_as[task->end]);
   bool as_ever = task->ended == task->end && task->code == 0;
   if (as_ever) return;
+  if (task->is_late && task->ended != WP_TASK_POOL_BROKEN) {
+    life_fails("task %u: %s code %u, though the fault was over", number, ends_as[task->ended], task->code);
+  }
   life_takes("task %u ended as %s: status %x code %u %s", number, ends_as[task->ended], (unsigned)task->status, task->code,
              task->reason == NULL ? "" : task->reason);
 }

@@ -42,6 +42,8 @@ typedef struct life_task {
   /// What a reply must be, and its length.
   uint64_t expected;
   size_t length;
+  /// Submitted when the only fault was over: it ends as if there had been none, unless the pool is broken.
+  bool is_late;
   /// How it may end although nothing fails.
   wp_task_end end;
   // How it ended.

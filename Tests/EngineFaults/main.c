@@ -11,6 +11,7 @@
 // once, the life ends, and nothing is left. Calls that no life came by are named at the end.
 #include "cases.h"
 #include "excuses.h"
+#include "kept.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -130,6 +131,22 @@ static void add_lives(case_list *list) {
   }
 }
 
+/// Puts those that are known to be worth it at the place `first`, and what was there behind the others. False when one of them
+/// is no case any more.
+static bool add_kept(case_list *list, size_t first) {
+  for (size_t i = 0; kept_cases[i] != NULL; i++) {
+    cell_case what;
+    if (!cases_read(kept_cases[i], &what)) {
+      printf("no such case any more: %s\n", kept_cases[i]);
+      return false;
+    }
+    cases_add(list, &what);
+    list->cases[list->count - 1] = list->cases[first + i];
+    list->cases[first + i] = what;
+  }
+  return true;
+}
+
 /// Whether some life came by the site.
 static bool is_reached(const case_reach *reach, size_t site) {
   for (int phase = 0; phase < SEAM_PHASES; phase++) {
@@ -179,6 +196,7 @@ static int run_for(long seconds, uint64_t seed) {
   size_t done = run(&self, 0, 0, true);
   case_list faults = {self.list.cases + done, self.list.count - done, 0};
   cases_shuffle(&faults, seed);
+  if (!add_kept(&self.list, done)) return 1;
   while (done < self.list.count && (until == 0 || time(NULL) < until)) {
     done += run(&self, done, until, until == 0);
   }

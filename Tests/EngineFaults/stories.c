@@ -56,7 +56,8 @@ static void share(life *self) {
     life_takes("shared memory: %s %s", wp_status_name(error.status), error.call == NULL ? "" : error.call);
     memories[i] = NULL;
   }
-  for (int round = 0; round < 4 && memories[0] != NULL && memories[1] != NULL; round++) {
+  for (int round = 0; round < 8 && memories[0] != NULL && memories[1] != NULL; round++) {
+    if (round == 4) life_settle(self);
     unsigned char argument[sizeof(life_order) + 2 * sizeof(uint64_t)];
     life_order order = {0, 2};
     uint64_t ids[2] = {wp_shared_memory_id(memories[0]), wp_shared_memory_id(memories[1])};

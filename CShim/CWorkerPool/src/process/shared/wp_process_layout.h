@@ -166,6 +166,8 @@ typedef struct wp_channel_status {
   wp_atomic_u32 outside_cgroup;
   /// Why it is not pinned that should be: an `errno`.
   wp_atomic_u32 pin_errno;
+  /// How often it missed a shared memory that it was sent. Counted before the reply of the task that brought it.
+  wp_atomic_u32 missed;
   wp_atomic_u64 fault_data;
 } wp_channel_status;
 
