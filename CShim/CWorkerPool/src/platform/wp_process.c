@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,31 +35,6 @@ int wp_above_stdio(int descriptor) {
   close(descriptor);
   errno = saved;
   return moved;
-}
-
-static void close_between(unsigned first, unsigned last) {
-  if (first > last) return;
-  if (syscall(SYS_close_range, first, last, 0u) == 0) return;
-  struct rlimit limit;  // before Linux 5.9, or under a filter that does not know the call
-  unsigned end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? (unsigned)limit.rlim_cur : 65536;
-  for (unsigned i = first; i <= last && i < end; i++) close((int)i);
-}
-
-void wp_close_all_except(int *keep, size_t count) {
-  for (size_t i = 1; i < count; i++) {
-    for (size_t j = i; j > 0 && keep[j - 1] > keep[j]; j--) {
-      int swapped = keep[j];
-      keep[j] = keep[j - 1];
-      keep[j - 1] = swapped;
-    }
-  }
-  unsigned first = STDERR_FILENO + 1;
-  for (size_t i = 0; i < count; i++) {
-    if (keep[i] < (int)first) continue;
-    close_between(first, (unsigned)keep[i] - 1);
-    first = (unsigned)keep[i] + 1;
-  }
-  close_between(first, ~0u);
 }
 
 void wp_detach_stdin(void) {

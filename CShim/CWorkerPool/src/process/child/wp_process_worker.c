@@ -1,6 +1,7 @@
 #include "wp_process_worker.h"
 
 #include "../../platform/wp_clock.h"
+#include "../../platform/wp_close.h"
 #include "../../platform/wp_event.h"
 #include "../../platform/wp_futex.h"
 #include "../../platform/wp_name.h"

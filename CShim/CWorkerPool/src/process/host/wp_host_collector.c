@@ -134,6 +134,8 @@ void wp_collector_tear_down(wp_process_pool *pool) {
   if (!lent) wp_room_unmap(pool, head);
   for (int i = 0; i < 2; i++) wp_event_destroy(&bells[i]);
   wp_memory_cgroups_destroy(cgroups);
+  wp_origin_destroy(pool->settings.origin);
+  pool->settings.origin = NULL;
 }
 
 static void finish(wp_process_pool *pool) {

@@ -102,6 +102,14 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   return WP_OK;
 }
 
+/// Every template of the pool starts from what there is now, whoever replaces it and when.
+static wp_status note_origin(wp_process_pool *pool, wp_error *error) {
+  if (pool->settings.method != WP_START_REEXEC) return WP_OK;
+  const char *call;
+  pool->settings.origin = wp_origin_take(&call);
+  return pool->settings.origin != NULL ? WP_OK : wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
+}
+
 /// Makes the cgroups for a limit of memory.
 static wp_status make_cgroups(wp_process_pool *pool, const wp_process_pool_config *config, wp_error *error) {
   pool->settings.memory_limit = config->limits.memory == 0 ? WP_MEMORY_UNLIMITED : WP_MEMORY_DATA;
@@ -165,6 +173,7 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
   wp_status status = allocate(pool, config, error);
   if (status == WP_OK) status = share_memory(pool, config, places, error);
   if (status == WP_OK) status = make_cgroups(pool, config, error);
+  if (status == WP_OK) status = note_origin(pool, error);
   if (status == WP_OK) status = wp_workers_start_template(pool, error);
   if (status == WP_OK) {
     status = start_collector(pool, error);

@@ -15,6 +15,7 @@
 
 #include "../../platform/wp_credentials.h"
 #include "../../platform/wp_event.h"
+#include "../../platform/wp_origin.h"
 #include "../shared/wp_process_layout.h"
 #include "wp_fork.h"
 #include "wp_host_tasks.h"
@@ -190,6 +191,7 @@ typedef struct wp_pool_settings {
   wp_affinity_choice affinity;  // owns its list of CPUs
   uint64_t *allowed;            // the affinity mask of the thread that made the pool; NULL when workers float
   sigset_t signal_mask;         // of the same thread; the pool's threads have it
+  wp_origin *origin;            // what re-executed templates start from; NULL without them
 } wp_pool_settings;
 
 /// What sends tasks (wp_host_queue.h). Lock.

@@ -53,7 +53,7 @@ wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
   sigset_t mask;
   wp_signals_block(&mask);  // inherited: no signal reaches the template before it can deal with it
   int failure = pool->settings.method == WP_START_FORK ? start_forked(pool, ends, &process, &call)
-                                              : wp_reexec_start(ends[1], &process, &call);
+                                              : wp_reexec_start(pool->settings.origin, ends[1], &process, &call);
   wp_signals_restore(&mask);
   close(ends[1]);
   if (failure != 0) {
