@@ -9,7 +9,7 @@ import Testing
     "round-trips", "payload-sizes", "reply-limits", "names-and-identity", "cancels", "discards", "takes-over",
     "bad-arguments", "deaths", "killed-from-outside", "runs-wild", "dies-at-start", "queued-survive", "leaves-nothing",
     "host-killed", "host-leaves", "interrupted", "interrupts", "bystanders", "waits-for-any", "maker-ends", "confined",
-    "not-startable", "replaced", "template-killed", "create-fails", "forked-host", "released-in-callback",
+    "not-startable", "replaced", "origins", "far-descriptors", "markers", "lost-hosts", "template-killed", "create-fails", "forked-host", "released-in-callback",
     "many-pools", "sigchld-ignored", "pinned", "places", "places-refused", "floats", "cpu-taken", "cpuset-shrinks",
     "grows", "shrinks", "wanted-again", "shrinks-and-ends", "shrinks-deaf", "resize-limits", "resize-small-file",
     "resize-places", "grows-short", "grows-without-descriptors", "resizes-in-storm", "stress", "prints", "echoes",
