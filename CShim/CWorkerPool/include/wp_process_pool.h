@@ -144,6 +144,8 @@ struct wp_task_outcome {
   // For a worker that ended:
   /// The limit that it passed, whose size is in `limit`: bytes, or nanoseconds.
   wp_passed_limit passed;
+  /// It was re-executed, and faulted at an address near zero: perhaps by a pointer that `main` sets.
+  bool unset_pointer;
   /// Largest resident memory that the worker ever had in bytes, 0 when nobody could tell.
   uint64_t peak_memory;
   /// The end of what the worker had written to standard error, if that is captured.

@@ -54,6 +54,8 @@ typedef struct wp_template {
   wp_capture capture;
   /// How many files the host may open: the template may open more, and gives its workers what the host has.
   struct rlimit open_files;
+  /// Whether `main` has not run in the program that this is.
+  bool reexecuted;
   /// Some child has a report that the socket had no room for.
   bool unsent;
 } wp_template;

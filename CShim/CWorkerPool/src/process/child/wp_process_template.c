@@ -305,6 +305,7 @@ static void read_settings(wp_template *self) {
   wp_name_format(name, head->prefix, "-template");
   wp_name_self(name);
   wp_sandbox_level sandbox = (wp_sandbox_level)head->sandbox;
+  self->reexecuted = head->reexecuted != 0;
   wp_memory_unmap(head, wp_pool_part_size());
   self->children = (wp_child *)calloc(self->geometry.capacity, sizeof *self->children);
   if (self->children == NULL) wp_template_give_up(self->control, WP_CALL_CALLOC);

@@ -97,6 +97,7 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   pool->memory.head->max_payload = pool->geometry.max_payload;
   pool->memory.head->spin_ns = pool->settings.spin_ns;
   pool->memory.head->sandbox = (uint32_t)pool->settings.sandbox;
+  pool->memory.head->reexecuted = pool->settings.method == WP_START_REEXEC;
   strncpy(pool->memory.head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
   wp_process_settings_share(pool->memory.head, wp_room_initializer(pool), config);
   return WP_OK;
