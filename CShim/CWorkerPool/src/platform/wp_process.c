@@ -1,6 +1,7 @@
 #include "wp_process.h"
 
 #include "wp_clock.h"
+#include "wp_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -172,6 +174,23 @@ size_t wp_process_thread_count(void) {
   }
   closedir(tasks);
   return count;
+}
+
+pid_t wp_process_other_thread(char name[WP_NAME_BYTES]) {
+  pid_t other = 0;
+  DIR *tasks = opendir("/proc/self/task");
+  if (tasks == NULL) return 0;
+  for (struct dirent *entry = readdir(tasks); entry != NULL && other == 0; entry = readdir(tasks)) {
+    pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+    if (thread > 0 && thread != wp_thread_id()) other = thread;
+  }
+  closedir(tasks);
+  char path[48];
+  snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)other);
+  long length = other == 0 ? 0 : wp_file_read(path, name, WP_NAME_BYTES);
+  // It ends with a line feed, unless the thread has ended meanwhile.
+  name[length > 0 ? length - 1 : 0] = '\0';
+  return other;
 }
 
 void wp_thread_await_exit(pid_t thread) {

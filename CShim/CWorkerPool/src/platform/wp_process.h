@@ -5,6 +5,8 @@
 #ifndef WP_PROCESS_H
 #define WP_PROCESS_H
 
+#include "wp_name.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +41,8 @@ void wp_child_end(pid_t child);
 
 /// Threads of this process, 0 when /proc does not tell.
 size_t wp_process_thread_count(void);
+/// A thread of this process that is not the caller: its number, and its name. 0 when there is none, or /proc does not tell.
+pid_t wp_process_other_thread(char name[WP_NAME_BYTES]);
 /// Waits until a thread that is about to end has left the process's list of threads.
 void wp_thread_await_exit(pid_t thread);
 pid_t wp_thread_id(void);

@@ -3,6 +3,7 @@
 #define WP_PROCESS_CHILD_H
 
 #include "../../platform/wp_credentials.h"
+#include "../../platform/wp_name.h"
 #include "../../platform/wp_signals.h"
 #include "wp_process_capture.h"
 #include "wp_process_jobs.h"
@@ -32,8 +33,10 @@ typedef struct wp_template {
   int doorbell;
   int leader_bell;
   pid_t process;
-  /// How many threads there were before the one that forks, and how large the stack is that workers get from that one.
+  /// How many threads there were before the one that forks, and one that is not the first; and how large the stack is that workers get from that one.
   size_t found_threads;
+  pid_t other_thread;
+  char other_thread_name[WP_NAME_BYTES];
   size_t stack_size;
   wp_process_handler handler;
   void *context;

@@ -320,6 +320,8 @@ static void *greet_and_serve(void *argument) {
   hello.kind = WP_MESSAGE_HELLO;
   hello.process = self->process;
   hello.value = (int32_t)self->found_threads;
+  hello.worker = (uint32_t)self->other_thread;
+  memcpy(hello.thread_name, self->other_thread_name, sizeof hello.thread_name);
   wp_socket_send(self->control, &hello, sizeof hello, NULL, 0, true);
   serve(self);
 }
@@ -329,6 +331,7 @@ static void *greet_and_serve(void *argument) {
 /// could not let go of a lock that a second thread of it waits for. So what forks is a thread that has run no Swift.
 static WP_NORETURN void serve_on_new_thread(wp_template *self) {
   self->found_threads = wp_process_thread_count();
+  self->other_thread = wp_process_other_thread(self->other_thread_name);
   wp_thread_attributes attributes = {.stack_size = wp_thread_main_stack(), .cpu = -1};
   self->stack_size = attributes.stack_size;
   pthread_t thread;

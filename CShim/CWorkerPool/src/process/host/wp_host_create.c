@@ -58,11 +58,13 @@ static wp_status pick_method(const wp_process_pool_config *config, wp_start_meth
   }
   if (*method == WP_START_FORK) {
     if (threads == 1) return WP_OK;
-    const char *rule = threads == 0 ? "forking needs to know that the host has one thread, and /proc/self/task cannot "
+    const char *rule = threads == 0 ? "forking needs to know that the program has one thread, and /proc/self/task cannot "
                                       "be read"
-                                    : "a host with more than one thread cannot be forked: locks that other threads "
+                                    : "a program with more than one thread cannot be forked: locks that other threads "
                                       "hold would never be released in the workers";
-    return wp_fail(error, WP_UNSUPPORTED, 0, "start_method", rule);
+    wp_fail(error, WP_UNSUPPORTED, 0, "start_method", rule);
+    if (error != NULL) error->refused = (int)wp_process_other_thread(error->culprit);
+    return WP_UNSUPPORTED;
   }
   const char *refusal = wp_reexec_refusal();
   return refusal == NULL ? WP_OK : wp_fail(error, WP_UNSUPPORTED, 0, "start_method", refusal);
@@ -166,7 +168,8 @@ static wp_status await_start(wp_process_pool *pool, wp_error *error) {
   if (pool->life.breakage.reason != NULL && pool->settings.hooks.start_failed != NULL) {
     pool->settings.hooks.start_failed(pool->settings.hooks.context, &pool->life.breakage);
   }
-  return wp_fail(error, found.status, found.system_errno, found.call, found.rule);
+  if (error != NULL) *error = found;
+  return found.status;
 }
 
 static wp_status build(wp_process_pool *pool, const wp_process_pool_config *config, const wp_place *places,

@@ -219,6 +219,7 @@ typedef struct wp_pool_life {
   wp_pool_phase phase;
   wp_error start_error;
   const char *broken_reason;
+  char reason_text[160];  // what it points to, unless that is constant
   wp_process_breakage breakage;  // constant once the pool is broken; owns its bytes
   uint64_t leave_by;             // workers that were told to leave and have not by then are killed
 } wp_pool_life;

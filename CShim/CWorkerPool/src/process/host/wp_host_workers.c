@@ -274,8 +274,11 @@ static void hear_failure(wp_process_pool *pool, const wp_message *message) {
 static void hear_hello(wp_process_pool *pool, const wp_message *message) {
   // A forked template has what `fork` leaves, one thread (and that of a sanitizer, which knows how to be forked).
   if (pool->settings.method == WP_START_REEXEC && message->value > 1) {
-    const char *rule = "the re-executed program has several threads when it loads the pool, so it cannot fork workers";
-    wp_failure_start(pool, WP_UNSUPPORTED, 0, NULL, rule);
+    const char *rule = "the program has more than one thread before its `main` begins, so that a re-executed one cannot fork "
+                       "workers";
+    wp_failure_start(pool, WP_UNSUPPORTED, 0, "start_method", rule);
+    pool->life.start_error.refused = (int)message->worker;
+    memcpy(pool->life.start_error.culprit, message->thread_name, sizeof message->thread_name);
     wp_failure_break(pool, rule);
     return;
   }

@@ -11,6 +11,7 @@
 #define WP_PROCESS_MESSAGE_H
 
 #include "../../platform/wp_credentials.h"
+#include "../../platform/wp_name.h"
 #include "wp_process_data.h"
 
 #include <stdint.h>
@@ -95,6 +96,8 @@ typedef struct wp_message {
   /// In SPAWN: whether the worker is to be somebody else than the template, and who: the host, as it is now.
   uint32_t changes_credentials;
   wp_credentials credentials;
+  /// In HELLO: a thread besides the template's first, in `worker`, and its name.
+  char thread_name[WP_NAME_BYTES];
 } wp_message;
 
 // MARK: Over a worker's own socket
