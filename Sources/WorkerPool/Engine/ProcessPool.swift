@@ -80,8 +80,7 @@ final class ProcessPool: @unchecked Sendable {
     if status == WP_OK, let pool { return pool }
     context.detach()
     if status == WP_BROKEN, let error = failure.error { throw error }
-    throw settings.configuration.explaining(
-      WorkerPoolError(error, settings.affinity), call: error.call.map { String(cString: $0) })
+    throw settings.explaining(error)
   }
 
   deinit { wp_process_pool_release(handle) }

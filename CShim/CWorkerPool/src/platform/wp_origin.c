@@ -196,7 +196,7 @@ static __attribute__((noreturn)) void become(wp_start *start) {
   }
   if (ready) {
     restore_use(origin);
-    start->call = "execve /proc/self/exe";
+    start->call = "execve";
     execve("/proc/self/exe", origin->arguments, origin->environment);
   }
   start->failure = errno;

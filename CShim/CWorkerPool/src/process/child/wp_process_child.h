@@ -33,10 +33,11 @@ typedef struct wp_template {
   int doorbell;
   int leader_bell;
   pid_t process;
-  /// How many threads there were before the one that forks, and one that is not the first; and how large the stack is that workers get from that one.
+  /// How many threads there were before the one that forks, and one of them that is not the first.
   size_t found_threads;
   pid_t other_thread;
   char other_thread_name[WP_NAME_BYTES];
+  /// How large the stack is that workers get from the thread that forks.
   size_t stack_size;
   wp_process_handler handler;
   void *context;

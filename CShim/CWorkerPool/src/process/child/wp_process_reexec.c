@@ -17,7 +17,9 @@
 #define WP_MARKER_DESCRIPTOR 3
 
 const char *wp_reexec_refusal(void) {
-  if (wp_process_is_privileged()) return "a program with more rights than its user (set-user-id, file capabilities) is not re-executed";
+  if (wp_process_is_privileged()) {
+    return "a program with more rights than its user (set-user-id, file capabilities) is not re-executed";
+  }
   if (wp_process_reexec_handler == NULL) return "re-execution needs wp_process_reexec_handler, which nobody defines";
   return NULL;
 }
