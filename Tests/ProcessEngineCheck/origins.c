@@ -72,7 +72,7 @@ static void use_one_cpu(void) {
   cpu_set_t cpus, one;
   CPU_ZERO(&one);
   sched_getaffinity(0, sizeof cpus, &cpus);
-  for (int cpu = 0; CPU_COUNT(&one) == 0; cpu++) {
+  for (size_t cpu = 0; CPU_COUNT(&one) == 0; cpu++) {
     if (CPU_ISSET(cpu, &cpus)) CPU_SET(cpu, &one);
   }
   sched_setaffinity(0, sizeof one, &one);
@@ -284,6 +284,7 @@ static void *create_for_ever(void *argument) {
   wp_process_pool *pool = NULL;
   wp_process_pool_create(config, &pool, NULL);
   for (;;) pause();
+  return NULL;
 }
 
 /// A host that ends some time after it has begun to make a pool.
