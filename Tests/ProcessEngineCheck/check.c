@@ -295,6 +295,7 @@ static const struct {
     {"loans", loans},
     {"large-arguments", large_arguments},
     {"large-again", large_again},
+    {"large-waits", large_waits},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},

@@ -193,6 +193,7 @@ scenario grows_short, grows_without_descriptors, resizes_in_storm;
 scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, large_again;
+scenario large_waits;
 scenario out_of_descriptors;
 scenario hostile, hostile_driven, breakouts, lies;
 scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;

@@ -107,6 +107,7 @@ wp_status wp_room_map(wp_process_pool *pool, uint32_t count, wp_error *error) {
     worker->cell_uses = pool->memory.cell_uses + (size_t)index * pool->geometry.cells;
     worker->bucket = WP_NO_WORKER;
     worker->cpu = worker->node = worker->memory_node = -1;
+    for (uint32_t i = 0; i < WP_ARGUMENT_BUFFERS; i++) worker->waiting[i] = WP_NO_TASK;
   }
   return WP_OK;
 }

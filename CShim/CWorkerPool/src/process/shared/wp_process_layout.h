@@ -200,7 +200,9 @@ typedef struct wp_reply_slot {
   unsigned char bytes[WP_REPLY_INLINE];
 } wp_reply_slot;
 
-WP_STATIC_ASSERT(2 * WP_PROCESS_MAX_PREFETCH + WP_PROCESS_MAX_LOANS <= 64, "buffers in use are bits of one word");
+/// Most argument buffers that a channel has.
+#define WP_ARGUMENT_BUFFERS (2 * WP_PROCESS_MAX_PREFETCH)
+WP_STATIC_ASSERT(WP_ARGUMENT_BUFFERS + WP_PROCESS_MAX_LOANS <= 64, "buffers in use are bits of one word");
 WP_STATIC_ASSERT(sizeof(wp_request_slot) == WP_CACHE_LINE, "a request is one cache line");
 WP_STATIC_ASSERT(sizeof(wp_reply_slot) == WP_CACHE_LINE, "a reply is one cache line");
 WP_STATIC_ASSERT(offsetof(wp_request_slot, bytes) % 16 == 0, "inline payloads are aligned for any scalar");
