@@ -296,6 +296,8 @@ static const struct {
     {"large-arguments", large_arguments},
     {"large-again", large_again},
     {"large-waits", large_waits},
+    {"inherited-numbers", inherited_numbers},
+    {"prints-in-time", prints_in_time},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},

@@ -285,6 +285,8 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
   case DO_LIE: lie(request, reply); break;
   case DO_WRITE_TO_NOBODY: write_to_nobody(reply); break;
   case DO_RAISE_FAMILY: raise_family(request); break;
+  case DO_USE_NUMBERS: use_numbers(request, reply); break;
+  case DO_PRINT_LINE: print_line(); break;
   case DO_NEST: nest(request, reply); break;
   case DO_REFUSE_OUTER_TRACES: refuse_outer_traces(reply); break;
   default: die(request->function, request);
