@@ -298,6 +298,7 @@ static const struct {
     {"large-waits", large_waits},
     {"inherited-numbers", inherited_numbers},
     {"prints-in-time", prints_in_time},
+    {"little-address-space", little_address_space},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},

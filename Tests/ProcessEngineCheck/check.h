@@ -198,6 +198,7 @@ scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, large_again;
 scenario large_waits;
+scenario little_address_space;
 scenario inherited_numbers, prints_in_time;
 scenario out_of_descriptors;
 scenario hostile, hostile_driven, breakouts, lies;

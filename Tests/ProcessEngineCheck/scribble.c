@@ -153,7 +153,8 @@ void scribble(const wp_process_request *request, wp_process_reply *reply) {
   if (view == NULL) return;  // the noise in its socket
   self.counter = (wp_atomic_u64 *)wp_shared_view_address(view);
   self.random = task.seed | 1;
-  self.geometry = wp_geometry_of(HOSTILE_WORKERS, HOSTILE_PREFETCH, HOSTILE_MAX_PAYLOAD);
+  wp_reserve reserve = wp_reserve_most(HOSTILE_PREFETCH);
+  self.geometry = wp_geometry_of(HOSTILE_WORKERS, &reserve, HOSTILE_MAX_PAYLOAD);
   self.channel.host_part = NULL;
   // A small result stands in its slot, and the slots on the first page of what a worker can write.
   uintptr_t slot = (uintptr_t)wp_process_reply_reserve(reply, 1);

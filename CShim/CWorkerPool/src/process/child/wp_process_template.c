@@ -297,7 +297,7 @@ static pid_t receive_start(wp_template *self) {
 static void read_settings(wp_template *self) {
   wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->given, 0, wp_pool_part_size(), false);
   if (head == NULL) give_up(self->control, WP_CALL_MMAP);
-  self->geometry = wp_geometry_of(head->capacity, head->prefetch, (size_t)head->max_payload);
+  self->geometry = wp_geometry_of(head->capacity, &head->reserve, (size_t)head->max_payload);
   wp_geometry_extend(&self->geometry, head->output, (size_t)head->initializer_length);
   wp_call failed = wp_capture_init(&self->capture, self->output, &self->geometry, head, WP_EVENTS);
   if (failed != WP_CALL_NONE) give_up(self->control, failed);
