@@ -286,7 +286,7 @@ static void initialize(wp_process_worker *worker) {
   memset(&reply, 0, sizeof reply);
   reply.slot = slot;
   reply.buffer = (unsigned char *)wp_channel_results(&worker->channel, &worker->geometry, 0);
-  reply.limit = worker->geometry.max_payload;
+  reply.limit = worker->geometry.max_payload < WP_REPLY_KEPT ? worker->geometry.max_payload : WP_REPLY_KEPT;
   wp_atomic_store(&worker->status->initializing, 1u, wp_release);
   worker->handler(worker->context, &request, &reply);
   wp_memory_unmap(worker->initializer, worker->geometry.initializer_part);

@@ -49,6 +49,8 @@ extern "C" {
 #define WP_KEEP_WARM ((size_t)4 << 20)
 /// How many shared arrays a task may carry, and how many a worker keeps mapped for each of its slots.
 #define WP_CELLS_PER_SLOT WP_PROCESS_MAX_SHARED
+/// Most that is kept of what an initializer replied.
+#define WP_REPLY_KEPT ((size_t)1 << 20)
 /// No payload buffer.
 #define WP_NO_BUFFER UINT8_MAX
 /// Largest `max_payload`: keeps every offset below far from overflow.
