@@ -299,6 +299,8 @@ static const struct {
     {"inherited-numbers", inherited_numbers},
     {"prints-in-time", prints_in_time},
     {"little-address-space", little_address_space},
+    {"pools-after-fork", pools_after_fork},
+    {"tasks-after-fork", tasks_after_fork},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},

@@ -108,7 +108,7 @@ static void scribble_loudly(scribbler *self) {
 
 /// Rings all bells as often as they take it, and writes to the socket on which the host sends shared memories.
 static void make_noise(scribbler *self) {
-  for (int descriptor = STDERR_FILENO + 1; descriptor < 64; descriptor++) {
+  for (int descriptor = STDERR_FILENO + 1; descriptor < 2048; descriptor++) {
     struct stat kind;
     uint64_t words[4] = {odd_number(self), roll(self), roll(self), roll(self)};
     if (fstat(descriptor, &kind) != 0) continue;

@@ -1,5 +1,6 @@
 #include "wp_process_worker.h"
 
+#include "../../base/wp_at_fork.h"
 #include "../../platform/wp_clock.h"
 #include "../../platform/wp_event.h"
 #include "../../platform/wp_futex.h"
@@ -212,16 +213,18 @@ static WP_NORETURN void run_loop(wp_process_worker *worker) {
 
 // MARK: Set-up
 
-/// A pool that a worker of another has forked inherits the outer task and its memories. They are nothing to this worker.
-static void forget_outer_worker(void) {
-  worker_starts++;
+/// In a child of any fork. One of a worker is none itself: the task that its parent runs is nothing to it, and the memory in which
+/// that stands is not there. So it is for the workers of a pool that a worker has forked.
+static void forget_worker(void) {
   wp_atomic_store(&current_task, 0u, wp_relaxed);
   wp_atomic_store(&current_deadline, (uint64_t)0, wp_relaxed);
   wp_reply_set_current(NULL);
   current_pool = NULL;
   current_channel = NULL;
+  current_index = -1;
   wp_views_forget();
 }
+WP_AT_FORK(forget_worker)
 
 static WP_NORETURN void fail(wp_process_worker *worker, wp_call call) {
   wp_atomic_store(&worker->status->failed_errno, (uint32_t)errno, wp_relaxed);
@@ -315,7 +318,7 @@ static void settle_descriptors(wp_process_worker *worker, const wp_template *par
 WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index, int share) {
   if (!wp_die_with_parent(parent->process)) _exit(WP_EXIT_ORPHAN);
   wp_process_group_begin(0);
-  forget_outer_worker();
+  worker_starts++;
   wp_process_worker worker;
   worker.handler = parent->handler;
   worker.context = parent->context;
