@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,13 @@ static void use_pool(wp_start_method method, unsigned char first) {
   lab_close(&lab);
 }
 
+/// Leaves nothing of its parent's memory to a child by chance: fills the gaps where the parent has mapped what a child has not.
+static void fill_gaps(void) {
+  for (size_t size = (size_t)1 << 36; size >= 4096; size /= 2) {
+    for (int i = 0; i < 4; i++) mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  }
+}
+
 /// A child of its program's own fork makes a pool beside that of its parent.
 void pools_after_fork(wp_start_method method) {
   if (UNDER_TSAN) return;  // what was forked cannot be forked again
@@ -34,6 +42,7 @@ void pools_after_fork(wp_start_method method) {
   lab_open(&lab, 2, method, 1);
   pid_t child = fork();
   if (child == 0) {
+    fill_gaps();
     use_pool(method, 7);
     _exit(failures == 0 ? 0 : 1);
   }
