@@ -301,6 +301,7 @@ static const struct {
     {"little-address-space", little_address_space},
     {"pools-after-fork", pools_after_fork},
     {"tasks-after-fork", tasks_after_fork},
+    {"oom-scores", oom_scores},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},

@@ -54,3 +54,31 @@ void little_address_space(wp_start_method method) {
   setrlimit(RLIMIT_AS, &before);
   free(bytes);
 }
+
+static int oom_score(int32_t process) {
+  char path[64];
+  int score = -1;
+  snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)process);
+  FILE *file = fopen(path, "r");
+  if (file == NULL || fscanf(file, "%d", &score) != 1) score = -1;
+  if (file != NULL) fclose(file);
+  return score;
+}
+
+/// Workers are likelier victims than their host when memory runs out, and never less likely.
+void oom_scores(wp_start_method method) {
+  const int scores[2][2] = {{0, 500}, {900, 900}};
+  for (size_t i = 0; i < 2; i++) {
+    FILE *file = fopen("/proc/self/oom_score_adj", "w");
+    if (file == NULL) exit(1);
+    fprintf(file, "%d", scores[i][0]);
+    if (fclose(file) != 0) continue;  // who starts with more may not be allowed to have less
+    test_lab lab;
+    lab_open(&lab, 1, method, 1);
+    int32_t process = 0;
+    wp_process_pool_worker_pids(lab.pool, &process, 1);
+    CHECK(oom_score(process) == scores[i][1], "%d of a host with %d", oom_score(process), scores[i][0]);
+    lab_close(&lab);
+    if (UNDER_TSAN) return;
+  }
+}
