@@ -3,6 +3,7 @@
 #define WP_PROCESS_CHILD_H
 
 #include "../../platform/wp_credentials.h"
+#include "../../platform/wp_descriptors.h"
 #include "../../platform/wp_name.h"
 #include "../../platform/wp_signals.h"
 #include "wp_process_capture.h"
@@ -60,6 +61,9 @@ typedef struct wp_template {
   struct rlimit open_files;
   /// Whether `main` has not run in the program that this is.
   bool reexecuted;
+  /// What was open when we began: its numbers are held in workers, whose own descriptors lie at `own_base` and above.
+  wp_descriptors held;
+  int own_base;
   /// Some child has a report that the socket had no room for.
   bool unsent;
 } wp_template;
