@@ -16,7 +16,9 @@ extension ProcessPool.Settings {
     guard let call, let rule = error.rule.map({ String(cString: $0) }) else { return explained }
     switch call {
     case "start_method": explained.message = refusalOfStartMethod(error, rule)
-    case "sandbox": explained.message = "configuration.sandbox: \(rule)"
+    case "sandbox":
+      let wayOut = startMethod == .fork ? ". A way out: start the pool by .reexec" : ""
+      explained.message = "configuration.sandbox: \(rule)\(wayOut)"
     case "initializer": explained.message = "configuration.initializer: \(rule)"
     case "max_payload": explained.message = "maxPayload: \(rule)"
     default: break
