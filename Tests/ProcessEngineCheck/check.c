@@ -246,6 +246,10 @@ static const struct {
     {"confined", confined},
     {"not-startable", not_startable},
     {"replaced", replaced},
+    {"origins", origins},
+    {"far-descriptors", far_descriptors},
+    {"markers", markers},
+    {"lost-hosts", lost_hosts},
     {"template-killed", template_killed},
     {"create-fails", create_fails},
     {"forked-host", forked_host},
@@ -331,6 +335,7 @@ static const struct {
 
 int main(int count, char **arguments) {
   wp_start_method method = count == 3 && strcmp(arguments[2], "reexec") == 0 ? WP_START_REEXEC : WP_START_FORK;
+  if (count == 3 && strcmp(arguments[2], "reached") == 0) return marked_main();
   for (size_t i = 0; count == 3 && i < sizeof scenarios / sizeof scenarios[0]; i++) {
     if (strcmp(arguments[1], scenarios[i].name) != 0) continue;
     scenarios[i].run(method);

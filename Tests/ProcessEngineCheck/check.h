@@ -60,6 +60,7 @@ enum {
   DO_USE_NUMBERS,  // numbers_order: uses the numbers of its host -> uint64_t things that were wrong; see descriptors.c
   DO_LOOK_AFTER_FORK,  // forks -> uint64_t status of the child, which asks for what a worker has
   DO_PRINT_LINE,   // prints a line, and does not flush
+  DO_TELL_ORIGIN,  // uint64_t what -> uint64_t; see origins.c
   DO_REFUSE_OUTER_TRACES,  // replies with a code if it sees the task of an outer worker
 };
 
@@ -126,6 +127,9 @@ void use_numbers(const wp_process_request *request, wp_process_reply *reply);
 void print_line(void);
 void look_after_fork(wp_process_reply *reply);
 void write_to_nobody(wp_process_reply *reply);
+void tell_origin(uint64_t what, wp_process_reply *reply);
+/// What `main` does in a program that `markers` has started.
+int marked_main(void);
 void raise_family(const wp_process_request *request);
 void nest(const wp_process_request *request, wp_process_reply *reply);
 void refuse_outer_traces(wp_process_reply *reply);
@@ -192,6 +196,7 @@ scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive, 
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
 scenario host_leaves, interrupted, bystanders, waits_for_any, maker_ends;
 scenario confined, not_startable, replaced, interrupts;
+scenario origins, far_descriptors, markers, lost_hosts;
 scenario bad_arguments, sigchld_ignored, waiting_threads;
 scenario places, places_refused, floats, cpu_taken, cpuset_shrinks;
 scenario grows, shrinks, wanted_again, shrinks_and_ends, shrinks_deaf, resize_limits, resize_small_file, resize_places;

@@ -60,7 +60,7 @@ bool wp_process_stop_requested(uint32_t task);
 uint64_t wp_process_task_deadline(void);
 
 /// What a re-executed template runs. A program (or the Swift layer) that wants `WP_START_REEXEC` defines this
-/// function; it is called once, before `main`, in the re-executed template, and the template forks afterwards.
+/// function; it is called once, behind the last constructor, in the re-executed template, which forks afterwards.
 /// Weak: when nobody defines it, `WP_START_REEXEC` is refused with `WP_UNSUPPORTED`.
 wp_process_handler WP_NULLABLE wp_process_reexec_handler(void) __attribute__((weak));
 
@@ -72,7 +72,9 @@ typedef enum wp_start_method {
   /// The template is a fork of the host as it is now: workers inherit its memory, copy on write. Refused with
   /// `WP_UNSUPPORTED` when the host has more than one thread.
   WP_START_FORK,
-  /// The template is `/proc/self/exe` started anew and caught before `main`.
+  /// The template is `/proc/self/exe` started anew and caught where `main` would begin, behind the last constructor. It has the
+  /// arguments, environment, directory, file mode mask, limits, nice value and CPUs that there were when the pool was created;
+  /// so has each template that replaces one. Creating the pool reads the environment, as `getenv` does.
   WP_START_REEXEC,
 } wp_start_method;
 
@@ -144,6 +146,8 @@ struct wp_task_outcome {
   // For a worker that ended:
   /// The limit that it passed, whose size is in `limit`: bytes, or nanoseconds.
   wp_passed_limit passed;
+  /// It was re-executed, and faulted at an address near zero: perhaps by a pointer that `main` sets.
+  bool unset_pointer;
   /// Largest resident memory that the worker ever had in bytes, 0 when nobody could tell.
   uint64_t peak_memory;
   /// The end of what the worker had written to standard error, if that is captured.

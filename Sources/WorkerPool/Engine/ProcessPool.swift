@@ -80,9 +80,7 @@ final class ProcessPool: @unchecked Sendable {
     if status == WP_OK, let pool { return pool }
     context.detach()
     if status == WP_BROKEN, let error = failure.error { throw error }
-    throw settings.configuration.explaining(
-      WorkerPoolError(error, settings.affinity), call: error.call.map { String(cString: $0) },
-      maxPayload: config.max_payload)
+    throw settings.explaining(error, maxPayload: config.max_payload)
   }
 
   deinit { wp_process_pool_release(handle) }

@@ -1,5 +1,7 @@
 #include "wp_descriptors.h"
 
+#include "wp_close.h"
+
 #include "wp_process.h"
 
 #include <dirent.h>

@@ -1,6 +1,7 @@
 #include "wp_process.h"
 
 #include "wp_clock.h"
+#include "wp_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -37,31 +37,6 @@ int wp_above_stdio(int descriptor) {
   close(descriptor);
   errno = saved;
   return moved;
-}
-
-static void close_between(unsigned first, unsigned last) {
-  if (first > last) return;
-  if (syscall(SYS_close_range, first, last, 0u) == 0) return;
-  struct rlimit limit;  // before Linux 5.9, or under a filter that does not know the call
-  unsigned end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? (unsigned)limit.rlim_cur : 65536;
-  for (unsigned i = first; i <= last && i < end; i++) close((int)i);
-}
-
-void wp_close_all_except(int *keep, size_t count) {
-  for (size_t i = 1; i < count; i++) {
-    for (size_t j = i; j > 0 && keep[j - 1] > keep[j]; j--) {
-      int swapped = keep[j];
-      keep[j] = keep[j - 1];
-      keep[j - 1] = swapped;
-    }
-  }
-  unsigned first = STDERR_FILENO + 1;
-  for (size_t i = 0; i < count; i++) {
-    if (keep[i] < (int)first) continue;
-    close_between(first, (unsigned)keep[i] - 1);
-    first = (unsigned)keep[i] + 1;
-  }
-  close_between(first, ~0u);
 }
 
 void wp_detach_stdin(void) {
@@ -199,6 +174,23 @@ size_t wp_process_thread_count(void) {
   }
   closedir(tasks);
   return count;
+}
+
+pid_t wp_process_other_thread(char name[WP_NAME_BYTES]) {
+  pid_t other = 0;
+  DIR *tasks = opendir("/proc/self/task");
+  if (tasks == NULL) return 0;
+  for (struct dirent *entry = readdir(tasks); entry != NULL && other == 0; entry = readdir(tasks)) {
+    pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+    if (thread > 0 && thread != wp_thread_id()) other = thread;
+  }
+  closedir(tasks);
+  char path[48];
+  snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)other);
+  long length = other == 0 ? 0 : wp_file_read(path, name, WP_NAME_BYTES);
+  // It ends with a line feed, unless the thread has ended meanwhile.
+  name[length > 0 ? length - 1 : 0] = '\0';
+  return other;
 }
 
 void wp_thread_await_exit(pid_t thread) {

@@ -14,6 +14,7 @@
 #ifndef WP_PROCESS_TEMPLATE_H
 #define WP_PROCESS_TEMPLATE_H
 
+#include "../shared/wp_process_message.h"
 #include "wp_process_child.h"
 
 #ifdef __cplusplus
@@ -22,6 +23,9 @@ extern "C" {
 
 /// Becomes a template on `control`, whose other end the host holds. Never returns. `handler` NULL reports that.
 WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context);
+
+/// Tells the host that `call` has failed, with `errno`, and ends this process.
+WP_NORETURN void wp_template_give_up(int control, wp_call call);
 
 #ifdef __cplusplus
 }

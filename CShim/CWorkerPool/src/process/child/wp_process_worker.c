@@ -2,6 +2,7 @@
 
 #include "../../base/wp_at_fork.h"
 #include "../../platform/wp_clock.h"
+#include "../../platform/wp_close.h"
 #include "../../platform/wp_event.h"
 #include "../../platform/wp_futex.h"
 #include "../../platform/wp_name.h"

@@ -35,8 +35,8 @@ static void start_what_is_due(wp_process_pool *pool) {
 void wp_advance(wp_process_pool *pool, wp_wakes *wakes) {
   bool waiting = pool->forker.pidfd >= 0 && !pool->forker.ready;
   if (waiting && wp_clock_now() > pool->forker.deadline) {
-    wp_failure_start(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
-    wp_failure_break(pool, "a new template did not answer within 60 seconds");
+    wp_failure_start(pool, WP_TIMED_OUT, 0, NULL, "the template process did not answer within 60 seconds");
+    wp_failure_break(pool, "a new template process did not answer within 60 seconds");
   }
   wp_workers_see_silence(pool);
   // The notices come first: the thread that makes the pool may count on that.

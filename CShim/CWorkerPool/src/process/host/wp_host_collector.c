@@ -16,6 +16,8 @@
 #include "wp_host_workers.h"
 
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /// A busy collector looks at its descriptors this often.
@@ -97,7 +99,12 @@ static void replace_template(wp_process_pool *pool) {
   wp_error error;
   if (wp_workers_start_template(pool, &error) == WP_OK) return;
   pthread_mutex_lock(&pool->lock);
-  wp_failure_break(pool, "the template process ended and a new one could not be started");
+  if (pool->life.phase == WP_POOL_RUNNING) {
+    snprintf(pool->life.reason_text, sizeof pool->life.reason_text,
+             "the template process ended and a new one could not be started: %s failed: %s", error.call,
+             strerrordesc_np(error.system_errno));
+  }
+  wp_failure_break(pool, pool->life.reason_text);
   pthread_mutex_unlock(&pool->lock);
 }
 
@@ -134,6 +141,8 @@ void wp_collector_tear_down(wp_process_pool *pool) {
   if (!lent) wp_room_unmap(pool, head);
   for (int i = 0; i < 2; i++) wp_event_destroy(&bells[i]);
   wp_memory_cgroups_destroy(cgroups);
+  wp_origin_destroy(pool->settings.origin);
+  pool->settings.origin = NULL;
 }
 
 static void finish(wp_process_pool *pool) {

@@ -61,11 +61,13 @@ static wp_status pick_method(const wp_process_pool_config *config, wp_start_meth
   }
   if (*method == WP_START_FORK) {
     if (threads == 1) return WP_OK;
-    const char *rule = threads == 0 ? "forking needs to know that the host has one thread, and /proc/self/task cannot "
+    const char *rule = threads == 0 ? "forking needs to know that the program has one thread, and /proc/self/task cannot "
                                       "be read"
-                                    : "a host with more than one thread cannot be forked: locks that other threads "
+                                    : "a program with more than one thread cannot be forked: locks that other threads "
                                       "hold would never be released in the workers";
-    return wp_fail(error, WP_UNSUPPORTED, 0, "start_method", rule);
+    wp_fail(error, WP_UNSUPPORTED, 0, "start_method", rule);
+    if (error != NULL) error->refused = (int)wp_process_other_thread(error->culprit);
+    return WP_UNSUPPORTED;
   }
   const char *refusal = wp_reexec_refusal();
   return refusal == NULL ? WP_OK : wp_fail(error, WP_UNSUPPORTED, 0, "start_method", refusal);
@@ -100,9 +102,18 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   pool->memory.head->max_payload = pool->geometry.max_payload;
   pool->memory.head->spin_ns = pool->settings.spin_ns;
   pool->memory.head->sandbox = (uint32_t)pool->settings.sandbox;
+  pool->memory.head->reexecuted = pool->settings.method == WP_START_REEXEC;
   strncpy(pool->memory.head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
   wp_process_settings_share(pool->memory.head, wp_room_initializer(pool), config);
   return WP_OK;
+}
+
+/// Every template of the pool starts from what there is now, whoever replaces it and when.
+static wp_status note_origin(wp_process_pool *pool, wp_error *error) {
+  if (pool->settings.method != WP_START_REEXEC) return WP_OK;
+  const char *call;
+  pool->settings.origin = wp_origin_take(&call);
+  return pool->settings.origin != NULL ? WP_OK : wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
 }
 
 /// Makes the cgroups for a limit of memory.
@@ -160,7 +171,8 @@ static wp_status await_start(wp_process_pool *pool, wp_error *error) {
   if (pool->life.breakage.reason != NULL && pool->settings.hooks.start_failed != NULL) {
     pool->settings.hooks.start_failed(pool->settings.hooks.context, &pool->life.breakage);
   }
-  return wp_fail(error, found.status, found.system_errno, found.call, found.rule);
+  if (error != NULL) *error = found;
+  return found.status;
 }
 
 static wp_status build(wp_process_pool *pool, const wp_process_pool_config *config, const wp_place *places,
@@ -168,6 +180,7 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
   wp_status status = allocate(pool, config, error);
   if (status == WP_OK) status = share_memory(pool, config, places, error);
   if (status == WP_OK) status = make_cgroups(pool, config, error);
+  if (status == WP_OK) status = note_origin(pool, error);
   if (status == WP_OK) status = wp_workers_start_template(pool, error);
   if (status == WP_OK) {
     status = start_collector(pool, error);

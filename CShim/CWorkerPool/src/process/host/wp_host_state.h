@@ -15,6 +15,7 @@
 
 #include "../../platform/wp_credentials.h"
 #include "../../platform/wp_event.h"
+#include "../../platform/wp_origin.h"
 #include "../shared/wp_process_layout.h"
 #include "wp_fork.h"
 #include "wp_host_tasks.h"
@@ -191,6 +192,7 @@ typedef struct wp_pool_settings {
   wp_affinity_choice affinity;  // owns its list of CPUs
   uint64_t *allowed;            // the affinity mask of the thread that made the pool; NULL when workers float
   sigset_t signal_mask;         // of the same thread; the pool's threads have it
+  wp_origin *origin;            // what re-executed templates start from; NULL without them
 } wp_pool_settings;
 
 /// What sends tasks (wp_host_queue.h). Lock.
@@ -218,6 +220,7 @@ typedef struct wp_pool_life {
   wp_pool_phase phase;
   wp_error start_error;
   const char *broken_reason;
+  char reason_text[160];  // what it points to, unless that is constant
   wp_process_breakage breakage;  // constant once the pool is broken; owns its bytes
   uint64_t leave_by;             // workers that were told to leave and have not by then are killed
 } wp_pool_life;

@@ -53,7 +53,7 @@ wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
   sigset_t mask;
   wp_signals_block(&mask);  // inherited: no signal reaches the template before it can deal with it
   int failure = pool->settings.method == WP_START_FORK ? start_forked(pool, ends, &process, &call)
-                                              : wp_reexec_start(ends[1], &process, &call);
+                                              : wp_reexec_start(pool->settings.origin, ends[1], &process, &call);
   wp_signals_restore(&mask);
   close(ends[1]);
   if (failure != 0) {
@@ -134,6 +134,7 @@ void wp_workers_spawn(wp_process_pool *pool, uint32_t index) {
   wp_atomic_store(&status->initializing, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_starved, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_data, 0u, wp_relaxed);
+  wp_atomic_store(&status->fault_near_zero, 0u, wp_relaxed);
   wp_atomic_store(&status->outside_cgroup, 0u, wp_relaxed);
   wp_atomic_store(&status->pin_errno, 0u, wp_relaxed);
   for (uint32_t i = 0; i < pool->geometry.slots; i++) {
@@ -273,8 +274,11 @@ static void hear_failure(wp_process_pool *pool, const wp_message *message) {
 static void hear_hello(wp_process_pool *pool, const wp_message *message) {
   // A forked template has what `fork` leaves, one thread (and that of a sanitizer, which knows how to be forked).
   if (pool->settings.method == WP_START_REEXEC && message->value > 1) {
-    const char *rule = "the re-executed program has several threads when it loads the pool, so it cannot fork workers";
-    wp_failure_start(pool, WP_UNSUPPORTED, 0, NULL, rule);
+    const char *rule = "the program has more than one thread before its `main` begins, so that a re-executed one cannot fork "
+                       "workers";
+    wp_failure_start(pool, WP_UNSUPPORTED, 0, "start_method", rule);
+    pool->life.start_error.refused = (int)message->worker;
+    memcpy(pool->life.start_error.culprit, message->thread_name, sizeof message->thread_name);
     wp_failure_break(pool, rule);
     return;
   }

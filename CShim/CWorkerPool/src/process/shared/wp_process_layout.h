@@ -73,6 +73,8 @@ typedef struct wp_pool_head {
   uint64_t spin_ns;
   /// A `wp_sandbox_level`.
   uint32_t sandbox;
+  /// 1 when the template is the program started anew, whose `main` has not run.
+  uint32_t reexecuted;
   char prefix[WP_PROCESS_PREFIX_BYTES];
   wp_process_limits limits;
   bool has_cgroups;
@@ -170,13 +172,14 @@ typedef struct wp_channel_status {
   wp_atomic_u32 forbidden_call;
   /// 1 while the initializer runs and after it has failed; its reply stands in slot 0.
   wp_atomic_u32 initializing;
-  /// Written by the handler of a fault under a memory limit: 1 when an allocation had failed just before, and how much
-  /// private memory there was.
+  /// Written by the handler of a fault: 1 when an allocation had failed just before, and how much private memory there was.
   wp_atomic_u32 fault_starved;
   /// 1 when it could not join its cgroup, and could do without.
   wp_atomic_u32 outside_cgroup;
   /// Why it is not pinned that should be: an `errno`.
   wp_atomic_u32 pin_errno;
+  /// 1 after a fault at an address near zero.
+  wp_atomic_u32 fault_near_zero;
   wp_atomic_u64 fault_data;
 } wp_channel_status;
 
