@@ -57,10 +57,10 @@ enum {
   DO_NEST,  // nest_order: uses a pool of its own -> uint64_t things that were not as they should be; see nests.c
   DO_WRITE_TO_NOBODY,  // -> uint64_t error number of a write to a pipe without readers
   DO_RAISE_FAMILY,  // path -> starts processes that write their numbers there; see signals.c
+  DO_TELL_ORIGIN,  // uint64_t what -> uint64_t; see origins.c
   DO_USE_NUMBERS,  // numbers_order: uses the numbers of its host -> uint64_t things that were wrong; see descriptors.c
   DO_LOOK_AFTER_FORK,  // forks -> uint64_t status of the child, which asks for what a worker has
   DO_PRINT_LINE,   // prints a line, and does not flush
-  DO_TELL_ORIGIN,  // uint64_t what -> uint64_t; see origins.c
   DO_REFUSE_OUTER_TRACES,  // replies with a code if it sees the task of an outer worker
 };
 

@@ -4,10 +4,11 @@ import Glibc
 // What keeps a process pool from being made, by the names that whoever makes it uses, and what can be done about it.
 
 extension ProcessPool.Settings {
-  /// The engine's error of a pool that could not be made.
+  /// The engine's error of a pool that could not be made; `maxPayload` is what the engine was asked for.
   func explaining(_ error: wp_error, maxPayload: Int) -> WorkerPoolError {
     let call = error.call.map { String(cString: $0) }
-    var explained = configuration.explaining(WorkerPoolError(error, affinity), call: call, maxPayload: maxPayload)
+    var explained = configuration.explaining(
+      WorkerPoolError(error, affinity), call: call, maxPayload: maxPayload)
     guard error.status != WP_SYSTEM_CALL_FAILED else {
       if let advice = advice(on: call ?? "", error.system_errno) { explained.message += ": \(advice)" }
       return explained

@@ -2,8 +2,6 @@
 
 #include "wp_close.h"
 
-#include "wp_process.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -59,11 +59,11 @@ typedef struct wp_template {
   wp_capture capture;
   /// How many files the host may open: the template may open more, and gives its workers what the host has.
   struct rlimit open_files;
+  /// Whether `main` has not run in the program that this is.
+  bool reexecuted;
   /// What was open when we began: its numbers are held in workers, whose own descriptors lie at `own_base` and above.
   wp_descriptors held;
   int own_base;
-  /// Whether `main` has not run in the program that this is.
-  bool reexecuted;
   /// Some child has a report that the socket had no room for.
   bool unsent;
 } wp_template;

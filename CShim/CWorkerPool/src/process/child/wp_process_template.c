@@ -306,10 +306,10 @@ static void read_settings(wp_template *self) {
   wp_name_format(name, head->prefix, "-template");
   wp_name_self(name);
   wp_sandbox_level sandbox = (wp_sandbox_level)head->sandbox;
+  self->reexecuted = head->reexecuted != 0;
   self->own_base = wp_descriptors_own_base(wp_limit_of(head->limits.open_files, self->open_files.rlim_cur));
   self->doorbell = wp_descriptor_move_up(&self->held, self->own_base, self->doorbell);
   self->leader_bell = wp_descriptor_move_up(&self->held, self->own_base, self->leader_bell);
-  self->reexecuted = head->reexecuted != 0;
   wp_memory_unmap(head, wp_pool_part_size());
   self->children = (wp_child *)calloc(self->geometry.capacity, sizeof *self->children);
   if (self->children == NULL) wp_template_give_up(self->control, WP_CALL_CALLOC);
