@@ -4,7 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { LARGE = 1 << 20 };
 
@@ -81,4 +88,77 @@ void oom_scores(wp_start_method method) {
     lab_close(&lab);
     if (UNDER_TSAN) return;
   }
+}
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+enum { FEW_PAGES = 32 << 10 };
+
+/// Gives memory no more than so many bytes of pages at once.
+static bool deny_pages_over(uint32_t bytes) {
+  struct sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 5),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MADV_POPULATE_WRITE, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, bytes, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EFAULT),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog filter = {sizeof program / sizeof program[0], program};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+static bool deny_many_pages(void) { return deny_pages_over(FEW_PAGES); }
+static bool deny_pages(void) { return deny_pages_over(0); }
+
+static void submit_without_pages(wp_start_method method) {
+  unsigned char *bytes = (unsigned char *)calloc(1, LARGE);
+  test_lab lab;
+  wp_process_pool_config config = lab_config(&lab, 1, method);
+  config.prefetch = 2;
+  lab_open_with(&lab, &config, 6);
+  wp_process_submission submission = lab_submission(0, DO_ECHO, bytes, LARGE);
+  wp_status status = wp_process_pool_submit(lab.pool, &submission, NULL);
+  CHECK(status == WP_SYSTEM_CALL_FAILED, "%s", wp_status_name(status));
+  lab_submit(&lab, 0, DO_ECHO, bytes, 1000);
+  // One that has waited: behind as many as the worker takes.
+  test_gate gate;
+  gate_make(&gate);
+  uint64_t held = lab_submit(&lab, 1, DO_AWAIT_FIFO, gate.path, strlen(gate.path));
+  lab_await_running(&lab, held);
+  lab_submit(&lab, 2, DO_ECHO, bytes, 1000);
+  lab_submit(&lab, 3, DO_ECHO, bytes, 1000);
+  lab_submit(&lab, 4, DO_ECHO, bytes, LARGE);
+  lab_submit(&lab, 5, DO_ECHO, bytes, 8);
+  gate_open(&gate);
+  lab_await(&lab, 6);
+  for (size_t i = 0; i < 6; i++) {
+    const wp_task_outcome *outcome = &lab.endings[i].outcome;
+    CHECK(outcome->end == (i == 4 ? WP_TASK_NO_MEMORY : WP_TASK_REPLIED), "task %zu: end %d", i, (int)outcome->end);
+  }
+  CHECK(lab.endings[4].outcome.reason != NULL && strstr(lab.endings[4].outcome.reason, "no memory") != NULL, "%s", "why");
+  gate_remove(&gate);
+  free(bytes);
+  lab_close(&lab);
+}
+
+static void create_without_pages(wp_start_method method) {
+  test_lab lab;
+  wp_process_pool_config config = lab_config(&lab, 2, method);
+  wp_error error;
+  wp_status status = wp_process_pool_create(&config, &lab.pool, &error);
+  CHECK(status == WP_SYSTEM_CALL_FAILED && error.system_errno == ENOMEM, "%s, errno %d", wp_status_name(status),
+        error.system_errno);
+  CHECK(error.rule != NULL && strstr(error.rule, "share") != NULL, "%s", error.rule == NULL ? "-" : error.rule);
+}
+
+/// Pages that the host cannot have, where it is the first to touch them: a start or a task fails, and everything else goes on.
+void no_pages(wp_start_method method) {
+  if (UNDER_TSAN) method = WP_START_REEXEC;
+  CHECK(run_confined("few pages", deny_many_pages, submit_without_pages, method), "seccomp is there");
+  CHECK(run_confined("no pages", deny_pages, create_without_pages, method), "seccomp is there");
 }

@@ -109,6 +109,8 @@ typedef enum wp_task_end {
   WP_TASK_TIMED_OUT,
   /// Its worker was killed by `wp_process_pool_terminate` or `wp_process_pool_terminate_running`.
   WP_TASK_TERMINATED,
+  /// There was no memory to give its argument to a worker; `reason` says where.
+  WP_TASK_NO_MEMORY,
 } wp_task_end;
 
 /// Why a task was asked to stop.
