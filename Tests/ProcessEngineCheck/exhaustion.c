@@ -2,11 +2,12 @@
 #include "check.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -57,7 +58,8 @@ void little_address_space(wp_start_method method) {
   status = wp_process_pool_create(&config, &none.pool, &error);
   CHECK(status == WP_SYSTEM_CALL_FAILED && error.system_errno == ENOMEM, "%s, errno %d", wp_status_name(status),
         error.system_errno);
-  CHECK(error.call != NULL && strcmp(error.call, "mmap(payload buffers)") == 0 && error.rule != NULL, "%s is blamed", error.call);
+  CHECK(error.call != NULL && strcmp(error.call, "mmap(payload buffers)") == 0, "%s is blamed", error.call);
+  CHECK(error.rule != NULL && strstr(error.rule, "three payloads") != NULL, "%s", "the factor");
   setrlimit(RLIMIT_AS, &before);
   free(bytes);
 }
@@ -161,4 +163,58 @@ void no_pages(wp_start_method method) {
   if (UNDER_TSAN) method = WP_START_REEXEC;
   CHECK(run_confined("few pages", deny_many_pages, submit_without_pages, method), "seccomp is there");
   CHECK(run_confined("no pages", deny_pages, create_without_pages, method), "seccomp is there");
+}
+
+static void check_refused_growth(test_lab *lab, const char *call, int number) {
+  wp_error error;
+  memset(&error, 0, sizeof error);
+  wp_status status = wp_process_pool_resize(lab->pool, 3, &error);
+  CHECK(status == WP_SYSTEM_CALL_FAILED && error.system_errno == number, "%s, %s", wp_status_name(status),
+        strerror(error.system_errno));
+  CHECK(error.call != NULL && strcmp(error.call, call) == 0, "%s is blamed", error.call == NULL ? "nothing" : error.call);
+}
+
+static void check_echoes(test_lab *lab, size_t first, size_t count) {
+  static const unsigned char bytes[1000];
+  for (size_t i = first; i < first + count; i++) lab_submit(lab, i, DO_ECHO, bytes, i % 2 == 0 ? sizeof bytes : 8);
+  for (size_t i = first; i < first + count; i++) {
+    CHECK(lab_await_task(lab, i).outcome.end == WP_TASK_REPLIED, "task %zu: end %d", i, (int)lab->endings[i].outcome.end);
+  }
+}
+
+/// Descriptors and address space run out, one after the other, while a pool works: it cannot grow, says for want of what, does
+/// what it has to do, and grows when there is some again.
+void runs_short(wp_start_method method) {
+  if (UNDER_TSAN || UNDER_ASAN) return;  // which need both themselves
+  enum { EACH = 40 };
+  static const struct {
+    int resource;
+    const char *call;
+    int number;
+  } shortages[] = {{RLIMIT_NOFILE, "memfd_create", EMFILE}, {RLIMIT_AS, "mmap(payload buffers)", ENOMEM}};
+  for (size_t i = 0; i < sizeof shortages / sizeof shortages[0]; i++) {
+    test_lab lab;
+    lab_open(&lab, 1, method, 3 * EACH + 1);
+    test_gate gate;
+    gate_make(&gate);
+    uint64_t held = lab_submit(&lab, 3 * EACH, DO_AWAIT_FIFO, gate.path, strlen(gate.path));
+    lab_await_running(&lab, held);
+    struct rlimit before = lower(shortages[i].resource, shortages[i].resource == RLIMIT_NOFILE ? 3 : (rlim_t)8 << 30);
+    check_refused_growth(&lab, shortages[i].call, shortages[i].number);
+    setrlimit((__rlimit_resource_t)shortages[i].resource, &before);
+    gate_open(&gate);
+    lower(shortages[i].resource, shortages[i].resource == RLIMIT_NOFILE ? 3 : (rlim_t)8 << 30);
+    check_echoes(&lab, 0, EACH);
+    check_refused_growth(&lab, shortages[i].call, shortages[i].number);
+    check_echoes(&lab, EACH, EACH);
+    setrlimit((__rlimit_resource_t)shortages[i].resource, &before);
+    wp_error error;
+    CHECK(wp_process_pool_resize(lab.pool, 3, &error) == WP_OK, "%s", "no growth after it");
+    int32_t pids[3];
+    while (wp_process_pool_worker_pids(lab.pool, pids, 3) < 3) sched_yield();
+    check_echoes(&lab, 2 * EACH, EACH);
+    CHECK(lab_await_task(&lab, 3 * EACH).outcome.end == WP_TASK_REPLIED, "%s", "the task that ran meanwhile");
+    gate_remove(&gate);
+    lab_close(&lab);
+  }
 }

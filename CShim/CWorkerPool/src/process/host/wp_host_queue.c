@@ -40,8 +40,8 @@ static void lose_pending(wp_process_pool *pool, uint32_t index) {
   wp_task_lose(pool, index, &loss);
 }
 
-/// Copies what the first pending task carries, without the lock. False when the task has gone meanwhile; one whose argument finds no
-/// memory ends.
+/// Copies what the first pending task carries, without the lock. False when the task has gone meanwhile; one whose argument
+/// finds no memory ends.
 static bool copy_pending(wp_process_pool *pool, uint32_t target, const wp_payload *source, uint8_t buffer,
                          wp_wakes *wakes) {
   const wp_task *task = &pool->tasks.nodes[pool->tasks.pending.first];
