@@ -306,6 +306,8 @@ static const struct {
     {"pools-after-fork", pools_after_fork},
     {"tasks-after-fork", tasks_after_fork},
     {"oom-scores", oom_scores},
+    {"no-pages", no_pages},
+    {"runs-short", runs_short},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},

@@ -206,7 +206,7 @@ scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_
 scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, large_again;
 scenario large_waits;
 scenario pools_after_fork, tasks_after_fork;
-scenario little_address_space, oom_scores;
+scenario little_address_space, oom_scores, no_pages, runs_short;
 scenario inherited_numbers, prints_in_time;
 scenario out_of_descriptors;
 scenario hostile, hostile_driven, breakouts, lies;

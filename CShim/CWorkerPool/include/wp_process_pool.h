@@ -111,6 +111,8 @@ typedef enum wp_task_end {
   WP_TASK_TIMED_OUT,
   /// Its worker was killed by `wp_process_pool_terminate` or `wp_process_pool_terminate_running`.
   WP_TASK_TERMINATED,
+  /// There was no memory to give its argument to a worker; `reason` says where.
+  WP_TASK_NO_MEMORY,
 } wp_task_end;
 
 /// Why a task was asked to stop.
@@ -243,7 +245,7 @@ uint32_t wp_process_pool_worker_count(const wp_process_pool *pool);
 /// have not begun is begun by others, before anything that waits.
 ///
 /// Errors, which change nothing: `WP_INVALID_ARGUMENT` over `wp_process_pool_capacity`, `WP_SHUT_DOWN` for a closed
-/// pool, `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap": no address space), and those of
+/// pool, `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap(payload buffers)": no address space), and those of
 /// `wp_topology_create`. Of calls at the same time the last to take effect counts. May be called in callbacks.
 /// O(workers), and the reading of the topology for a count of 0 or with a placement.
 wp_status wp_process_pool_resize(wp_process_pool *pool, uint32_t worker_count, wp_error *WP_NULLABLE error);
@@ -268,7 +270,8 @@ size_t wp_process_pool_output(wp_process_pool *pool, int32_t process, uint32_t s
 const wp_process_breakage *WP_NULLABLE wp_process_pool_breakage(wp_process_pool *pool);
 
 /// Gives `name` (any bytes) an index that every worker of the pool can turn back into the name. The same name
-/// has one index. O(names) on first use: cache the result. Errors: `WP_TOO_LARGE` when the table is full.
+/// has one index. O(names) on first use: cache the result. Errors: `WP_TOO_LARGE` when the table is full,
+/// `WP_SYSTEM_CALL_FAILED` without memory.
 wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t length, uint32_t *index);
 
 /// What a task may do and use. Zero-initialise, then set what matters: zeros ask for nothing.

@@ -302,6 +302,8 @@ final class ProcessPool: @unchecked Sendable {
         code: .tooLarge, message: "the input of \(label) takes \(length) bytes, the pool's limit is \(maxPayload)")
     case WP_BROKEN:
       WorkerPoolError(code: .brokenPool, message: "the pool is broken and does not take \(label): \(breakage ?? "")")
+    case WP_SYSTEM_CALL_FAILED:
+      WorkerPoolError(code: .systemCall, message: "there is no memory for the input of \(label), \(length) bytes")
     default:
       WorkerPoolError(status: status)
     }

@@ -314,8 +314,9 @@ void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry,
 
 wp_name_entry *wp_pool_names(wp_pool_head *head);
 char *wp_pool_name_bytes(wp_pool_head *head);
-/// Index of `name`, added if it is new; false when the table is full. One caller at a time. O(names).
-bool wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index);
+/// Index of `name`, added if it is new. `WP_TOO_LARGE` when the table is full, `WP_SYSTEM_CALL_FAILED` without memory. One
+/// caller at a time. O(names).
+wp_status wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index);
 
 #ifdef __cplusplus
 }
