@@ -59,18 +59,31 @@ int wp_pidfd_kill(int pidfd, int signal_number) {
   return syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u) == 0 ? 0 : errno;
 }
 
+/// Whether the process is gone, or a zombie of ours. One that is another's is gone when that has waited for it.
+static bool has_ended(int pidfd) {
+  siginfo_t info;
+  info.si_pid = 0;
+  if (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) return info.si_pid != 0;
+  return syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0u) != 0 && errno == ESRCH;
+}
+
 bool wp_pidfd_wait(int pidfd, int timeout_ms) {
   struct pollfd ended;
   ended.fd = pidfd;
   ended.events = POLLIN;
   uint64_t end = timeout_ms < 0 ? UINT64_MAX : wp_clock_now() + (uint64_t)timeout_ms * 1000000u;
-  int ready;
   // A program may be sent signals for ever: each wait is for what is left of the time, not for all of it.
-  do {
+  for (;;) {
     struct timespec left;
-    ready = ppoll(&ended, 1, wp_clock_left(end, &left), NULL);
-  } while (ready < 0 && errno == EINTR);
-  return ready != 0;
+    int ready = ppoll(&ended, 1, wp_clock_left(end, &left), NULL);
+    if (ready >= 0) return ready != 0;
+    if (errno == EINTR) continue;
+    // That it cannot be waited for says nothing of the process: it is asked for now and then.
+    if (has_ended(pidfd)) return true;
+    if (wp_clock_now() >= end) return false;
+    struct timespec moment = {0, 1000000};
+    nanosleep(&moment, NULL);
+  }
 }
 
 void wp_pidfd_reap(int pidfd) {
@@ -85,8 +98,14 @@ void wp_pidfd_reap(int pidfd) {
 }
 
 void wp_child_end(pid_t child) {
-  kill(child, SIGKILL);
-  while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+  bool granted = kill(child, SIGKILL) == 0;
+  uint64_t end = wp_clock_now() + WP_MOMENT_NS;
+  for (;;) {
+    pid_t ended = waitpid(child, NULL, granted ? 0 : WNOHANG);
+    if (ended == child || (ended < 0 && errno != EINTR)) return;
+    if (!granted && wp_clock_now() >= end) return;  // it was not killed: it may never end
+    if (ended == 0) sched_yield();
+  }
 }
 
 // MARK: Trees of processes
@@ -136,12 +155,14 @@ pid_t wp_child_ended(void) {
   return result == 0 ? info.si_pid : 0;
 }
 
-/// Kills the children that /proc names. False when there are none, or it names none.
-static bool kill_children(void) {
+/// Kills the children of one thread that /proc names. False when there are none, or it names none.
+static bool kill_children_of(const char *path) {
   char numbers[4096];
-  int file = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
-  ssize_t length = read(file, numbers, sizeof numbers - 1);
+  ssize_t length;
+  do length = read(file, numbers, sizeof numbers - 1);
+  while (length < 0 && errno == EINTR);
   close(file);
   pid_t child = 0;
   bool found = false;
@@ -155,6 +176,14 @@ static bool kill_children(void) {
     child = 0;
   }
   return found;
+}
+
+/// Kills the children of the calling thread, which it has forked itself, and of the first thread, which orphans go to.
+static bool kill_children(void) {
+  char first[40];
+  snprintf(first, sizeof first, "/proc/self/task/%d/children", (int)getpid());
+  bool own = kill_children_of("/proc/thread-self/children");
+  return kill_children_of(first) || own;
 }
 
 void wp_children_end(void) {

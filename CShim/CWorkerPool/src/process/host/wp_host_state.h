@@ -118,6 +118,8 @@ typedef struct wp_host_worker {
   uint32_t waiting[WP_ARGUMENT_BUFFERS];  // lock; by argument buffer, the PENDING task whose argument waits there
   uint32_t *cell_uses;       // lock; by cell, the last position that uses it
   uint32_t cell_calls;       // lock; times it was asked to look at its cells while it slept
+  uint32_t missed;           // lock; times that it has missed a memory, as far as is known
+  uint64_t doubtful[WP_PROCESS_MAX_PREFETCH];  // lock; a bit for each cell whose memory it may have missed
   uint32_t bucket;           // lock; list it is in, or WP_NO_WORKER
   uint32_t bucket_next;      // lock
   uint32_t bucket_previous;  // lock

@@ -180,6 +180,8 @@ typedef struct wp_channel_status {
   wp_atomic_u32 pin_errno;
   /// 1 after a fault at an address near zero.
   wp_atomic_u32 fault_near_zero;
+  /// How often it missed a shared memory that it was sent. Counted before the reply of the task that brought it.
+  wp_atomic_u32 missed;
   wp_atomic_u64 fault_data;
 } wp_channel_status;
 

@@ -112,7 +112,9 @@ typedef struct wp_share_delivery {
 
 /// What comes over the socket, with one descriptor for each delivery.
 typedef struct wp_share_message {
-  uint64_t count;
+  /// Of the task that brings it.
+  uint32_t position;
+  uint32_t count;
   wp_share_delivery deliveries[WP_PROCESS_MAX_SHARED];
 } wp_share_message;
 
