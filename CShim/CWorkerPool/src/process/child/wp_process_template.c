@@ -1,7 +1,9 @@
 #include "wp_process_template.h"
 
+#include "../../platform/wp_clock.h"
 #include "../../platform/wp_limits.h"
 #include "../../platform/wp_name.h"
+#include "../../platform/wp_poll.h"
 #include "../../platform/wp_process.h"
 #include "../../platform/wp_signals.h"
 #include "../../platform/wp_shared_memory.h"
@@ -11,7 +13,6 @@
 #include "wp_process_worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdio_ext.h>
 #include <stdlib.h>
@@ -221,23 +222,23 @@ static void spawn(wp_template *self, const wp_message *request) {
   take_pipes_back(self, request->worker);
 }
 
+/// One message: a fork of a large program takes a while, and whoever forks for all of a queue sees no death meanwhile, and not
+/// the host's end.
 static void obey(wp_template *self) {
-  for (;;) {
-    wp_message message;
-    int descriptors[2];
-    ssize_t length = wp_socket_receive(self->control, &message, sizeof message, descriptors, 2, false);
-    if (length < 0) return;
-    if (length != (ssize_t)sizeof message || message.kind == WP_MESSAGE_QUIT) leave(self);
-    self->own = descriptors[0];
-    self->door = descriptors[1];
-    self->door_errno = message.value;
-    self->signals = (wp_dispositions){message.ignored_signals, message.handled_signals};
-    self->credentials = message.changes_credentials != 0 ? &message.credentials : NULL;
-    if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
-    if (message.kind == WP_MESSAGE_KILL) kill_worker(self, &message);
-    for (int i = 0; i < 2; i++) {
-      if (descriptors[i] >= 0) close(descriptors[i]);
-    }
+  wp_message message;
+  int descriptors[2];
+  ssize_t length = wp_socket_receive(self->control, &message, sizeof message, descriptors, 2, false);
+  if (length < 0) return;
+  if (length != (ssize_t)sizeof message || message.kind == WP_MESSAGE_QUIT) leave(self);
+  self->own = descriptors[0];
+  self->door = descriptors[1];
+  self->door_errno = message.value;
+  self->signals = (wp_dispositions){message.ignored_signals, message.handled_signals};
+  self->credentials = message.changes_credentials != 0 ? &message.credentials : NULL;
+  if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
+  if (message.kind == WP_MESSAGE_KILL) kill_worker(self, &message);
+  for (int i = 0; i < 2; i++) {
+    if (descriptors[i] >= 0) close(descriptors[i]);
   }
 }
 
@@ -252,13 +253,17 @@ static WP_NORETURN void serve(wp_template *self) {
   for (;;) {
     events[WP_EVENT_CONTROL].events = (short)(POLLIN | (self->unsent ? POLLOUT : 0));
     wp_capture_prepare(&self->capture);
-    int ready = poll(events, self->capture.event_count, wp_jobs_timeout(&self->jobs));
-    if (ready < 0) continue;
+    int look = wp_jobs_timeout(&self->jobs);
+    uint64_t deadline = look < 0 ? UINT64_MAX : wp_clock_now() + (uint64_t)look * 1000000u;
+    if (wp_poll(events, self->capture.event_count, deadline) < 0) {
+      if (getppid() != self->jobs.host) leave(self);  // which else the host's pidfd tells
+      continue;
+    }
     if (events[WP_EVENT_HOST].revents != 0) leave(self);
     wp_capture_serve(&self->capture);
     if (events[WP_EVENT_CHILDREN].revents != 0) reap(self);
     follow_host(self);
-    // A hang-up comes after what was sent before it: obey reads to the end of the stream, and leaves there.
+    // A hang-up comes after what was sent before it: obey comes to the end of the stream, and leaves there.
     if ((events[WP_EVENT_CONTROL].revents & (POLLIN | POLLHUP | POLLERR)) != 0) obey(self);
     send_reports(self);
   }

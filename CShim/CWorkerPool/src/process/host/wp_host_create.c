@@ -17,6 +17,7 @@
 #include "wp_host_handle.h"
 #include "wp_host_room.h"
 #include "wp_host_share.h"
+#include "wp_host_supervise.h"
 #include "wp_host_workers.h"
 
 #include <errno.h>
@@ -45,6 +46,9 @@ static wp_status check(const wp_process_pool_config *config, wp_error *error) {
   if (config->sandbox > WP_SANDBOX_COMPUTE_ONLY) {
     return wp_fail(error, WP_INVALID_ARGUMENT, 0, "sandbox", "none, or compute only");
   }
+  if (config->on_template_loss > WP_TEMPLATE_LOSS_REEXECUTES) {
+    return wp_fail(error, WP_INVALID_ARGUMENT, 0, "on_template_loss", "breaks, or reexecutes");
+  }
   const char *refusal = wp_sandbox_refusal(config->sandbox, config->start_method);
   if (refusal != NULL) return wp_fail(error, WP_UNSUPPORTED, 0, "sandbox", refusal);
   return wp_process_settings_check(config, error);
@@ -56,16 +60,17 @@ static wp_status pick_method(const wp_process_pool_config *config, wp_start_meth
   if (*method == WP_START_AUTOMATIC) {
     *method = threads == 1 && config->handler != NULL ? WP_START_FORK : WP_START_REEXEC;
   }
-  if (*method == WP_START_FORK) {
-    if (threads == 1) return WP_OK;
+  bool may_reexecute = *method == WP_START_REEXEC || config->on_template_loss == WP_TEMPLATE_LOSS_REEXECUTES;
+  const char *refusal = may_reexecute ? wp_reexec_refusal() : NULL;
+  if (*method == WP_START_FORK && threads != 1) {
     const char *rule = threads == 0 ? "forking needs to know that the host has one thread, and /proc/self/task cannot "
                                       "be read"
                                     : "a host with more than one thread cannot be forked: locks that other threads "
                                       "hold would never be released in the workers";
     return wp_fail(error, WP_UNSUPPORTED, 0, "start_method", rule);
   }
-  const char *refusal = wp_reexec_refusal();
-  return refusal == NULL ? WP_OK : wp_fail(error, WP_UNSUPPORTED, 0, "start_method", refusal);
+  if (refusal == NULL) return WP_OK;
+  return wp_fail(error, WP_UNSUPPORTED, 0, *method == WP_START_FORK ? "on_template_loss" : "start_method", refusal);
 }
 
 // MARK: Building
@@ -200,7 +205,8 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   wp_atomic_init(&pool->size.wanted, count);
   pool->settings.ahead_follows_tasks = config->prefetch == 0;
   pool->queue.ahead = config->prefetch == 0 ? WP_LEAST_AHEAD : prefetch;
-  pool->settings.method = method;
+  wp_atomic_init(&pool->forker.method, (uint32_t)method);
+  wp_supervise_init(pool, config);
   pool->settings.spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;
   if (config->spin_ns == WP_SPIN_NEVER) pool->settings.spin_ns = 0;
   pool->settings.sandbox = config->sandbox;

@@ -19,7 +19,6 @@ static wp_status set_size(wp_process_pool *pool, uint32_t count, const wp_place 
   uint32_t before = wp_atomic_load(&pool->size.wanted, wp_relaxed);
   wp_atomic_store(&pool->size.wanted, count, wp_relaxed);
   for (uint32_t i = before; i < count; i++) {
-    pool->workers[i].added = pool->workers[i].state != WP_WORKER_LIVE || pool->workers[i].leaving;
     wp_places_assign(pool, i, places);
     wp_slots_list(pool, i);  // one that is still there
   }

@@ -54,6 +54,7 @@ typedef enum wp_call {
   WP_CALL_JOIN_CGROUP,
   WP_CALL_SETRESUID,
   WP_CALL_PTHREAD_CREATE,
+  WP_CALL_SENDMSG,
 } wp_call;
 
 /// The name of a call, "?" for a number that is none.
