@@ -298,7 +298,8 @@ void flaps(wp_start_method method) {
   CHECK(told.reason != NULL && strstr(told.reason, "as soon as they are ready") != NULL, "%s", told.reason);
   CHECK(WIFSIGNALED(told.wait_status) && WTERMSIG(told.wait_status) == SIGKILL && !told.is_final, "wait status %x",
         told.wait_status);
-  CHECK(atomic_load(&breaks) == 1 && atomic_load(&notices) == 1, "%d breaks, %d notices", breaks, notices);
+  CHECK(atomic_load(&breaks) == 1 && atomic_load(&notices) == 1, "%d breaks, %d notices",
+        atomic_load(&breaks), atomic_load(&notices));
   wp_process_submission submission = lab_submission(0, DO_ECHO, NULL, 0);
   CHECK(wp_process_pool_submit(lab.pool, &submission, NULL) == WP_BROKEN, "submit to a broken pool");
   lab_close(&lab);
