@@ -58,6 +58,9 @@ enum {
   DO_WRITE_TO_NOBODY,  // -> uint64_t error number of a write to a pipe without readers
   DO_RAISE_FAMILY,  // path -> starts processes that write their numbers there; see signals.c
   DO_START_BADLY,  // see supervision.c
+  DO_USE_NUMBERS,  // numbers_order: uses the numbers of its host -> uint64_t things that were wrong; see descriptors.c
+  DO_LOOK_AFTER_FORK,  // forks -> uint64_t status of the child, which asks for what a worker has
+  DO_PRINT_LINE,   // prints a line, and does not flush
   DO_REFUSE_OUTER_TRACES,  // replies with a code if it sees the task of an outer worker
 };
 
@@ -120,6 +123,9 @@ typedef struct test_lab {
   bool lend;
 } test_lab;
 
+void use_numbers(const wp_process_request *request, wp_process_reply *reply);
+void print_line(void);
+void look_after_fork(wp_process_reply *reply);
 void write_to_nobody(wp_process_reply *reply);
 void raise_family(const wp_process_request *request);
 void nest(const wp_process_request *request, wp_process_reply *reply);
@@ -194,6 +200,10 @@ scenario grows_short, grows_without_descriptors, resizes_in_storm;
 scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, large_again;
+scenario large_waits;
+scenario pools_after_fork, tasks_after_fork;
+scenario little_address_space, oom_scores;
+scenario inherited_numbers, prints_in_time;
 scenario out_of_descriptors;
 scenario hostile, hostile_driven, breakouts, lies;
 scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;

@@ -16,7 +16,7 @@ import Testing
     "limits", "recycles", "initializes", "timeouts", "timeout-races", "stop-requests", "terminations", "retries",
     "stopped-workers", "bounded-end", "shared-memories", "shared-limits", "shared-ends", "shared-taken-back", "loans",
     "large-arguments", "large-again", "out-of-descriptors", "waiting-threads", "hostile", "hostile-driven", "breakouts",
-    "lies",
+    "lies", "oom-scores", "pools-after-fork", "tasks-after-fork", "large-waits", "little-address-space", "inherited-numbers", "prints-in-time",
     "waiting-timeouts", "waiting-tidies", "tidying", "restart-fails", "bells-filled", "left-calls", "cgroup-places",
     "memory-cgroups", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted", "sandbox-filter",
     "sandbox-widths", "sandbox-breakouts",

@@ -17,6 +17,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   case mixture, waitInCallback
   case signalMasks, signalStorm
   case sandbox, nested, locks
+  case longErrors, addressSpace
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -68,6 +69,8 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .sandbox: try runSandbox(method)
     case .nested: try runNested(method)
     case .locks: try runLocks(method)
+    case .longErrors: try runLongErrors(method)
+    case .addressSpace: try runAddressSpace(method)
     }
   }
 
@@ -75,6 +78,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   package var needsOwnProcess: Bool {
     let alone: [Scenario] = [
       .leftovers, .thousandPools, .sharedArrayEnds, .sharedResults, .outOfDescriptors, .signalMasks, .signalStorm,
+      .addressSpace,
     ]
     return alone.contains(self)
   }

@@ -192,7 +192,8 @@ typedef struct wp_process_pool_config {
   const char *WP_NULLABLE name;
   wp_start_method start_method;
   /// Largest argument and largest result in bytes; 0 for `WP_PROCESS_DEFAULT_MAX_PAYLOAD`. Address space is
-  /// reserved for it, memory is used only as far as payloads reach.
+  /// reserved for it, 72 times as much for each worker; less where there is less, down to 3 times for each task that it may
+  /// hold. Memory is used only as far as payloads reach.
   size_t max_payload;
   /// How many tasks a worker may hold, the running one included; 0 for 2, and more while tasks take microseconds. At most `WP_PROCESS_MAX_PREFETCH`.
   uint32_t prefetch;

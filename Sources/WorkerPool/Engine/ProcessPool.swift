@@ -82,7 +82,8 @@ final class ProcessPool: @unchecked Sendable {
     context.detach()
     if status == WP_BROKEN, let error = failure.error { throw error }
     throw settings.configuration.explaining(
-      WorkerPoolError(error, settings.affinity), call: error.call.map { String(cString: $0) })
+      WorkerPoolError(error, settings.affinity), call: error.call.map { String(cString: $0) },
+      maxPayload: config.max_payload)
   }
 
   deinit { wp_process_pool_release(handle) }

@@ -68,7 +68,7 @@ extension wp_process_output {
 
 extension ProcessPoolExecutor.Configuration {
   /// The error of a pool that could not be created, with the setting it is about.
-  func explaining(_ error: WorkerPoolError, call: String?) -> WorkerPoolError {
+  func explaining(_ error: WorkerPoolError, call: String?, maxPayload: Int) -> WorkerPoolError {
     let setting: String? =
       switch call {
       case "limits.memory", "setrlimit(RLIMIT_DATA)": limits.memory.map { "limits.memory is \($0)" }
@@ -78,6 +78,7 @@ extension ProcessPoolExecutor.Configuration {
       case "limits.memory_cgroup", "mkdir(memory cgroup)", "write(memory.max)", "write(memory.limit_in_bytes)",
         "write(cgroup.subtree_control)", "write(cgroup.procs)":
         "limits.memoryCgroup is .required"
+      case "mmap(payload buffers)": "maxPayload is \(maxPayload)"
       case "timer_create": limits.cpuTime.map { "limits.cpuTime is \($0)" }
       default: nil
       }

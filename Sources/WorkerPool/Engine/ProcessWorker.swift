@@ -31,6 +31,9 @@ enum ProcessWorker {
     } catch {
       encoder.reset()
       ErrorCoding.encode(error, into: &encoder)
+      if wp_process_reply_reserve(reply, encoder.byteCount) == nil {
+        ErrorCoding.encode(error, into: &encoder, limit: room.open().count)
+      }
       wp_process_reply_set_code(reply, ReplyCode.error)
     }
     encoder.withUnsafeBytes { bytes in

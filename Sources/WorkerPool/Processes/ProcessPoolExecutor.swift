@@ -47,8 +47,9 @@ public final class ProcessPoolExecutor: JobExecutor {
   ///   - maxWorkers: From 1 to 1024; nil for as many as CPUs that the process is granted.
   ///   - name: What `ps` shows the workers as, with their number behind it.
   ///   - startMethod: See ``StartMethod``.
-  ///   - maxPayload: Largest input and largest result of a task in bytes, nil for 1 GiB. It costs address space;
-  ///     memory is used as far as inputs and results reach.
+  ///   - maxPayload: Largest input and largest result of a task in bytes, nil for 1 GiB. It costs address space, up to
+  ///     72 times as much for each worker and at least 3 times, as far as there is any; memory is used as far as inputs and
+  ///     results reach.
   ///   - affinity: Which CPUs the workers may use. On a machine with several nodes, memory through which a placed worker
   ///     exchanges inputs and results is preferred on its node. A worker whose CPU goes away later runs on any that is left,
   ///     which a ``PlacementNotice`` says once.

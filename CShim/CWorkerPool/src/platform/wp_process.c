@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
@@ -234,11 +235,18 @@ bool wp_die_with_parent(pid_t parent) {
   return getppid() == parent;
 }
 
+#define WP_WORKER_OOM_SCORE 500
+
 void wp_raise_oom_score(void) {
-  int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  int file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
   if (file < 0) return;
-  ssize_t written = write(file, "500", 3);
-  (void)written;
+  char text[16] = {0};
+  ssize_t length = read(file, text, sizeof text - 1);
+  // Whoever started the host may have made it a likelier victim than that.
+  if (length > 0 && atoi(text) < WP_WORKER_OOM_SCORE) {
+    length = pwrite(file, "500", 3, 0);
+    (void)length;
+  }
   close(file);
 }
 

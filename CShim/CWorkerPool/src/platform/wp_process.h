@@ -80,7 +80,7 @@ void wp_children_end(void);
 
 /// Ends this process when its parent does, unless `parent` is gone already: then false. [fork]
 bool wp_die_with_parent(pid_t parent);
-/// Makes this process a likelier victim than its host when memory runs out. Best effort. [fork]
+/// Makes this process a likelier victim than its host when memory runs out, if it is not likely already. Best effort. [fork]
 void wp_raise_oom_score(void);
 /// 0, or -1 with `errno` set ("sched_setaffinity"). [fork]
 int wp_pin_to_cpu(int cpu);

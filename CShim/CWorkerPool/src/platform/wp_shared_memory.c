@@ -92,6 +92,14 @@ void *wp_memory_zeros(size_t length) {
   return address == MAP_FAILED ? NULL : address;
 }
 
+bool wp_memory_has_room(uint64_t length) {
+  if (length > SIZE_MAX) return false;
+  void *address = mmap(NULL, (size_t)length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED) return false;
+  munmap(address, (size_t)length);
+  return true;
+}
+
 void wp_memory_unmap(void *address, size_t length) {
   if (address != NULL) munmap(address, length);
 }

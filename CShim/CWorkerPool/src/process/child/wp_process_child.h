@@ -3,6 +3,7 @@
 #define WP_PROCESS_CHILD_H
 
 #include "../../platform/wp_credentials.h"
+#include "../../platform/wp_descriptors.h"
 #include "../../platform/wp_signals.h"
 #include "wp_process_capture.h"
 #include "wp_process_jobs.h"
@@ -54,6 +55,9 @@ typedef struct wp_template {
   wp_capture capture;
   /// How many files the host may open: the template may open more, and gives its workers what the host has.
   struct rlimit open_files;
+  /// What was open when we began: its numbers are held in workers, whose own descriptors lie at `own_base` and above.
+  wp_descriptors held;
+  int own_base;
   /// Some child has a report that the socket had no room for.
   bool unsent;
 } wp_template;

@@ -50,7 +50,7 @@ wp_call wp_limits_apply(wp_worker_limits *self, const wp_process_limits *setting
                         wp_channel_status *status) {
   memset(self, 0, sizeof *self);
   self->settings = *settings;
-  self->memory_use = own_memory_use = wp_memory_use_open();
+  self->memory_use = own_memory_use = wp_descriptor_move_up(&parent->held, parent->own_base, wp_memory_use_open());
   own_status = status;
   own_stack = parent->stack_size;
   if (settings->niceness != 0 && !wp_be_nicer(settings->niceness)) return WP_CALL_SETPRIORITY;

@@ -10,11 +10,12 @@
 #include "../../platform/wp_socket.h"
 #include "../../platform/wp_thread.h"
 #include "../shared/wp_process_message.h"
+#include "../shared/wp_process_settings_check.h"
+#include "wp_process_streams.h"
 #include "wp_process_worker.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -301,7 +302,7 @@ static pid_t receive_start(wp_template *self) {
 static void read_settings(wp_template *self) {
   wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->given, 0, wp_pool_part_size(), false);
   if (head == NULL) give_up(self->control, WP_CALL_MMAP);
-  self->geometry = wp_geometry_of(head->capacity, head->prefetch, (size_t)head->max_payload);
+  self->geometry = wp_geometry_of(head->capacity, &head->reserve, (size_t)head->max_payload);
   wp_geometry_extend(&self->geometry, head->output, (size_t)head->initializer_length);
   wp_call failed = wp_capture_init(&self->capture, self->output, &self->geometry, head, WP_EVENTS);
   if (failed != WP_CALL_NONE) give_up(self->control, failed);
@@ -309,6 +310,9 @@ static void read_settings(wp_template *self) {
   wp_name_format(name, head->prefix, "-template");
   wp_name_self(name);
   wp_sandbox_level sandbox = (wp_sandbox_level)head->sandbox;
+  self->own_base = wp_descriptors_own_base(wp_limit_of(head->limits.open_files, self->open_files.rlim_cur));
+  self->doorbell = wp_descriptor_move_up(&self->held, self->own_base, self->doorbell);
+  self->leader_bell = wp_descriptor_move_up(&self->held, self->own_base, self->leader_bell);
   wp_memory_unmap(head, wp_pool_part_size());
   self->children = (wp_child *)calloc(self->geometry.capacity, sizeof *self->children);
   if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);
@@ -349,13 +353,13 @@ WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void 
   wp_template self;
   memset(&self, 0, sizeof self);
   self.control = wp_above_stdio(control);
+  if (!wp_descriptors_find(&self.held, self.control)) give_up(self.control, WP_CALL_CALLOC);
   self.handler = handler;
   self.context = context;
   self.process = getpid();
   wp_close_all_except(&self.control, 1);
   wp_detach_stdin();
-  __fpurge(stdout);  // what the host could not flush is the host's to print
-  __fpurge(stderr);
+  wp_streams_forget();
   pid_t host = receive_start(&self);
   // Not before: a socket that is closed with something unread tells its peer of that, and not what it was sent.
   if (handler == NULL) give_up(self.control, WP_CALL_HANDLER);

@@ -2,10 +2,13 @@
 
 #include "../../platform/wp_shared_memory.h"
 
+bool wp_buffer_is_free(const wp_buffers *buffers) {
+  return ~buffers->busy != 0 && (uint32_t)__builtin_ctzll(~buffers->busy) < buffers->count;
+}
+
 uint8_t wp_buffer_take(wp_buffers *buffers) {
-  if (~buffers->busy == 0) return WP_NO_BUFFER;
+  if (!wp_buffer_is_free(buffers)) return WP_NO_BUFFER;
   uint32_t buffer = (uint32_t)__builtin_ctzll(~buffers->busy);
-  if (buffer >= buffers->count) return WP_NO_BUFFER;
   buffers->busy |= (uint64_t)1 << buffer;
   buffers->warm |= (uint64_t)1 << buffer;
   return (uint8_t)buffer;

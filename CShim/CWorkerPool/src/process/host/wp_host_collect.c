@@ -296,7 +296,7 @@ bool wp_collect_round(wp_process_pool *pool) {
   if (tidy) wp_tidy_now(pool);
   wp_collect_call_left(pool);  // of earlier results than these
   call_back(pool, false);
-  return settled || noted || pool->batch.count > 0;
+  return settled || noted || tidy || pool->batch.count > 0;  // a task may wait for a buffer that was being tidied
 }
 
 bool wp_collect_has_news(const wp_process_pool *pool) {

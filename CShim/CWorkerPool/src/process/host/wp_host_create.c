@@ -25,6 +25,9 @@
 #include <string.h>
 #include <time.h>
 
+/// What part of the address space that channels take has to be left besides.
+#define WP_LEFT_OF_SPACE 8u
+
 // MARK: Settings
 
 static wp_status check(const wp_process_pool_config *config, wp_error *error) {
@@ -98,7 +101,7 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   if (status != WP_OK) return status;
   for (uint32_t i = 0; i < pool->size.bound; i++) wp_places_assign(pool, i, places);
   pool->memory.head->capacity = pool->geometry.capacity;
-  pool->memory.head->prefetch = pool->geometry.prefetch;
+  pool->memory.head->reserve = pool->geometry.reserve;
   pool->memory.head->max_payload = pool->geometry.max_payload;
   pool->memory.head->spin_ns = pool->settings.spin_ns;
   pool->memory.head->sandbox = (uint32_t)pool->settings.sandbox;
@@ -180,16 +183,29 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
   return status;
 }
 
-/// Lays the memory out for as many workers as there may ever be, or as a file may hold; for no fewer than `count`, which is
-/// left for the system to refuse.
-static wp_geometry lay_out(const wp_process_pool_config *config, uint32_t count, uint32_t prefetch, size_t max_payload) {
+/// For as many workers as there may ever be, or as a file may hold; for no fewer than `count`, which is left for the system to
+/// refuse.
+static wp_geometry lay_out_for(const wp_process_pool_config *config, uint32_t count, const wp_reserve *reserve,
+                               size_t max_payload) {
   wp_process_output output[WP_STREAM_COUNT];
   wp_process_settings_resolve(config, output);
   size_t initializer_length = config->initializer == NULL ? 0 : config->initializer->length;
   for (uint32_t capacity = WP_PROCESS_POOL_MAX_WORKERS;; capacity = capacity / 2 < count ? count : capacity / 2) {
-    wp_geometry geometry = wp_geometry_of(capacity, prefetch, max_payload);
+    wp_geometry geometry = wp_geometry_of(capacity, reserve, max_payload);
     wp_geometry_extend(&geometry, output, initializer_length);
     if (capacity == count || wp_geometry_largest(&geometry) <= wp_memory_file_limit()) return geometry;
+  }
+}
+
+/// Lays the memory out, and reserves less where there is not the address space for `count` workers, and some of it left for the
+/// program. The least is left for the system to refuse.
+static wp_geometry lay_out(const wp_process_pool_config *config, uint32_t count, uint32_t prefetch, size_t max_payload) {
+  wp_reserve reserve = wp_reserve_most(prefetch);
+  for (;;) {
+    wp_geometry geometry = lay_out_for(config, count, &reserve, max_payload);
+    uint64_t channels = count * wp_geometry_channel(&geometry);
+    if (wp_memory_has_room(channels + channels / WP_LEFT_OF_SPACE)) return geometry;
+    if (!wp_reserve_less(&reserve, config->prefetch != 0)) return geometry;
   }
 }
 
@@ -204,7 +220,8 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->size.bound = count;
   wp_atomic_init(&pool->size.wanted, count);
   pool->settings.ahead_follows_tasks = config->prefetch == 0;
-  pool->queue.ahead = config->prefetch == 0 ? WP_LEAST_AHEAD : prefetch;
+  pool->queue.ahead = pool->geometry.prefetch;
+  if (config->prefetch == 0 && pool->queue.ahead > WP_LEAST_AHEAD) pool->queue.ahead = WP_LEAST_AHEAD;
   wp_atomic_init(&pool->forker.method, (uint32_t)method);
   wp_supervise_init(pool, config);
   pool->settings.spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;

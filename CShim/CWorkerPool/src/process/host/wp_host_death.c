@@ -13,7 +13,6 @@
 #include <sys/wait.h>
 
 /// Most of an initializer's reply that is kept.
-#define WP_REPLY_KEPT ((size_t)1 << 20)
 
 // MARK: Limits
 

@@ -39,9 +39,7 @@ void wp_task_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t po
     wp_payload payload = wp_payload_of_sent(pool, owner, position);
     bool kept = payload.buffer != WP_NO_BUFFER;
     if (kept) {
-      task->buffer = payload.buffer;
-      task->worker = owner;
-      task->length = payload.length;
+      wp_payload_wait(pool, sent->task, owner, payload.buffer, payload.length);
       sent->argument_buffer = WP_NO_BUFFER;
     }
     if (kept || wp_task_set_bytes(task, payload.bytes, payload.length)) {

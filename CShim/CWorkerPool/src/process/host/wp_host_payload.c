@@ -11,6 +11,36 @@ bool wp_payload_reserve(wp_process_pool *pool, uint32_t worker, size_t length, u
   return *buffer != WP_NO_BUFFER;
 }
 
+void wp_payload_wait(wp_process_pool *pool, uint32_t index, uint32_t worker, uint8_t buffer, size_t length) {
+  wp_task *task = &pool->tasks.nodes[index];
+  task->buffer = buffer;
+  task->worker = worker;
+  task->length = length;
+  pool->workers[worker].waiting[buffer] = index;
+}
+
+void wp_payload_end_wait(wp_process_pool *pool, uint32_t index) {
+  wp_task *task = &pool->tasks.nodes[index];
+  WP_ASSERT(pool->workers[task->worker].waiting[task->buffer] == index);
+  pool->workers[task->worker].waiting[task->buffer] = WP_NO_TASK;
+  task->buffer = WP_NO_BUFFER;
+  task->length = 0;
+}
+
+uint32_t wp_payload_next(const wp_process_pool *pool, uint32_t index) {
+  const wp_host_worker *worker = &pool->workers[index];
+  const wp_task *first = &pool->tasks.nodes[pool->tasks.pending.first];
+  bool is_there = first->buffer != WP_NO_BUFFER && first->worker == index;
+  if (is_there || first->length <= WP_REQUEST_INLINE || wp_buffer_is_free(&worker->arguments)) {
+    return pool->tasks.pending.first;
+  }
+  for (uint32_t i = 0; i < worker->arguments.count; i++) {
+    if (worker->waiting[i] != WP_NO_TASK) return worker->waiting[i];
+  }
+  WP_ASSERT(worker->published - worker->collected < worker->arguments.count);
+  return WP_NO_TASK;
+}
+
 wp_payload wp_payload_of_pending(const wp_process_pool *pool, const wp_task *task) {
   wp_payload payload = {NULL, task->length, task->buffer, false};
   payload.bytes = task->buffer == WP_NO_BUFFER
@@ -34,11 +64,11 @@ void wp_payload_drop(wp_process_pool *pool, uint32_t index) {
   wp_task *task = &pool->tasks.nodes[index];
   if (task->buffer != WP_NO_BUFFER) {
     wp_payload payload = wp_payload_of_pending(pool, task);
+    wp_payload_end_wait(pool, index);
     if (payload.bytes == pool->tasks.pinned) pool->tasks.pinned = NULL;
-    else wp_buffer_free(&pool->workers[task->worker].arguments, task->buffer);
+    else wp_buffer_free(&pool->workers[task->worker].arguments, payload.buffer);
   }
   wp_task_drop_bytes(&pool->tasks, task);
-  task->buffer = WP_NO_BUFFER;
 }
 
 void wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *payload, uint8_t buffer,

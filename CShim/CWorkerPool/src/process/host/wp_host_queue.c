@@ -56,18 +56,18 @@ static void send_copied(wp_process_pool *pool, uint32_t worker, uint32_t index, 
   pthread_mutex_lock(&pool->lock);
 }
 
-/// Sends the first pending task. False when it has to wait.
+/// Sends a pending task. False when all have to wait.
 static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
   uint32_t worker = wp_queue_pick(pool);
   if (pool->tasks.pending.count == 0 || worker == WP_NO_WORKER) return false;
-  uint32_t index = pool->tasks.pending.first;
+  uint32_t index = wp_payload_next(pool, worker);
+  if (index == WP_NO_TASK) return false;
   wp_task *task = &pool->tasks.nodes[index];
   wp_payload payload = wp_payload_of_pending(pool, task);
   payload.in_buffer = task->buffer != WP_NO_BUFFER && task->worker == worker;
   bool copied = false;
   if (payload.in_buffer) {
-    task->buffer = WP_NO_BUFFER;  // the slot's from here on
-    task->length = 0;
+    wp_payload_end_wait(pool, index);  // the slot's from here on
   } else {
     uint8_t buffer;
     if (!wp_payload_reserve(pool, worker, payload.length, &buffer)) return false;

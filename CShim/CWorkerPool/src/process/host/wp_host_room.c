@@ -6,6 +6,7 @@
 #include "../shared/wp_process_output.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 static size_t workers_size(const wp_process_pool *pool) { return pool->geometry.capacity * sizeof *pool->workers; }
@@ -27,6 +28,10 @@ void wp_room_free(wp_process_pool *pool) {
 }
 
 // MARK: Files
+
+#define WP_PAYLOADS_CALL "mmap(payload buffers)"
+#define WP_PAYLOADS_RULE \
+  "each worker reserves address space for three payloads of the largest size for each task that it may hold"
 
 static wp_status failed(wp_error *error, const char *call) { return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL); }
 
@@ -78,7 +83,7 @@ static const char *map_channel(wp_process_pool *pool, uint32_t index) {
   const char *call = NULL;
   void *own = NULL;
   int file = wp_memory_share("worker-pool-own", geometry->worker_part, false, &own, &call);
-  if (file < 0) return call;
+  if (file < 0) return errno == ENOMEM && strcmp(call, "mmap") == 0 ? WP_PAYLOADS_CALL : call;
   void *arguments = wp_memory_map(pool->memory.files.arguments, wp_arguments_offset(geometry, index),
                                   geometry->arguments_part, true);
   if (arguments == NULL) {
@@ -86,7 +91,7 @@ static const char *map_channel(wp_process_pool *pool, uint32_t index) {
     wp_memory_unmap(own, geometry->worker_part);
     close(file);
     errno = number;
-    return "mmap";
+    return WP_PAYLOADS_CALL;
   }
   worker->file = file;
   worker->channel.host_part = (unsigned char *)pool->memory.head + wp_host_part_offset(geometry, index);
@@ -99,7 +104,10 @@ wp_status wp_room_map(wp_process_pool *pool, uint32_t count, wp_error *error) {
   for (; pool->size.mapped < count; pool->size.mapped++) {
     uint32_t index = pool->size.mapped;
     const char *call = map_channel(pool, index);
-    if (call != NULL) return failed(error, call);
+    if (call != NULL) {
+      const char *rule = strcmp(call, WP_PAYLOADS_CALL) == 0 ? WP_PAYLOADS_RULE : NULL;
+      return wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, rule);
+    }
     wp_host_worker *worker = &pool->workers[index];
     worker->pidfd = worker->share = -1;
     worker->arguments.count = pool->geometry.argument_buffers;
@@ -107,6 +115,7 @@ wp_status wp_room_map(wp_process_pool *pool, uint32_t count, wp_error *error) {
     worker->cell_uses = pool->memory.cell_uses + (size_t)index * pool->geometry.cells;
     worker->bucket = WP_NO_WORKER;
     worker->cpu = worker->node = worker->memory_node = -1;
+    for (uint32_t i = 0; i < WP_ARGUMENT_BUFFERS; i++) worker->waiting[i] = WP_NO_TASK;
   }
   return WP_OK;
 }

@@ -127,6 +127,7 @@ typedef struct wp_host_worker {
   uint32_t collected;        // role; next position to take a result from; those below may be sent again
   wp_buffers arguments;        // lock
   wp_buffers results;          // lock
+  uint32_t waiting[WP_ARGUMENT_BUFFERS];  // lock; by argument buffer, the PENDING task whose argument waits there
   uint32_t *cell_uses;       // lock; by cell, the last position that uses it
   uint32_t cell_calls;       // lock; times it was asked to look at its cells while it slept
   uint32_t bucket;           // lock; list it is in, or WP_NO_WORKER
