@@ -162,7 +162,8 @@ static void await_workers(test_lab *lab, size_t count) {
 
 static void check_sound(test_lab *lab, const char *what) {
   const wp_process_breakage *breakage = wp_process_pool_breakage(lab->pool);
-  CHECK(breakage == NULL && atomic_load(&breaks) == 0, "%s: the pool broke: %s", what, breakage == NULL ? "-" : breakage->reason);
+  const char *reason = breakage == NULL ? "-" : breakage->reason;
+  CHECK(breakage == NULL && atomic_load(&breaks) == 0, "%s: the pool broke: %s", what, reason);
 }
 
 static void check_echo(test_lab *lab, size_t task) {

@@ -21,6 +21,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/// When to try again to send a report that the kernel has refused.
+#define WP_REFUSED_LOOK_MS 10
+
 /// Reports that a child still owes to the host, in the order in which they are sent.
 enum { WP_OWES_SPAWNED = 1, WP_OWES_SPAWN_FAILED = 2, WP_OWES_KILL_FAILED = 4, WP_OWES_EXITED = 8 };
 
@@ -64,14 +67,17 @@ static bool send_report(wp_template *self, uint32_t index, unsigned report, bool
 /// that waits for it would not see it die.
 static void send_reports(wp_template *self) {
   const unsigned order[] = {WP_OWES_SPAWNED, WP_OWES_SPAWN_FAILED, WP_OWES_KILL_FAILED, WP_OWES_EXITED};
-  self->unsent = false;
+  self->unsent = self->refused = false;
   for (uint32_t i = 0; i < self->used; i++) {
     wp_child *child = &self->children[i];
     for (size_t j = 0; j < sizeof order / sizeof *order && child->owed != 0; j++) {
       if ((child->owed & order[j]) == 0) continue;
       if (!send_report(self, i, order[j], false)) {
-        self->unsent = self->unsent || errno == EAGAIN || errno == EWOULDBLOCK;
-        break;  // any other failure means that the host is gone, which its pidfd tells as well
+        bool full = errno == EAGAIN || errno == EWOULDBLOCK;
+        self->unsent = self->unsent || full;
+        // Else the host is gone, which its pidfd tells as well, or the kernel has not what descriptors need on their way.
+        self->refused = self->refused || (!full && errno != EPIPE && errno != ECONNRESET);
+        break;
       }
       child->owed &= ~order[j];
       if (order[j] != WP_OWES_SPAWNED) continue;
@@ -245,6 +251,13 @@ static void obey(wp_template *self) {
 
 enum { WP_EVENT_CONTROL, WP_EVENT_CHILDREN, WP_EVENT_HOST, WP_EVENTS };
 
+/// When to do what no descriptor tells of, UINT64_MAX for never.
+static uint64_t next_look(const wp_template *self) {
+  int look = wp_jobs_timeout(&self->jobs);
+  if (self->refused && (look < 0 || look > WP_REFUSED_LOOK_MS)) look = WP_REFUSED_LOOK_MS;
+  return look < 0 ? UINT64_MAX : wp_clock_now() + (uint64_t)look * 1000000u;
+}
+
 static WP_NORETURN void serve(wp_template *self) {
   struct pollfd *events = self->capture.events;
   events[WP_EVENT_CONTROL].fd = self->control;
@@ -254,9 +267,7 @@ static WP_NORETURN void serve(wp_template *self) {
   for (;;) {
     events[WP_EVENT_CONTROL].events = (short)(POLLIN | (self->unsent ? POLLOUT : 0));
     wp_capture_prepare(&self->capture);
-    int look = wp_jobs_timeout(&self->jobs);
-    uint64_t deadline = look < 0 ? UINT64_MAX : wp_clock_now() + (uint64_t)look * 1000000u;
-    if (wp_poll(events, self->capture.event_count, deadline) < 0) {
+    if (wp_poll(events, self->capture.event_count, next_look(self)) < 0) {
       if (getppid() != self->jobs.host) leave(self);  // which else the host's pidfd tells
       continue;
     }

@@ -119,7 +119,8 @@ static void fail(wp_process_pool *pool, uint32_t index, const wp_start_failure *
   begin_outage(pool);
   pool->outage.final = final;
   pool->outage.reason = failure->reason;
-  const wp_process_breakage known = {.reason = failure->reason, .call = call, .system_errno = failure->number, .is_final = final};
+  const wp_process_breakage known = {
+      .reason = failure->reason, .call = call, .system_errno = failure->number, .is_final = final};
   wp_breakage_note(pool, index == WP_NO_WORKER ? NULL : &pool->workers[index], &known);
 }
 
@@ -225,17 +226,19 @@ void wp_supervise_template_silent(wp_process_pool *pool) {
 
 // MARK: What is due
 
-static bool is_late(const wp_host_worker *worker, uint64_t now) {
-  if (worker->state != WP_WORKER_SPAWNING || worker->ready_by == 0 || worker->condemned) return false;
+/// When the worker is killed that does not get ready, UINT64_MAX for never.
+static uint64_t patience_end(const wp_host_worker *worker) {
+  if (worker->state != WP_WORKER_SPAWNING || worker->ready_by == 0 || worker->condemned) return UINT64_MAX;
   const wp_channel_status *status = wp_channel_get_status(&worker->channel);
-  return now >= worker->ready_by && wp_atomic_load(&status->initializing, wp_relaxed) == 0;
+  bool takes_its_time = wp_atomic_load(&status->initializing, wp_relaxed) != 0 || worker->pidfd < 0;
+  return takes_its_time ? UINT64_MAX : worker->ready_by;
 }
 
 static void end_what_is_late(wp_process_pool *pool) {
-  uint64_t now = wp_clock_now();
   for (uint32_t i = 0; i < pool->size.bound; i++) {
     wp_host_worker *worker = &pool->workers[i];
-    if (!is_late(worker, now) || worker->pidfd < 0) continue;
+    uint64_t end = patience_end(worker);
+    if (end == UINT64_MAX || wp_clock_now() < end) continue;
     worker->failure.reason = "a worker was not ready within 60 seconds";
     wp_kill_worker(pool, i);
   }
@@ -253,19 +256,14 @@ uint64_t wp_supervise_deadline(const wp_process_pool *pool) {
   if (!is_supervised(pool)) return UINT64_MAX;
   uint64_t deadline = UINT64_MAX;
   if (pool->outage.since != 0 && !some_start(pool)) deadline = outage_end(pool);
-  for (uint32_t i = 0; i < pool->size.bound; i++) {
-    const wp_host_worker *worker = &pool->workers[i];
-    if (worker->state != WP_WORKER_SPAWNING || worker->ready_by == 0 || worker->condemned || worker->pidfd < 0) continue;
-    const wp_channel_status *status = wp_channel_get_status(&worker->channel);
-    if (wp_atomic_load(&status->initializing, wp_relaxed) == 0) deadline = smaller(deadline, worker->ready_by);
-  }
+  for (uint32_t i = 0; i < pool->size.bound; i++) deadline = smaller(deadline, patience_end(&pool->workers[i]));
   return deadline;
 }
 
 void wp_supervise_give_notice(const wp_pending_notices *notices) {
   if (notices->reexecuted) {
     wp_notice_once(WP_NOTICE_TEMPLATE_REEXECUTED, 0,
-                   "the template process was lost, and the pool goes on with workers that are started by re-executing the program");
+                   "the template process was lost, and the pool goes on with workers of the program started anew");
   }
   if (!notices->not_started) return;
   const char *outlook = notices->unstarted_for_good ? "which no time cures" : "which is tried again";

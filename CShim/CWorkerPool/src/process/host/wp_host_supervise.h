@@ -3,7 +3,7 @@
 // The one rule: *in every phase every wanted worker has a next event with a time.*
 //
 //     state                         its next event                            by when
-//     ABSENT, and a template        it is asked for                           starts.next_at; after others, WP_MOST_ASKED at once
+//     ABSENT, and a template        it is asked for, few at a time            starts.next_at
 //     ABSENT, and none              a template starts                         forker.starts.next_at
 //                                   that template says hello, or is ended     forker.deadline
 //     SPAWNING, asked for           SPAWNED or SPAWN_FAILED                   report_by, and again
