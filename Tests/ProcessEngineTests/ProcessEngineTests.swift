@@ -25,6 +25,8 @@ import Testing
     "nested",
     "kills-without-rights", "stopped-template", "stubborn-template", "terminal-stops", "terminal-stops-handled",
     "terminal-hangs-up", "ignored-signals", "group-signals", "task-children", "task-children-of-killed",
+    "ready-then-gone", "start-shortage", "initializer-recovers", "restart-recovers", "restart-refused", "flaps",
+    "slow-sends", "few-descriptors", "loss-reexecutes", "adopts-orphans",
   ]
 
   /// All but one of the pairs: a worker of a re-executed template cannot be told to die at its start.

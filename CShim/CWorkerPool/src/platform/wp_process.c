@@ -2,11 +2,11 @@
 
 #include "wp_clock.h"
 #include "wp_file.h"
+#include "wp_poll.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -73,17 +73,13 @@ bool wp_pidfd_wait(int pidfd, int timeout_ms) {
   ended.events = POLLIN;
   uint64_t end = timeout_ms < 0 ? UINT64_MAX : wp_clock_now() + (uint64_t)timeout_ms * 1000000u;
   // A program may be sent signals for ever: each wait is for what is left of the time, not for all of it.
-  for (;;) {
-    struct timespec left;
-    int ready = ppoll(&ended, 1, wp_clock_left(end, &left), NULL);
-    if (ready >= 0) return ready != 0;
-    if (errno == EINTR) continue;
-    // That it cannot be waited for says nothing of the process: it is asked for now and then.
-    if (has_ended(pidfd)) return true;
-    if (wp_clock_now() >= end) return false;
-    struct timespec moment = {0, 1000000};
-    nanosleep(&moment, NULL);
-  }
+  int ready;
+  do {
+    ready = wp_poll(&ended, 1, end);
+    // That it cannot be waited for says nothing of the process.
+    if (ready < 0 && errno != EINTR && has_ended(pidfd)) return true;
+  } while (ready < 0 && wp_clock_now() < end);
+  return ready > 0;
 }
 
 void wp_pidfd_reap(int pidfd) {
@@ -142,6 +138,22 @@ void wp_pidfd_kill_group(int pidfd, pid_t leader) {
   if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, WP_PIDFD_SIGNAL_PROCESS_GROUP) == 0 || errno != EINVAL) return;
   // Before Linux 6.9. While the leader is there, if only as a zombie, the number is its own.
   if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0u) == 0) wp_process_group_kill(leader);
+}
+
+void wp_pidfd_reap_group(int pidfd, pid_t leader) {
+  siginfo_t info;
+  info.si_pid = 0;
+  // A child of ours that is not reaped: the number of its group is its own.
+  if (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0) return;
+  uint64_t end = wp_clock_now() + WP_MOMENT_NS;
+  for (;;) {
+    info.si_pid = 0;
+    int result = waitid(P_PGID, (id_t)leader, &info, WEXITED | WNOHANG | __WALL);
+    if (result != 0 && errno != EINTR) return;  // none is left
+    if (result == 0 && info.si_pid != 0) continue;
+    if (wp_clock_now() >= end) return;
+    sched_yield();
+  }
 }
 
 void wp_adopt_orphans(void) { prctl(PR_SET_CHILD_SUBREAPER, 1); }

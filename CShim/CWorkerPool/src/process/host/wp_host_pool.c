@@ -6,7 +6,7 @@
 
 uint32_t wp_process_pool_worker_count(const wp_process_pool *pool) { return wp_atomic_load(&pool->size.wanted, wp_relaxed); }
 uint32_t wp_process_pool_capacity(const wp_process_pool *pool) { return pool->geometry.capacity; }
-wp_start_method wp_process_pool_start_method(const wp_process_pool *pool) { return pool->settings.method; }
+wp_start_method wp_process_pool_start_method(const wp_process_pool *pool) { return wp_pool_method(pool); }
 
 size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *pids, size_t capacity) {
   if (wp_forked_from(pool)) return 0;

@@ -73,8 +73,6 @@ typedef struct wp_pool_head {
   uint64_t spin_ns;
   /// A `wp_sandbox_level`.
   uint32_t sandbox;
-  /// 1 when the template is the program started anew, whose `main` has not run.
-  uint32_t reexecuted;
   char prefix[WP_PROCESS_PREFIX_BYTES];
   wp_process_limits limits;
   bool has_cgroups;

@@ -56,6 +56,7 @@ typedef enum wp_call {
   WP_CALL_SETRESUID,
   WP_CALL_PTHREAD_CREATE,
   WP_CALL_MPROTECT,
+  WP_CALL_SENDMSG,
 } wp_call;
 
 /// The name of a call, "?" for a number that is none.
