@@ -21,6 +21,9 @@ SOAK_SECONDS ?= 60
 # How long `chaos` stays with each start method.
 CHAOS_SECONDS ?= 60
 
+# How long `process-faults` goes on, with faults in an order that differs from run to run; all of them without it.
+FAULT_SECONDS ?=
+
 # How long `fuzz` goes on with each of its targets.
 FUZZ_SECONDS ?= 600
 
@@ -53,7 +56,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c test-starts test-cgroups test-numa test-sandbox tsan asan docs model soak faults chaos fuzz simulate bench bench-peers bench-headline bench-instructions \
+.PHONY: help run test test-consumer test-c test-starts test-cgroups test-numa test-sandbox tsan asan docs model soak faults process-faults chaos fuzz simulate bench bench-peers bench-headline bench-instructions \
   bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c lint-layers format setup clean
 
 help: ## Show this list.
@@ -158,6 +161,13 @@ soak: setup ## Check what thread pools hold on to under lasting load, and random
 
 faults: setup ## Plant known faults into the thread engine, which random programs have to find (half an hour).
 	@Tests/ThreadPrograms/faults.sh
+
+PROCESS_FAULTS := .build/process-faults/engine-faults
+
+process-faults: setup ## Let each system call of a process pool fail, in each of its processes, ten minutes (FAULT_SECONDS=50).
+	@Tests/EngineFaults/build.sh $(PROCESS_FAULTS)
+	@failed=0; $(PROCESS_FAULTS) $(if $(FAULT_SECONDS),seconds $(FAULT_SECONDS),all) || failed=1; \
+	  $(PROCESS_FAULTS) delayed || failed=1; exit $$failed
 
 chaos: setup ## Kill random processes of a pool under load, a minute with each start method (CHAOS_SECONDS=600).
 	@swift build -c release --product ProcessChaos

@@ -58,6 +58,7 @@ enum {
   DO_WRITE_TO_NOBODY,  // -> uint64_t error number of a write to a pipe without readers
   DO_RAISE_FAMILY,  // path -> starts processes that write their numbers there; see signals.c
   DO_TELL_ORIGIN,  // uint64_t what -> uint64_t; see origins.c
+  DO_START_BADLY,  // see supervision.c
   DO_USE_NUMBERS,  // numbers_order: uses the numbers of its host -> uint64_t things that were wrong; see descriptors.c
   DO_LOOK_AFTER_FORK,  // forks -> uint64_t status of the child, which asks for what a worker has
   DO_PRINT_LINE,   // prints a line, and does not flush
@@ -206,7 +207,7 @@ scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_
 scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, large_again;
 scenario large_waits;
 scenario pools_after_fork, tasks_after_fork;
-scenario little_address_space, oom_scores;
+scenario little_address_space, oom_scores, no_pages, runs_short;
 scenario inherited_numbers, prints_in_time;
 scenario out_of_descriptors;
 scenario hostile, hostile_driven, breakouts, lies;
@@ -215,6 +216,8 @@ scenario cgroup_places, memory_cgroups;
 scenario nested;
 scenario kills_without_rights, stopped_template, stubborn_template;
 scenario terminal_stops, terminal_stops_handled, terminal_hangs_up;
+scenario ready_then_gone, start_shortage, initializer_recovers, restart_recovers, restart_refused, flaps;
+scenario slow_sends, few_descriptors, loss_reexecutes, adopts_orphans;
 scenario ignored_signals, group_signals, task_children, task_children_of_killed;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted, sandbox_filter, sandbox_widths, sandbox_breakouts;
 

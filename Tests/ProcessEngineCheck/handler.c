@@ -1,4 +1,5 @@
 #include "hostile.h"
+#include "supervision.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -290,6 +291,7 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
   case DO_LOOK_AFTER_FORK: look_after_fork(reply); break;
   case DO_PRINT_LINE: print_line(); break;
   case DO_NEST: nest(request, reply); break;
+  case DO_START_BADLY: start_badly(request, reply); break;
   case DO_REFUSE_OUTER_TRACES: refuse_outer_traces(reply); break;
   default: die(request->function, request);
   }

@@ -114,7 +114,9 @@ static void stop_process(int32_t process) {
 
 void restart_fails(wp_start_method method) {
   test_lab lab;
-  lab_open(&lab, 1, method, 2);
+  wp_process_pool_config config = lab_config(&lab, 1, method);
+  config.outage_limit_ns = 300 * MILLISECOND;
+  lab_open_with(&lab, &config, 2);
   int32_t worker = 0;
   wp_process_pool_worker_pids(lab.pool, &worker, 1);
   stop_process(worker);

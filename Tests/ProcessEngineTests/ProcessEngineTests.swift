@@ -17,13 +17,16 @@ import Testing
     "limits", "recycles", "initializes", "timeouts", "timeout-races", "stop-requests", "terminations", "retries",
     "stopped-workers", "bounded-end", "shared-memories", "shared-limits", "shared-ends", "shared-taken-back", "loans",
     "large-arguments", "large-again", "out-of-descriptors", "waiting-threads", "hostile", "hostile-driven", "breakouts",
-    "lies", "oom-scores", "pools-after-fork", "tasks-after-fork", "large-waits", "little-address-space", "inherited-numbers", "prints-in-time",
+    "lies", "oom-scores", "no-pages", "runs-short", "pools-after-fork", "tasks-after-fork", "large-waits",
+    "little-address-space", "inherited-numbers", "prints-in-time",
     "waiting-timeouts", "waiting-tidies", "tidying", "restart-fails", "bells-filled", "left-calls", "cgroup-places",
     "memory-cgroups", "sandbox-refuses", "sandbox-allows", "sandbox-not-granted", "sandbox-filter",
     "sandbox-widths", "sandbox-breakouts",
     "nested",
     "kills-without-rights", "stopped-template", "stubborn-template", "terminal-stops", "terminal-stops-handled",
     "terminal-hangs-up", "ignored-signals", "group-signals", "task-children", "task-children-of-killed",
+    "ready-then-gone", "start-shortage", "initializer-recovers", "restart-recovers", "restart-refused", "flaps",
+    "slow-sends", "few-descriptors", "loss-reexecutes", "adopts-orphans",
   ]
 
   /// All but one of the pairs: a worker of a re-executed template cannot be told to die at its start.

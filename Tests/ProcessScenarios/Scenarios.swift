@@ -10,7 +10,8 @@ package enum Scenario: String, CaseIterable, Sendable {
   case tooLarge, functions, leftovers, thousandPools
   case containment, promptness, limits, memoryLimit, memoryCgroup
   case output, recycling, initializer, initializerFunction, initializerFailures
-  case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
+  case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker
+  case templateLost, templateLostReexecutes
   case sharedArrays, sharedArrayEnds, sharedResults, largeData, outOfDescriptors
   case resize, resizeUnderLoad, placement
   case mixture, waitInCallback
@@ -53,6 +54,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .shutdownDeadline: try runShutdownDeadline(method)
     case .stoppedWorker: try runStoppedWorker(method)
     case .templateLost: try runTemplateLost(method)
+    case .templateLostReexecutes: try runTemplateLostReexecutes(method)
     case .sharedArrays: try runSharedArrays(method)
     case .sharedArrayEnds: try runSharedArrayEnds(method)
     case .sharedResults: try runSharedResults(method)

@@ -9,6 +9,17 @@ extension wp_process_pool_config {
     output.0 = try wp_process_output(configuration.standardOutput, "standardOutput")
     output.1 = try wp_process_output(configuration.standardError, "standardError")
     sandbox = configuration.sandbox?.engineValue ?? WP_SANDBOX_NONE
+    outage_limit_ns = try positiveNanoseconds(configuration.outageLimit, "outageLimit")
+    on_template_loss = configuration.onTemplateLoss.engineValue
+  }
+}
+
+extension ProcessPoolExecutor.Configuration.TemplateLoss {
+  fileprivate var engineValue: wp_template_loss {
+    switch self {
+    case .breakPool: WP_TEMPLATE_LOSS_BREAKS
+    case .reexecute: WP_TEMPLATE_LOSS_REEXECUTES
+    }
   }
 }
 
@@ -87,7 +98,10 @@ struct EncodedInitializer {
   private let argument: [UInt8]
   private let name: [UInt8]
 
-  init(_ initializer: WorkerInitializer, startMethod: inout ProcessPoolExecutor.StartMethod) throws {
+  init(
+    _ initializer: WorkerInitializer, startMethod: inout ProcessPoolExecutor.StartMethod,
+    onTemplateLoss: ProcessPoolExecutor.Configuration.TemplateLoss
+  ) throws {
     var encoder = WireEncoder()
     try WorkerPool.explaining("the input of the initializer \(initializer.label)") { try initializer.encode(&encoder) }
     argument = encoder.withUnsafeBytes { Array($0) }
@@ -97,6 +111,14 @@ struct EncodedInitializer {
       return
     }
     function = TaskCode(.function, index: index, isChunk: false).rawValue
+    guard onTemplateLoss == .breakPool else {
+      throw WorkerPoolError(
+        code: .unsupported,
+        message: """
+          the initializer \(initializer.label) cannot run once onTemplateLoss, which is .reexecute, has re-executed the \
+          program, whose workers have none of its memory: use a Job instead
+          """)
+    }
     guard startMethod != .reexec else {
       throw WorkerPoolError(
         code: .unsupported,

@@ -75,7 +75,13 @@ public final class ProcessPoolExecutor: JobExecutor {
 
   deinit { pool.close() }
 
-  /// The method that was picked: ``StartMethod/fork`` or ``StartMethod/reexec``.
+  /// Whether the pool has broken: it has no worker and tries to get none any more, and submitting throws
+  /// ``WorkerPoolError`` with `.brokenPool`. Never false again. For readiness probes; see also
+  /// ``Configuration/onBreak``. False in a child of the program. O(1).
+  public var isBroken: Bool { pool.isBroken }
+
+  /// The method that was picked: ``StartMethod/fork`` or ``StartMethod/reexec``; the latter also once the pool has gone over
+  /// to it (``Configuration/TemplateLoss/reexecute``).
   public var startMethod: StartMethod { pool.wasForked ? .fork : .reexec }
 
   /// What keeps up a limit of memory.

@@ -2,11 +2,11 @@
 
 #include "wp_clock.h"
 #include "wp_file.h"
+#include "wp_poll.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -59,18 +59,27 @@ int wp_pidfd_kill(int pidfd, int signal_number) {
   return syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u) == 0 ? 0 : errno;
 }
 
+/// Whether the process is gone, or a zombie of ours. One that is another's is gone when that has waited for it.
+static bool has_ended(int pidfd) {
+  siginfo_t info;
+  info.si_pid = 0;
+  if (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) return info.si_pid != 0;
+  return syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0u) != 0 && errno == ESRCH;
+}
+
 bool wp_pidfd_wait(int pidfd, int timeout_ms) {
   struct pollfd ended;
   ended.fd = pidfd;
   ended.events = POLLIN;
   uint64_t end = timeout_ms < 0 ? UINT64_MAX : wp_clock_now() + (uint64_t)timeout_ms * 1000000u;
-  int ready;
   // A program may be sent signals for ever: each wait is for what is left of the time, not for all of it.
+  int ready;
   do {
-    struct timespec left;
-    ready = ppoll(&ended, 1, wp_clock_left(end, &left), NULL);
-  } while (ready < 0 && errno == EINTR);
-  return ready != 0;
+    ready = wp_poll(&ended, 1, end);
+    // That it cannot be waited for says nothing of the process.
+    if (ready < 0 && errno != EINTR && has_ended(pidfd)) return true;
+  } while (ready < 0 && wp_clock_now() < end);
+  return ready > 0;
 }
 
 void wp_pidfd_reap(int pidfd) {
@@ -85,8 +94,14 @@ void wp_pidfd_reap(int pidfd) {
 }
 
 void wp_child_end(pid_t child) {
-  kill(child, SIGKILL);
-  while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+  bool granted = kill(child, SIGKILL) == 0;
+  uint64_t end = wp_clock_now() + WP_MOMENT_NS;
+  for (;;) {
+    pid_t ended = waitpid(child, NULL, granted ? 0 : WNOHANG);
+    if (ended == child || (ended < 0 && errno != EINTR)) return;
+    if (!granted && wp_clock_now() >= end) return;  // it was not killed: it may never end
+    if (ended == 0) sched_yield();
+  }
 }
 
 // MARK: Trees of processes
@@ -125,6 +140,22 @@ void wp_pidfd_kill_group(int pidfd, pid_t leader) {
   if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0u) == 0) wp_process_group_kill(leader);
 }
 
+void wp_pidfd_reap_group(int pidfd, pid_t leader) {
+  siginfo_t info;
+  info.si_pid = 0;
+  // A child of ours that is not reaped: the number of its group is its own.
+  if (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0) return;
+  uint64_t end = wp_clock_now() + WP_MOMENT_NS;
+  for (;;) {
+    info.si_pid = 0;
+    int result = waitid(P_PGID, (id_t)leader, &info, WEXITED | WNOHANG | __WALL);
+    if (result != 0 && errno != EINTR) return;  // none is left
+    if (result == 0 && info.si_pid != 0) continue;
+    if (wp_clock_now() >= end) return;
+    sched_yield();
+  }
+}
+
 void wp_adopt_orphans(void) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
 
 pid_t wp_child_ended(void) {
@@ -136,12 +167,14 @@ pid_t wp_child_ended(void) {
   return result == 0 ? info.si_pid : 0;
 }
 
-/// Kills the children that /proc names. False when there are none, or it names none.
-static bool kill_children(void) {
+/// Kills the children of one thread that /proc names. False when there are none, or it names none.
+static bool kill_children_of(const char *path) {
   char numbers[4096];
-  int file = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
-  ssize_t length = read(file, numbers, sizeof numbers - 1);
+  ssize_t length;
+  do length = read(file, numbers, sizeof numbers - 1);
+  while (length < 0 && errno == EINTR);
   close(file);
   pid_t child = 0;
   bool found = false;
@@ -155,6 +188,14 @@ static bool kill_children(void) {
     child = 0;
   }
   return found;
+}
+
+/// Kills the children of the calling thread, which it has forked itself, and of the first thread, which orphans go to.
+static bool kill_children(void) {
+  char first[40];
+  snprintf(first, sizeof first, "/proc/self/task/%d/children", (int)getpid());
+  bool own = kill_children_of("/proc/thread-self/children");
+  return kill_children_of(first) || own;
 }
 
 void wp_children_end(void) {

@@ -59,6 +59,10 @@ void wp_process_group_begin(pid_t process);
 void wp_process_group_kill(pid_t leader);
 /// Kills the group that the process of a pidfd began, unless that cannot be told from another any more.
 void wp_pidfd_kill_group(int pidfd, pid_t leader);
+/// Removes the process of a pidfd, which has ended, from the process table, and what is left of the group that it began, if
+/// they have become our children: of a program that adopts orphans, as the first process of a container does. Waits for at
+/// most a second, for what was killed.
+void wp_pidfd_reap_group(int pidfd, pid_t leader);
 /// Stops the group that this child began, or continues it. One that ignores SIGTSTP stops if it is the first. [fork]
 void wp_process_group_stop(pid_t leader);
 void wp_process_group_continue(pid_t leader);

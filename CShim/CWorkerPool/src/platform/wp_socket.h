@@ -16,8 +16,9 @@ extern "C" {
 /// Makes a connected pair, close-on-exec, blocking. False with `errno` set ("socketpair").
 bool wp_socket_pair(int ends[2]);
 
-/// Sends one message and up to `WP_SOCKET_MAX_DESCRIPTORS` descriptors; raises no SIGPIPE. False with `errno` set;
-/// EAGAIN only when `wait` is false.
+/// Sends one message and up to `WP_SOCKET_MAX_DESCRIPTORS` descriptors; raises no SIGPIPE. False with `errno` set.
+/// Where socket or kernel have no room now it is EAGAIN if `wait` is false; else this waits, for memory of the kernel's and
+/// for descriptors under way at most a second.
 bool wp_socket_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t count, bool wait);
 
 /// Receives one message. Descriptors that come with it are close-on-exec; missing ones are -1. Returns its length,

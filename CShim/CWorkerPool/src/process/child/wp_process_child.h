@@ -64,8 +64,9 @@ typedef struct wp_template {
   /// What was open when we began: its numbers are held in workers, whose own descriptors lie at `own_base` and above.
   wp_descriptors held;
   int own_base;
-  /// Some child has a report that the socket had no room for.
+  /// Some child has a report that the socket had no room for; or that could not be sent otherwise.
   bool unsent;
+  bool refused;
 } wp_template;
 
 /// Exit statuses of workers that end for the engine's own reasons, beyond those that shells and programs use.

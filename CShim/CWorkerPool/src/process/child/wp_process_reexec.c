@@ -41,7 +41,7 @@ static WP_NORETURN void end_without_host(const char *why, int32_t host) {
 static void become_template(int count, char **arguments, char **environment) {
   (void)count, (void)arguments, (void)environment;
   wp_process_handler handler = wp_process_reexec_handler != NULL ? wp_process_reexec_handler() : NULL;
-  wp_template_main(WP_MARKER_DESCRIPTOR, handler, NULL);
+  wp_template_main(WP_MARKER_DESCRIPTOR, handler, NULL, true);
 }
 
 __attribute__((constructor)) static void become_template_if_asked(int count, char **arguments, char **environment) {

@@ -17,6 +17,7 @@
 #include "wp_host_handle.h"
 #include "wp_host_room.h"
 #include "wp_host_share.h"
+#include "wp_host_supervise.h"
 #include "wp_host_workers.h"
 
 #include <errno.h>
@@ -48,6 +49,9 @@ static wp_status check(const wp_process_pool_config *config, wp_error *error) {
   if (config->sandbox > WP_SANDBOX_COMPUTE_ONLY) {
     return wp_fail(error, WP_INVALID_ARGUMENT, 0, "sandbox", "none, or compute only");
   }
+  if (config->on_template_loss > WP_TEMPLATE_LOSS_REEXECUTES) {
+    return wp_fail(error, WP_INVALID_ARGUMENT, 0, "on_template_loss", "breaks, or reexecutes");
+  }
   const char *refusal = wp_sandbox_refusal(config->sandbox, config->start_method);
   if (refusal != NULL) return wp_fail(error, WP_UNSUPPORTED, 0, "sandbox", refusal);
   return wp_process_settings_check(config, error);
@@ -59,8 +63,9 @@ static wp_status pick_method(const wp_process_pool_config *config, wp_start_meth
   if (*method == WP_START_AUTOMATIC) {
     *method = threads == 1 && config->handler != NULL ? WP_START_FORK : WP_START_REEXEC;
   }
-  if (*method == WP_START_FORK) {
-    if (threads == 1) return WP_OK;
+  bool may_reexecute = *method == WP_START_REEXEC || config->on_template_loss == WP_TEMPLATE_LOSS_REEXECUTES;
+  const char *refusal = may_reexecute ? wp_reexec_refusal() : NULL;
+  if (*method == WP_START_FORK && threads != 1) {
     const char *rule = threads == 0 ? "forking needs to know that the program has one thread, and /proc/self/task cannot "
                                       "be read"
                                     : "a program with more than one thread cannot be forked: locks that other threads "
@@ -69,8 +74,8 @@ static wp_status pick_method(const wp_process_pool_config *config, wp_start_meth
     if (error != NULL) error->refused = (int)wp_process_other_thread(error->culprit);
     return WP_UNSUPPORTED;
   }
-  const char *refusal = wp_reexec_refusal();
-  return refusal == NULL ? WP_OK : wp_fail(error, WP_UNSUPPORTED, 0, "start_method", refusal);
+  if (refusal == NULL) return WP_OK;
+  return wp_fail(error, WP_UNSUPPORTED, 0, *method == WP_START_FORK ? "on_template_loss" : "start_method", refusal);
 }
 
 // MARK: Building
@@ -102,7 +107,6 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   pool->memory.head->max_payload = pool->geometry.max_payload;
   pool->memory.head->spin_ns = pool->settings.spin_ns;
   pool->memory.head->sandbox = (uint32_t)pool->settings.sandbox;
-  pool->memory.head->reexecuted = pool->settings.method == WP_START_REEXEC;
   strncpy(pool->memory.head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
   wp_process_settings_share(pool->memory.head, wp_room_initializer(pool), config);
   return WP_OK;
@@ -110,7 +114,7 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
 
 /// Every template of the pool starts from what there is now, whoever replaces it and when.
 static wp_status note_origin(wp_process_pool *pool, wp_error *error) {
-  if (pool->settings.method != WP_START_REEXEC) return WP_OK;
+  if (wp_pool_method(pool) != WP_START_REEXEC && pool->settings.on_template_loss != WP_TEMPLATE_LOSS_REEXECUTES) return WP_OK;
   const char *call;
   pool->settings.origin = wp_origin_take(&call);
   return pool->settings.origin != NULL ? WP_OK : wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
@@ -230,7 +234,8 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->settings.ahead_follows_tasks = config->prefetch == 0;
   pool->queue.ahead = pool->geometry.prefetch;
   if (config->prefetch == 0 && pool->queue.ahead > WP_LEAST_AHEAD) pool->queue.ahead = WP_LEAST_AHEAD;
-  pool->settings.method = method;
+  wp_atomic_init(&pool->forker.method, (uint32_t)method);
+  wp_supervise_init(pool, config);
   pool->settings.spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;
   if (config->spin_ns == WP_SPIN_NEVER) pool->settings.spin_ns = 0;
   pool->settings.sandbox = config->sandbox;

@@ -52,7 +52,7 @@ static void find_limit(const wp_process_pool *pool, const wp_host_worker *worker
 /// As its worker says, which decides no more than the words of its own task's failure.
 static bool used_unset_pointer(const wp_process_pool *pool, const wp_host_worker *worker) {
   bool faulted = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGSEGV;
-  if (!faulted || pool->settings.method != WP_START_REEXEC) return false;
+  if (!faulted || wp_pool_method(pool) != WP_START_REEXEC) return false;
   return wp_atomic_load(&wp_channel_get_status(&worker->channel)->fault_near_zero, wp_relaxed) != 0;
 }
 
@@ -110,11 +110,12 @@ static void note_reply(wp_process_pool *pool, const wp_host_worker *worker) {
   breakage->reply_length = length;
 }
 
-void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const char *reason) {
+void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const wp_process_breakage *known) {
   wp_breakage_destroy(pool);
   wp_process_breakage *breakage = &pool->life.breakage;
+  *breakage = *known;
+  if (worker == NULL) return;
   const wp_channel_status *status = wp_channel_get_status(&worker->channel);
-  breakage->reason = reason;
   breakage->worker_pid = worker->process;
   breakage->wait_status = worker->wait_status;
   breakage->in_initializer = wp_atomic_load(&status->initializing, wp_relaxed) != 0;

@@ -73,8 +73,6 @@ typedef struct wp_pool_head {
   uint64_t spin_ns;
   /// A `wp_sandbox_level`.
   uint32_t sandbox;
-  /// 1 when the template is the program started anew, whose `main` has not run.
-  uint32_t reexecuted;
   char prefix[WP_PROCESS_PREFIX_BYTES];
   wp_process_limits limits;
   bool has_cgroups;
@@ -180,6 +178,8 @@ typedef struct wp_channel_status {
   wp_atomic_u32 pin_errno;
   /// 1 after a fault at an address near zero.
   wp_atomic_u32 fault_near_zero;
+  /// How often it missed a shared memory that it was sent. Counted before the reply of the task that brought it.
+  wp_atomic_u32 missed;
   wp_atomic_u64 fault_data;
 } wp_channel_status;
 
@@ -314,8 +314,9 @@ void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry,
 
 wp_name_entry *wp_pool_names(wp_pool_head *head);
 char *wp_pool_name_bytes(wp_pool_head *head);
-/// Index of `name`, added if it is new; false when the table is full. One caller at a time. O(names).
-bool wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index);
+/// Index of `name`, added if it is new. `WP_TOO_LARGE` when the table is full, `WP_SYSTEM_CALL_FAILED` without memory. One
+/// caller at a time. O(names).
+wp_status wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index);
 
 #ifdef __cplusplus
 }

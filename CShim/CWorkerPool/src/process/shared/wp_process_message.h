@@ -56,6 +56,7 @@ typedef enum wp_call {
   WP_CALL_SETRESUID,
   WP_CALL_PTHREAD_CREATE,
   WP_CALL_MPROTECT,
+  WP_CALL_SENDMSG,
 } wp_call;
 
 /// The name of a call, "?" for a number that is none.
@@ -112,7 +113,9 @@ typedef struct wp_share_delivery {
 
 /// What comes over the socket, with one descriptor for each delivery.
 typedef struct wp_share_message {
-  uint64_t count;
+  /// Of the task that brings it.
+  uint32_t position;
+  uint32_t count;
   wp_share_delivery deliveries[WP_PROCESS_MAX_SHARED];
 } wp_share_message;
 
