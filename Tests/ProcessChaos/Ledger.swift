@@ -30,6 +30,8 @@ final class Ledger: Sendable {
   let kills = Counter()
   let stops = Counter()
   let templateKills = Counter()
+  let signals = Counter()
+  let shortages = Counter()
   private let failures = Log<String>()
   private let isOver = Atomic<Bool>(false)
 
@@ -67,7 +69,8 @@ final class Ledger: Sendable {
     let ways = ends.map { "\($1.value) \($0.rawValue)" }.joined(separator: ", ")
     return """
       \(ends.reduce(0) { $0 + $1.1.value }) tasks: \(ways); \
-      kills: \(kills.value) of workers, \(templateKills.value) of templates; \(stops.value) stopped for a while
+      kills: \(kills.value) of workers, \(templateKills.value) of templates; \(stops.value) stopped for a while, \
+      \(signals.value) signalled, \(shortages.value) shortages; nothing was lost, doubled or left
       """
   }
 }

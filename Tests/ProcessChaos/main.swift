@@ -26,6 +26,8 @@ guard let seed = arguments.count == 4 ? UInt64(arguments[3]) : .random(in: 0...9
 print("seed \(seed), ", terminator: "")
 fflush(nil)
 alarm(UInt32(seconds) + 120)
+// A limit on processes binds a user that is not root.
+leaveRoot()
 // Workers whose template was killed become children of this process, where a living one is found at the end.
 adoptOrphans()
 let before = Remains()

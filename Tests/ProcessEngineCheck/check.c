@@ -246,6 +246,10 @@ static const struct {
     {"confined", confined},
     {"not-startable", not_startable},
     {"replaced", replaced},
+    {"origins", origins},
+    {"far-descriptors", far_descriptors},
+    {"markers", markers},
+    {"lost-hosts", lost_hosts},
     {"template-killed", template_killed},
     {"create-fails", create_fails},
     {"forked-host", forked_host},
@@ -302,6 +306,8 @@ static const struct {
     {"pools-after-fork", pools_after_fork},
     {"tasks-after-fork", tasks_after_fork},
     {"oom-scores", oom_scores},
+    {"no-pages", no_pages},
+    {"runs-short", runs_short},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},
@@ -341,6 +347,7 @@ static const struct {
 
 int main(int count, char **arguments) {
   wp_start_method method = count == 3 && strcmp(arguments[2], "reexec") == 0 ? WP_START_REEXEC : WP_START_FORK;
+  if (count == 3 && strcmp(arguments[2], "reached") == 0) return marked_main();
   for (size_t i = 0; count == 3 && i < sizeof scenarios / sizeof scenarios[0]; i++) {
     if (strcmp(arguments[1], scenarios[i].name) != 0) continue;
     scenarios[i].run(method);

@@ -285,6 +285,7 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
   case DO_BREAK_OUT: break_out(request, reply); break;
   case DO_LIE: lie(request, reply); break;
   case DO_WRITE_TO_NOBODY: write_to_nobody(reply); break;
+  case DO_TELL_ORIGIN: tell_origin(number_in(request), reply); break;
   case DO_RAISE_FAMILY: raise_family(request); break;
   case DO_USE_NUMBERS: use_numbers(request, reply); break;
   case DO_LOOK_AFTER_FORK: look_after_fork(reply); break;

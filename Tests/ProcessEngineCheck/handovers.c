@@ -2,6 +2,7 @@
 // own, which sleeps; an idle pool that gives memory back beside a thread that submits.
 #include "check.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -129,8 +130,10 @@ void restart_fails(wp_start_method method) {
   kill(wp_process_pool_template_pid(lab.pool), SIGKILL);
   bool ended = ends_in_time(&lab, 0);
   setrlimit(RLIMIT_NOFILE, &limit);
-  CHECK(ended && lab.endings[0].outcome.end == WP_TASK_POOL_BROKEN, "a task that nobody can run: %s",
-        ended ? "end" : "stuck");
+  const wp_task_outcome *outcome = &lab.endings[0].outcome;
+  CHECK(ended && outcome->end == WP_TASK_POOL_BROKEN, "a task that nobody can run: %s", ended ? "end" : "stuck");
+  const char *cause = method == WP_START_FORK ? "cannot be replaced" : strerrordesc_np(EMFILE);
+  CHECK(!ended || strstr(outcome->reason, cause) != NULL, "it broke for '%s'", outcome->reason);
   lab_close(&lab);
 }
 

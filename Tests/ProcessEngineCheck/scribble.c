@@ -69,7 +69,8 @@ static void scribble_reply(scribbler *self) {
 static void scribble_status(scribbler *self) {
   wp_channel_status *status = wp_channel_get_status(&self->channel);
   wp_atomic_u32 *words[] = {&status->sleeping,       &status->ready,        &status->failed_call,  &status->failed_errno,
-                            &status->forbidden_call, &status->initializing, &status->fault_starved};
+                            &status->forbidden_call, &status->initializing, &status->fault_starved,
+                            &status->fault_near_zero};
   uint64_t choice = roll(self) % (sizeof words / sizeof words[0] + 1);
   if (choice < sizeof words / sizeof words[0]) put(self, words[choice], sizeof *words[choice]);
   else put(self, &status->fault_data, sizeof status->fault_data);

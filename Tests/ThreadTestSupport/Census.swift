@@ -101,6 +101,25 @@ public func parent(of process: Int32) -> Int32? {
 /// Makes descendants whose parents die children of this process, and not of the system's first.
 public func adoptOrphans() { cs_adopt_orphans() }
 
+/// Makes this process, if it is root's, that of a user who has no other: root may have any number of processes, and others as
+/// many as a limit says for all that they have.
+public func leaveRoot() {
+  // A sanitizer reads files of ours in a program that is started anew.
+  if geteuid() == 0 && !runsUnderSanitizer { _ = cs_become_user(100_000 + UInt32(getpid())) }
+}
+
+/// What a process may have only so many of.
+public enum Countable { case processes, descriptors }
+
+/// Limits another process, and returns what the limit was; nil where that cannot be set.
+public func limit(_ process: Int32, _ countable: Countable, to limit: UInt64) -> UInt64? {
+  var before: UInt64 = 0
+  return cs_limit_process(process, countable == .descriptors, limit, &before) ? before : nil
+}
+
+/// Number of open descriptors of a process.
+public func openDescriptors(of process: Int32) -> Int { entries(of: "/proc/\(process)/fd").count }
+
 /// Number of mappings of anonymous files in this process.
 public func sharedMappings() -> Int {
   contents(of: "/proc/self/maps")?.split(separator: "\n").count { $0.contains("/memfd:") } ?? 0

@@ -60,7 +60,7 @@ bool wp_process_stop_requested(uint32_t task);
 uint64_t wp_process_task_deadline(void);
 
 /// What a re-executed template runs. A program (or the Swift layer) that wants `WP_START_REEXEC` defines this
-/// function; it is called once, before `main`, in the re-executed template, and the template forks afterwards.
+/// function; it is called once, behind the last constructor, in the re-executed template, which forks afterwards.
 /// Weak: when nobody defines it, `WP_START_REEXEC` is refused with `WP_UNSUPPORTED`.
 wp_process_handler WP_NULLABLE wp_process_reexec_handler(void) __attribute__((weak));
 
@@ -72,7 +72,9 @@ typedef enum wp_start_method {
   /// The template is a fork of the host as it is now: workers inherit its memory, copy on write. Refused with
   /// `WP_UNSUPPORTED` when the host has more than one thread.
   WP_START_FORK,
-  /// The template is `/proc/self/exe` started anew and caught before `main`.
+  /// The template is `/proc/self/exe` started anew and caught where `main` would begin, behind the last constructor. It has the
+  /// arguments, environment, directory, file mode mask, limits, nice value and CPUs that there were when the pool was created;
+  /// so has each template that replaces one. Creating the pool reads the environment, as `getenv` does.
   WP_START_REEXEC,
 } wp_start_method;
 
@@ -109,6 +111,8 @@ typedef enum wp_task_end {
   WP_TASK_TIMED_OUT,
   /// Its worker was killed by `wp_process_pool_terminate` or `wp_process_pool_terminate_running`.
   WP_TASK_TERMINATED,
+  /// There was no memory to give its argument to a worker; `reason` says where.
+  WP_TASK_NO_MEMORY,
 } wp_task_end;
 
 /// Why a task was asked to stop.
@@ -144,6 +148,8 @@ struct wp_task_outcome {
   // For a worker that ended:
   /// The limit that it passed, whose size is in `limit`: bytes, or nanoseconds.
   wp_passed_limit passed;
+  /// It was re-executed, and faulted at an address near zero: perhaps by a pointer that `main` sets.
+  bool unset_pointer;
   /// Largest resident memory that the worker ever had in bytes, 0 when nobody could tell.
   uint64_t peak_memory;
   /// The end of what the worker had written to standard error, if that is captured.
@@ -250,7 +256,7 @@ uint32_t wp_process_pool_worker_count(const wp_process_pool *pool);
 /// have not begun is begun by others, before anything that waits.
 ///
 /// Errors, which change nothing: `WP_INVALID_ARGUMENT` over `wp_process_pool_capacity`, `WP_SHUT_DOWN` for a closed
-/// pool, `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap": no address space), and those of
+/// pool, `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap(payload buffers)": no address space), and those of
 /// `wp_topology_create`. Of calls at the same time the last to take effect counts. May be called in callbacks.
 /// O(workers), and the reading of the topology for a count of 0 or with a placement.
 wp_status wp_process_pool_resize(wp_process_pool *pool, uint32_t worker_count, wp_error *WP_NULLABLE error);
@@ -276,7 +282,8 @@ size_t wp_process_pool_output(wp_process_pool *pool, int32_t process, uint32_t s
 const wp_process_breakage *WP_NULLABLE wp_process_pool_breakage(wp_process_pool *pool);
 
 /// Gives `name` (any bytes) an index that every worker of the pool can turn back into the name. The same name
-/// has one index. O(names) on first use: cache the result. Errors: `WP_TOO_LARGE` when the table is full.
+/// has one index. O(names) on first use: cache the result. Errors: `WP_TOO_LARGE` when the table is full,
+/// `WP_SYSTEM_CALL_FAILED` without memory.
 wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t length, uint32_t *index);
 
 /// What a task may do and use. Zero-initialise, then set what matters: zeros ask for nothing.

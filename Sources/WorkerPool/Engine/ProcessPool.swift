@@ -81,9 +81,7 @@ final class ProcessPool: @unchecked Sendable {
     if status == WP_OK, let pool { return pool }
     context.detach()
     if status == WP_BROKEN, let error = failure.error { throw error }
-    throw settings.configuration.explaining(
-      WorkerPoolError(error, settings.affinity), call: error.call.map { String(cString: $0) },
-      maxPayload: config.max_payload)
+    throw settings.explaining(error, maxPayload: config.max_payload)
   }
 
   deinit { wp_process_pool_release(handle) }
@@ -307,6 +305,8 @@ final class ProcessPool: @unchecked Sendable {
         code: .tooLarge, message: "the input of \(label) takes \(length) bytes, the pool's limit is \(maxPayload)")
     case WP_BROKEN:
       WorkerPoolError(code: .brokenPool, message: "the pool is broken and does not take \(label): \(breakage ?? "")")
+    case WP_SYSTEM_CALL_FAILED:
+      WorkerPoolError(code: .systemCall, message: "there is no memory for the input of \(label), \(length) bytes")
     default:
       WorkerPoolError(status: status)
     }

@@ -164,6 +164,9 @@ extension ProcessTask {
       let reason = outcome.reason.map { String(cString: $0) } ?? "for an unknown reason"
       throw WorkerPoolError(
         code: .brokenPool, message: "the pool broke before \(label) could end: \(pool.breakage ?? reason)")
+    case WP_TASK_NO_MEMORY:
+      let reason = outcome.reason.map { String(cString: $0) } ?? "no memory"
+      throw WorkerPoolError(code: .systemCall, message: "\(label) could not be given to a worker: \(reason)")
     default:
       throw WorkerPoolError(code: .brokenPool, message: "\(label) ended in an unknown way, \(outcome.end.rawValue)")
     }

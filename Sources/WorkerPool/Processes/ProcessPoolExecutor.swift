@@ -31,8 +31,9 @@ public final class ProcessPoolExecutor: JobExecutor {
     /// Forked from the program: workers have its memory as it was, and function handles work. Only while the
     /// program has a single thread and has used neither `Task` nor Dispatch: first thing in `main`.
     case fork
-    /// The program started anew and stopped before `main`: workers share nothing with it, and take jobs only. Takes
-    /// some tens of milliseconds, whatever the program is doing.
+    /// The program started anew, as it was when the pool was made, and stopped where `main` would begin: workers share nothing
+    /// with it, and take jobs only. Constructors run, `main.swift` does not: its global variables are zeros. Takes some tens of
+    /// milliseconds, whatever the program is doing.
     case reexec
   }
 
@@ -59,7 +60,8 @@ public final class ProcessPoolExecutor: JobExecutor {
   ///     which hides the time that a task takes to reach its worker, and for more while tasks take microseconds only.
   ///   - configuration: What workers may do and use.
   /// - Throws: ``WorkerPoolError``: `.invalidArgument`, `.unsupported` when the start method cannot be had,
-  ///   `.systemCall` with the call that failed, `.brokenPool` when workers die at start. Nothing is left behind then.
+  ///   `.systemCall` with the call that failed, `.brokenPool` when workers die at start. Nothing is left behind then. The
+  ///   environment is read, so that no other thread may change it meanwhile.
   public init(
     maxWorkers: Int? = nil, name: String = "worker", startMethod: StartMethod = .automatic, maxPayload: Int? = nil,
     affinity: Affinity = .none, spinDuration: Duration? = nil, prefetch: Int? = nil,

@@ -95,6 +95,14 @@ size_t cs_block_size(void *block);
 /// Makes this process the parent of descendants whose own parent dies (PR_SET_CHILD_SUBREAPER).
 void cs_adopt_orphans(void);
 
+/// Becomes a user and a group of this number, without other groups, and lets the user see into this process all the same.
+/// False where that is not allowed, or where that user could not start this program anew.
+bool cs_become_user(uint32_t number);
+
+/// Sets how many processes (or descriptors) another process may have; `*before` is what that was. False where that cannot be
+/// set.
+bool cs_limit_process(int32_t process, bool descriptors, uint64_t limit, uint64_t *before);
+
 /// What a child of `fork` was told by a thread pool of its parent (statuses of wp_base.h).
 typedef struct cs_fork_answers {
   int submit;

@@ -1,6 +1,6 @@
 #include "wp_descriptors.h"
 
-#include "wp_process.h"
+#include "wp_close.h"
 
 #include <dirent.h>
 #include <errno.h>

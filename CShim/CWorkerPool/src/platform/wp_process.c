@@ -1,6 +1,7 @@
 #include "wp_process.h"
 
 #include "wp_clock.h"
+#include "wp_file.h"
 #include "wp_poll.h"
 
 #include <dirent.h>
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -39,31 +39,6 @@ int wp_above_stdio(int descriptor) {
   return moved;
 }
 
-static void close_between(unsigned first, unsigned last) {
-  if (first > last) return;
-  if (syscall(SYS_close_range, first, last, 0u) == 0) return;
-  struct rlimit limit;  // before Linux 5.9, or under a filter that does not know the call
-  unsigned end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? (unsigned)limit.rlim_cur : 65536;
-  for (unsigned i = first; i <= last && i < end; i++) close((int)i);
-}
-
-void wp_close_all_except(int *keep, size_t count) {
-  for (size_t i = 1; i < count; i++) {
-    for (size_t j = i; j > 0 && keep[j - 1] > keep[j]; j--) {
-      int swapped = keep[j];
-      keep[j] = keep[j - 1];
-      keep[j - 1] = swapped;
-    }
-  }
-  unsigned first = STDERR_FILENO + 1;
-  for (size_t i = 0; i < count; i++) {
-    if (keep[i] < (int)first) continue;
-    close_between(first, (unsigned)keep[i] - 1);
-    first = (unsigned)keep[i] + 1;
-  }
-  close_between(first, ~0u);
-}
-
 void wp_detach_stdin(void) {
   int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (nothing < 0) return;
@@ -84,6 +59,14 @@ int wp_pidfd_kill(int pidfd, int signal_number) {
   return syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0u) == 0 ? 0 : errno;
 }
 
+/// Whether the process is gone, or a zombie of ours. One that is another's is gone when that has waited for it.
+static bool has_ended(int pidfd) {
+  siginfo_t info;
+  info.si_pid = 0;
+  if (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0) return info.si_pid != 0;
+  return syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0u) != 0 && errno == ESRCH;
+}
+
 bool wp_pidfd_wait(int pidfd, int timeout_ms) {
   struct pollfd ended;
   ended.fd = pidfd;
@@ -91,8 +74,11 @@ bool wp_pidfd_wait(int pidfd, int timeout_ms) {
   uint64_t end = timeout_ms < 0 ? UINT64_MAX : wp_clock_now() + (uint64_t)timeout_ms * 1000000u;
   // A program may be sent signals for ever: each wait is for what is left of the time, not for all of it.
   int ready;
-  do ready = wp_poll(&ended, 1, end);
-  while (ready < 0 && wp_clock_now() < end);
+  do {
+    ready = wp_poll(&ended, 1, end);
+    // That it cannot be waited for says nothing of the process.
+    if (ready < 0 && errno != EINTR && has_ended(pidfd)) return true;
+  } while (ready < 0 && wp_clock_now() < end);
   return ready > 0;
 }
 
@@ -108,8 +94,14 @@ void wp_pidfd_reap(int pidfd) {
 }
 
 void wp_child_end(pid_t child) {
-  kill(child, SIGKILL);
-  while (waitpid(child, NULL, 0) < 0 && errno == EINTR) continue;
+  bool granted = kill(child, SIGKILL) == 0;
+  uint64_t end = wp_clock_now() + WP_MOMENT_NS;
+  for (;;) {
+    pid_t ended = waitpid(child, NULL, granted ? 0 : WNOHANG);
+    if (ended == child || (ended < 0 && errno != EINTR)) return;
+    if (!granted && wp_clock_now() >= end) return;  // it was not killed: it may never end
+    if (ended == 0) sched_yield();
+  }
 }
 
 // MARK: Trees of processes
@@ -175,12 +167,14 @@ pid_t wp_child_ended(void) {
   return result == 0 ? info.si_pid : 0;
 }
 
-/// Kills the children that /proc names. False when there are none, or it names none.
-static bool kill_children(void) {
+/// Kills the children of one thread that /proc names. False when there are none, or it names none.
+static bool kill_children_of(const char *path) {
   char numbers[4096];
-  int file = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
-  ssize_t length = read(file, numbers, sizeof numbers - 1);
+  ssize_t length;
+  do length = read(file, numbers, sizeof numbers - 1);
+  while (length < 0 && errno == EINTR);
   close(file);
   pid_t child = 0;
   bool found = false;
@@ -194,6 +188,14 @@ static bool kill_children(void) {
     child = 0;
   }
   return found;
+}
+
+/// Kills the children of the calling thread, which it has forked itself, and of the first thread, which orphans go to.
+static bool kill_children(void) {
+  char first[40];
+  snprintf(first, sizeof first, "/proc/self/task/%d/children", (int)getpid());
+  bool own = kill_children_of("/proc/thread-self/children");
+  return kill_children_of(first) || own;
 }
 
 void wp_children_end(void) {
@@ -213,6 +215,23 @@ size_t wp_process_thread_count(void) {
   }
   closedir(tasks);
   return count;
+}
+
+pid_t wp_process_other_thread(char name[WP_NAME_BYTES]) {
+  pid_t other = 0;
+  DIR *tasks = opendir("/proc/self/task");
+  if (tasks == NULL) return 0;
+  for (struct dirent *entry = readdir(tasks); entry != NULL && other == 0; entry = readdir(tasks)) {
+    pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+    if (thread > 0 && thread != wp_thread_id()) other = thread;
+  }
+  closedir(tasks);
+  char path[48];
+  snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)other);
+  long length = other == 0 ? 0 : wp_file_read(path, name, WP_NAME_BYTES);
+  // It ends with a line feed, unless the thread has ended meanwhile.
+  name[length > 0 ? length - 1 : 0] = '\0';
+  return other;
 }
 
 void wp_thread_await_exit(pid_t thread) {

@@ -1,11 +1,18 @@
 #include "wp_socket.h"
 
+#include "wp_clock.h"
 #include "wp_process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+/// How long a message that may wait does so for memory of the kernel's.
+#define WP_SHORTAGE_NS ((uint64_t)1000000000)
 
 /// Room for the descriptors that travel with a message, aligned as the kernel wants it.
 typedef union wp_socket_ancillary {
@@ -23,6 +30,32 @@ bool wp_socket_pair(int ends[2]) {
   if (ends[1] >= 0) close(ends[1]);
   errno = saved;
   return false;
+}
+
+/// Whether the kernel had no room for a message, which passes.
+static bool is_shortage(int number) { return number == ENOBUFS || number == ENOMEM || number == ETOOMANYREFS; }
+
+static bool send_message(int socket, const struct msghdr *message, size_t length, bool wait) {
+  uint64_t end = 0;
+  for (;;) {
+    ssize_t sent = sendmsg(socket, message, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
+    if (sent == (ssize_t)length) return true;
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent >= 0 || !is_shortage(errno)) return false;
+    if (!wait) {
+      errno = EAGAIN;
+      return false;
+    }
+    int number = errno;
+    uint64_t now = wp_clock_now();
+    if (end == 0) end = now + WP_SHORTAGE_NS;
+    if (now >= end) {
+      errno = number;
+      return false;
+    }
+    struct timespec moment = {0, 1000000};
+    nanosleep(&moment, NULL);
+  }
 }
 
 bool wp_socket_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t count, bool wait) {
@@ -44,11 +77,7 @@ bool wp_socket_send(int socket, const void *bytes, size_t length, const int *des
     header->cmsg_len = CMSG_LEN(sizeof(int) * count);
     memcpy(CMSG_DATA(header), descriptors, sizeof(int) * count);
   }
-  int flags = MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT);
-  ssize_t sent;
-  do sent = sendmsg(socket, &message, flags);
-  while (sent < 0 && errno == EINTR);
-  return sent == (ssize_t)length;
+  return send_message(socket, &message, length, wait);
 }
 
 /// Moves the descriptors of one control message out, dropping any beyond `count`.
@@ -91,12 +120,14 @@ ssize_t wp_socket_receive(int socket, void *bytes, size_t capacity, int *descrip
 
 void wp_socket_only_send(int socket) { shutdown(socket, SHUT_RD); }
 
-pid_t wp_socket_peer(int socket) {
-  int type = 0;
-  socklen_t length = sizeof type;
-  if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_SEQPACKET) return -1;
-  struct ucred peer;
-  length = sizeof peer;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return -1;
-  return peer.pid;
+uint64_t wp_socket_number(int socket) {
+  struct stat status;
+  return fstat(socket, &status) == 0 && S_ISSOCK(status.st_mode) ? (uint64_t)status.st_ino : 0;
+}
+
+bool wp_socket_hung_up(int socket) {
+  struct pollfd other_end;
+  other_end.fd = socket;
+  other_end.events = 0;
+  return poll(&other_end, 1, 0) == 1 && (other_end.revents & POLLHUP) != 0;
 }

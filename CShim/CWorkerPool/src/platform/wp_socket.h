@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -15,8 +16,9 @@ extern "C" {
 /// Makes a connected pair, close-on-exec, blocking. False with `errno` set ("socketpair").
 bool wp_socket_pair(int ends[2]);
 
-/// Sends one message and up to `WP_SOCKET_MAX_DESCRIPTORS` descriptors; raises no SIGPIPE. False with `errno` set;
-/// EAGAIN only when `wait` is false.
+/// Sends one message and up to `WP_SOCKET_MAX_DESCRIPTORS` descriptors; raises no SIGPIPE. False with `errno` set.
+/// Where socket or kernel have no room now it is EAGAIN if `wait` is false; else this waits, for memory of the kernel's and
+/// for descriptors under way at most a second.
 bool wp_socket_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t count, bool wait);
 
 /// Receives one message. Descriptors that come with it are close-on-exec; missing ones are -1. Returns its length,
@@ -26,8 +28,10 @@ ssize_t wp_socket_receive(int socket, void *bytes, size_t capacity, int *descrip
 /// Ends receiving: what the other end sends fails there, and does not pile up here.
 void wp_socket_only_send(int socket);
 
-/// Process at the other end of a SOCK_SEQPACKET pair, as the kernel recorded it; -1 when it is no such socket.
-pid_t wp_socket_peer(int socket);
+/// The number by which the kernel knows the socket, which no other has while it is open; 0 when it is no socket.
+uint64_t wp_socket_number(int socket);
+/// Whether nobody has the other end any more.
+bool wp_socket_hung_up(int socket);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 #include "wp_process_template.h"
 
 #include "../../platform/wp_clock.h"
+#include "../../platform/wp_close.h"
 #include "../../platform/wp_limits.h"
 #include "../../platform/wp_name.h"
 #include "../../platform/wp_poll.h"
@@ -281,7 +282,7 @@ static WP_NORETURN void serve(wp_template *self) {
   }
 }
 
-static WP_NORETURN void give_up(int control, wp_call call) {
+WP_NORETURN void wp_template_give_up(int control, wp_call call) {
   wp_message message;
   memset(&message, 0, sizeof message);
   message.kind = WP_MESSAGE_FAILED;
@@ -301,7 +302,7 @@ static pid_t receive_start(wp_template *self) {
   if (length == 0) _exit(0);  // the host gave up, or is gone
   bool complete = length == (ssize_t)sizeof message && message.kind == WP_MESSAGE_START;
   for (uint32_t i = 0; i < WP_START_DESCRIPTORS; i++) complete = complete && descriptors[i] >= 0;
-  if (!complete) give_up(self->control, WP_CALL_RECVMSG);
+  if (!complete) wp_template_give_up(self->control, WP_CALL_RECVMSG);
   self->given = descriptors[0];
   self->arguments = descriptors[1];
   self->doorbell = descriptors[2];
@@ -312,11 +313,11 @@ static pid_t receive_start(wp_template *self) {
 
 static void read_settings(wp_template *self) {
   wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->given, 0, wp_pool_part_size(), false);
-  if (head == NULL) give_up(self->control, WP_CALL_MMAP);
+  if (head == NULL) wp_template_give_up(self->control, WP_CALL_MMAP);
   self->geometry = wp_geometry_of(head->capacity, &head->reserve, (size_t)head->max_payload);
   wp_geometry_extend(&self->geometry, head->output, (size_t)head->initializer_length);
   wp_call failed = wp_capture_init(&self->capture, self->output, &self->geometry, head, WP_EVENTS);
-  if (failed != WP_CALL_NONE) give_up(self->control, failed);
+  if (failed != WP_CALL_NONE) wp_template_give_up(self->control, failed);
   char name[WP_NAME_BYTES];
   wp_name_format(name, head->prefix, "-template");
   wp_name_self(name);
@@ -326,9 +327,9 @@ static void read_settings(wp_template *self) {
   self->leader_bell = wp_descriptor_move_up(&self->held, self->own_base, self->leader_bell);
   wp_memory_unmap(head, wp_pool_part_size());
   self->children = (wp_child *)calloc(self->geometry.capacity, sizeof *self->children);
-  if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);
+  if (self->children == NULL) wp_template_give_up(self->control, WP_CALL_CALLOC);
   failed = wp_sandbox_prepare(&self->sandbox, sandbox, true);
-  if (failed != WP_CALL_NONE) give_up(self->control, failed);
+  if (failed != WP_CALL_NONE) wp_template_give_up(self->control, failed);
 }
 
 static void *greet_and_serve(void *argument) {
@@ -338,6 +339,8 @@ static void *greet_and_serve(void *argument) {
   hello.kind = WP_MESSAGE_HELLO;
   hello.process = self->process;
   hello.value = (int32_t)self->found_threads;
+  hello.worker = (uint32_t)self->other_thread;
+  memcpy(hello.thread_name, self->other_thread_name, sizeof hello.thread_name);
   wp_socket_send(self->control, &hello, sizeof hello, NULL, 0, true);
   serve(self);
 }
@@ -347,24 +350,26 @@ static void *greet_and_serve(void *argument) {
 /// could not let go of a lock that a second thread of it waits for. So what forks is a thread that has run no Swift.
 static WP_NORETURN void serve_on_new_thread(wp_template *self) {
   self->found_threads = wp_process_thread_count();
+  self->other_thread = wp_process_other_thread(self->other_thread_name);
   wp_thread_attributes attributes = {.stack_size = wp_thread_main_stack(), .cpu = -1};
   self->stack_size = attributes.stack_size;
   pthread_t thread;
   wp_error error;
   if (wp_thread_start(&thread, &attributes, greet_and_serve, self, &error) != WP_OK) {
     errno = error.system_errno;
-    give_up(self->control, WP_CALL_PTHREAD_CREATE);
+    wp_template_give_up(self->control, WP_CALL_PTHREAD_CREATE);
   }
   for (;;) pause();  // with all signals blocked, until the other leaves
 }
 
-WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context) {
+WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context, bool reexecuted) {
   sigset_t mask;
   wp_signals_block(&mask);  // Ctrl-C and the like are the host's to answer; we leave when it does
   wp_template self;
   memset(&self, 0, sizeof self);
   self.control = wp_above_stdio(control);
-  if (!wp_descriptors_find(&self.held, self.control)) give_up(self.control, WP_CALL_CALLOC);
+  if (!wp_descriptors_find(&self.held, self.control)) wp_template_give_up(self.control, WP_CALL_CALLOC);
+  self.reexecuted = reexecuted;
   self.handler = handler;
   self.context = context;
   self.process = getpid();
@@ -373,15 +378,15 @@ WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void 
   wp_streams_forget();
   pid_t host = receive_start(&self);
   // Not before: a socket that is closed with something unread tells its peer of that, and not what it was sent.
-  if (handler == NULL) give_up(self.control, WP_CALL_HANDLER);
+  if (handler == NULL) wp_template_give_up(self.control, WP_CALL_HANDLER);
   self.jobs.host = host;
   self.host = wp_pidfd_open(host);
-  if (self.host < 0) give_up(self.control, WP_CALL_PIDFD_OPEN);
+  if (self.host < 0) wp_template_give_up(self.control, WP_CALL_PIDFD_OPEN);
   // Only while it still is our parent does the number surely name the host.
   if (getppid() != host) _exit(0);
   wp_adopt_orphans();
   self.children_signal = wp_job_signals_open();
-  if (self.children_signal < 0) give_up(self.control, WP_CALL_SIGNALFD);
+  if (self.children_signal < 0) wp_template_give_up(self.control, WP_CALL_SIGNALFD);
   wp_open_files_raise(&self.open_files);  // for a pipe or two of each worker
   read_settings(&self);
   serve_on_new_thread(&self);

@@ -89,30 +89,40 @@ static void set_view(uint32_t cell, wp_shared_view *view) {
   views[cell] = view;
 }
 
-static void receive(int socket) {
+/// Takes the messages up to that of the task at `position`: earlier ones may not have been got when it was their turn.
+static bool receive(int socket, uint32_t position) {
   wp_share_message message;
   int descriptors[WP_PROCESS_MAX_SHARED];
-  if (wp_socket_receive(socket, &message, sizeof message, descriptors, WP_PROCESS_MAX_SHARED, false) <= 0) {
-    delivery_error = errno == 0 ? EPIPE : errno;
-    return;
-  }
-  for (uint64_t i = 0; i < message.count; i++) {
-    set_view(message.deliveries[i].cell, map(&message.deliveries[i], descriptors[i]));
-  }
-  looks_again = true;
+  bool complete = true;
+  do {
+    if (wp_socket_receive(socket, &message, sizeof message, descriptors, WP_PROCESS_MAX_SHARED, false) <= 0) {
+      delivery_error = errno == 0 ? EPIPE : errno;
+      return false;
+    }
+    for (uint32_t i = 0; i < message.count; i++) {
+      wp_shared_view *view = map(&message.deliveries[i], descriptors[i]);
+      complete = complete && view != NULL && view->address != NULL;
+      if (view == NULL) delivery_error = ENOMEM;
+      set_view(message.deliveries[i].cell, view);
+    }
+    looks_again = true;
+  } while (message.position != position);
+  return complete;
 }
 
-void wp_views_receive(int socket, const wp_geometry *geometry, const wp_request_slot *request) {
-  if (request->deliveries == 0 && request->delivery_errno == delivery_error) return;
+bool wp_views_receive(int socket, const wp_geometry *geometry, const wp_request_slot *request, uint32_t position) {
+  if (request->deliveries == 0 && request->delivery_errno == delivery_error) return true;
+  bool complete = true;
   pthread_mutex_lock(&lock);
   delivery_error = request->delivery_errno;
   if (request->deliveries > 0) {
     if (views == NULL) views = (wp_shared_view **)calloc(geometry->cells, sizeof *views);
     if (views != NULL) view_count = geometry->cells;
-    if (views != NULL) receive(socket);
-    else delivery_error = ENOMEM;
+    if (views == NULL) delivery_error = ENOMEM;
+    complete = views != NULL && receive(socket, position);
   }
   pthread_mutex_unlock(&lock);
+  return complete;
 }
 
 void wp_views_follow(const wp_channel *channel, const wp_geometry *geometry) {

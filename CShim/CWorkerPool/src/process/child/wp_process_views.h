@@ -14,8 +14,9 @@ extern "C" {
 
 /// Before the first task: forgets what an outer worker had, when this one is the fork of another pool's. [fork]
 void wp_views_forget(void);
-/// Receives what comes with a request.
-void wp_views_receive(int socket, const wp_geometry *geometry, const wp_request_slot *request);
+/// Receives what comes with the request at `position`, and what earlier ones brought and is still under way. False when
+/// something that came cannot be had now.
+bool wp_views_receive(int socket, const wp_geometry *geometry, const wp_request_slot *request, uint32_t position);
 /// Unmaps what its cells no longer name, which may be what has just come.
 void wp_views_follow(const wp_channel *channel, const wp_geometry *geometry);
 

@@ -2,6 +2,7 @@
 
 #include "../../base/wp_at_fork.h"
 #include "../../platform/wp_clock.h"
+#include "../../platform/wp_close.h"
 #include "../../platform/wp_event.h"
 #include "../../platform/wp_futex.h"
 #include "../../platform/wp_name.h"
@@ -178,8 +179,10 @@ static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
 static void take_next(wp_process_worker *worker) {
   wp_reply_slot *slot = wp_channel_reply(&worker->channel, &worker->geometry, worker->next);
   // The slot was published before the signal word, so its request is there whatever became of it since.
-  wp_views_receive(worker->share, &worker->geometry,
-                   wp_channel_request(&worker->channel, &worker->geometry, worker->next));
+  const wp_request_slot *sent = wp_channel_request(&worker->channel, &worker->geometry, worker->next);
+  if (!wp_views_receive(worker->share, &worker->geometry, sent, worker->next)) {
+    wp_atomic_fetch_add(&worker->status->missed, 1u, wp_relaxed);  // the reply releases it
+  }
   wp_views_follow(&worker->channel, &worker->geometry);
   uint32_t found = wp_slot_word(worker->next, WP_SLOT_READY);
   wp_atomic_store(&slot->started_ns, wp_clock_now(), wp_relaxed);  // before the CAS, for a host that asks how long

@@ -31,7 +31,7 @@ static void order_to_leave(wp_process_pool *pool, wp_wakes *wakes) {
 void wp_advance(wp_process_pool *pool, wp_wakes *wakes) {
   bool waiting = pool->forker.pidfd >= 0 && !pool->forker.ready;
   if (waiting && wp_clock_now() > pool->forker.deadline) {
-    wp_failure_start(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
+    wp_failure_start(pool, WP_TIMED_OUT, 0, NULL, "the template process did not answer within 60 seconds");
   }
   wp_workers_see_silence(pool);
   wp_supervise_advance(pool);

@@ -35,6 +35,7 @@ void wp_buffers_give_back(const wp_process_pool *pool, uint32_t worker, uint64_t
   for (; buffers != 0; buffers &= buffers - 1) {
     uint32_t buffer = (uint32_t)__builtin_ctzll(buffers);
     give_back(at(&pool->workers[worker].channel, &pool->geometry, buffer), pool->geometry.buffer_size);
+    if (at == wp_channel_arguments) pool->workers[worker].populated[buffer] = 0;
   }
 }
 

@@ -190,6 +190,8 @@ static void let_go(wp_process_pool *pool, const wp_completion *record) {
   if (record->argument_buffer != WP_NO_BUFFER) {
     wp_buffer_trim(wp_channel_arguments(&worker->channel, &pool->geometry, record->argument_buffer),
                    record->touched_arguments);
+    size_t *populated = &worker->populated[record->argument_buffer];
+    if (*populated > WP_KEEP_WARM) *populated = WP_KEEP_WARM;
   }
   if (record->result_buffer != WP_NO_BUFFER) {
     wp_buffer_trim(wp_channel_results(&worker->channel, &pool->geometry, record->result_buffer), record->touched_results);

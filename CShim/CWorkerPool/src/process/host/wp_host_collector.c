@@ -16,6 +16,7 @@
 #include "wp_host_witness.h"
 #include "wp_host_workers.h"
 
+#include <string.h>
 #include <unistd.h>
 
 /// A busy collector looks at its descriptors this often.
@@ -154,6 +155,8 @@ void wp_collector_tear_down(wp_process_pool *pool) {
   if (!lent) wp_room_unmap(pool, head);
   for (int i = 0; i < 2; i++) wp_event_destroy(&bells[i]);
   wp_memory_cgroups_destroy(cgroups);
+  wp_origin_destroy(pool->settings.origin);
+  pool->settings.origin = NULL;
 }
 
 static void finish(wp_process_pool *pool) {

@@ -66,11 +66,13 @@ static wp_status pick_method(const wp_process_pool_config *config, wp_start_meth
   bool may_reexecute = *method == WP_START_REEXEC || config->on_template_loss == WP_TEMPLATE_LOSS_REEXECUTES;
   const char *refusal = may_reexecute ? wp_reexec_refusal() : NULL;
   if (*method == WP_START_FORK && threads != 1) {
-    const char *rule = threads == 0 ? "forking needs to know that the host has one thread, and /proc/self/task cannot "
+    const char *rule = threads == 0 ? "forking needs to know that the program has one thread, and /proc/self/task cannot "
                                       "be read"
-                                    : "a host with more than one thread cannot be forked: locks that other threads "
+                                    : "a program with more than one thread cannot be forked: locks that other threads "
                                       "hold would never be released in the workers";
-    return wp_fail(error, WP_UNSUPPORTED, 0, "start_method", rule);
+    wp_fail(error, WP_UNSUPPORTED, 0, "start_method", rule);
+    if (error != NULL) error->refused = (int)wp_process_other_thread(error->culprit);
+    return WP_UNSUPPORTED;
   }
   if (refusal == NULL) return WP_OK;
   return wp_fail(error, WP_UNSUPPORTED, 0, *method == WP_START_FORK ? "on_template_loss" : "start_method", refusal);
@@ -108,6 +110,14 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   strncpy(pool->memory.head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
   wp_process_settings_share(pool->memory.head, wp_room_initializer(pool), config);
   return WP_OK;
+}
+
+/// Every template of the pool starts from what there is now, whoever replaces it and when.
+static wp_status note_origin(wp_process_pool *pool, wp_error *error) {
+  if (wp_pool_method(pool) != WP_START_REEXEC && pool->settings.on_template_loss != WP_TEMPLATE_LOSS_REEXECUTES) return WP_OK;
+  const char *call;
+  pool->settings.origin = wp_origin_take(&call);
+  return pool->settings.origin != NULL ? WP_OK : wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
 }
 
 /// Makes the cgroups for a limit of memory.
@@ -165,7 +175,8 @@ static wp_status await_start(wp_process_pool *pool, wp_error *error) {
   if (pool->life.breakage.reason != NULL && pool->settings.hooks.start_failed != NULL) {
     pool->settings.hooks.start_failed(pool->settings.hooks.context, &pool->life.breakage);
   }
-  return wp_fail(error, found.status, found.system_errno, found.call, found.rule);
+  if (error != NULL) *error = found;
+  return found.status;
 }
 
 static wp_status build(wp_process_pool *pool, const wp_process_pool_config *config, const wp_place *places,
@@ -173,6 +184,7 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
   wp_status status = allocate(pool, config, error);
   if (status == WP_OK) status = share_memory(pool, config, places, error);
   if (status == WP_OK) status = make_cgroups(pool, config, error);
+  if (status == WP_OK) status = note_origin(pool, error);
   if (status == WP_OK) status = wp_workers_start_template(pool, error);
   if (status == WP_OK) {
     status = start_collector(pool, error);

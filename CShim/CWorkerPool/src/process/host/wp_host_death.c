@@ -49,6 +49,13 @@ static void find_limit(const wp_process_pool *pool, const wp_host_worker *worker
   }
 }
 
+/// As its worker says, which decides no more than the words of its own task's failure.
+static bool used_unset_pointer(const wp_process_pool *pool, const wp_host_worker *worker) {
+  bool faulted = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGSEGV;
+  if (!faulted || wp_pool_method(pool) != WP_START_REEXEC) return false;
+  return wp_atomic_load(&wp_channel_get_status(&worker->channel)->fault_near_zero, wp_relaxed) != 0;
+}
+
 void wp_death_note_memory(wp_process_pool *pool, wp_host_worker *worker) {
   uint64_t peak;
   // The kernel counts before it kills, and so before anybody hears of it.
@@ -67,6 +74,7 @@ wp_death *wp_death_describe(wp_process_pool *pool, const wp_host_worker *worker,
   memset(death, 0, sizeof *death);
   death->peak_memory = worker->peak_memory;
   find_limit(pool, worker, task, death);
+  death->unset_pointer = used_unset_pointer(pool, worker);
   if (room > 0) {
     wp_output_ring *ring = wp_room_output(pool, worker, WP_STREAM_ERROR);
     death->output_length = wp_output_tail(ring, room, (unsigned char *)death->output, room);
@@ -79,6 +87,7 @@ void wp_death_tell(const wp_death *death, wp_task_outcome *outcome) {
   outcome->peak_memory = death->peak_memory;
   outcome->passed = death->passed;
   outcome->limit = (size_t)death->limit;
+  outcome->unset_pointer = death->unset_pointer;
   outcome->output = death->output;
   outcome->output_length = death->output_length;
 }

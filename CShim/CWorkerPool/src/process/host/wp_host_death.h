@@ -14,6 +14,7 @@ struct wp_death {
   uint64_t peak_memory;
   wp_passed_limit passed;
   uint64_t limit;
+  bool unset_pointer;
   size_t output_length;
   char output[];
 };

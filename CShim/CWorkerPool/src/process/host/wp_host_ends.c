@@ -47,7 +47,7 @@ void wp_task_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t po
       wp_task_prepend(&pool->tasks, &pool->tasks.pending, sent->task);
       return;
     }
-    loss.end = WP_TASK_POOL_BROKEN;
+    loss.end = WP_TASK_NO_MEMORY;
     loss.reason = "no memory to queue the task again for another worker";
   }
   wp_task_lose(pool, sent->task, &loss);

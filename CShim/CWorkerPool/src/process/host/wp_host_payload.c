@@ -1,5 +1,6 @@
 #include "wp_host_payload.h"
 
+#include "../../platform/wp_shared_memory.h"
 #include "wp_host_buffers.h"
 
 #include <string.h>
@@ -71,13 +72,27 @@ void wp_payload_drop(wp_process_pool *pool, uint32_t index) {
   wp_task_drop_bytes(&pool->tasks, task);
 }
 
-void wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *payload, uint8_t buffer,
+bool wp_payload_populate(wp_process_pool *pool, uint32_t worker, uint8_t buffer, size_t length) {
+  if (buffer == WP_NO_BUFFER) return true;
+  size_t *populated = &pool->workers[worker].populated[buffer];
+  if (length <= *populated) return true;
+  unsigned char *start = (unsigned char *)wp_channel_arguments(&pool->workers[worker].channel, &pool->geometry, buffer);
+  size_t page = wp_page_size();
+  size_t end = (length + page - 1) / page * page;
+  if (wp_memory_populate(start + *populated, end - *populated) != 0) return false;
+  *populated = end;
+  return true;
+}
+
+bool wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *payload, uint8_t buffer,
                      wp_wakes *wakes) {
   void *target = wp_channel_arguments(&pool->workers[worker].channel, &pool->geometry, buffer);
   pthread_mutex_unlock(&pool->lock);
   wp_bell_wake_all(wakes);
-  memcpy(target, payload->bytes, payload->length);
+  bool populated = wp_payload_populate(pool, worker, buffer, payload->length);
+  if (populated) memcpy(target, payload->bytes, payload->length);
   pthread_mutex_lock(&pool->lock);
+  return populated;
 }
 
 bool wp_payload_arrives(const wp_process_pool *pool, uint32_t index, uint32_t generation) {

@@ -30,6 +30,8 @@ typedef struct wp_payload {
 // pending task is sent a task that waits in its own (`wp_payload_next`). Without such a task, the buffers that are not in
 // its slots are being filled or read, and whoever does that calls the collector, or is it.
 
+/// Has the pages of a buffer that was reserved reach so far. False without memory: an `errno` where copying would raise SIGBUS.
+bool wp_payload_populate(wp_process_pool *pool, uint32_t worker, uint8_t buffer, size_t length);
 /// Whether an argument is copied without the lock.
 static inline bool wp_payload_is_large(size_t length) { return length > WP_COPY_UNLOCKED; }
 /// Takes a buffer of the worker for an argument of this length, WP_NO_BUFFER for one that needs none. False when all are in
@@ -48,8 +50,8 @@ wp_payload wp_payload_of_pending(const wp_process_pool *pool, const wp_task *tas
 wp_payload wp_payload_of_sent(const wp_process_pool *pool, uint32_t worker, uint32_t position);
 /// A PENDING task lets go of its argument.
 void wp_payload_drop(wp_process_pool *pool, uint32_t task);
-/// Copies a large argument into the reserved buffer without the lock.
-void wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *payload, uint8_t buffer, wp_wakes *wakes);
+/// Copies a large argument into the reserved buffer without the lock. False without memory for it there.
+bool wp_payload_copy(wp_process_pool *pool, uint32_t worker, const wp_payload *payload, uint8_t buffer, wp_wakes *wakes);
 /// Whether the worker is still the one for which a buffer was filled, and has a free slot.
 bool wp_payload_arrives(const wp_process_pool *pool, uint32_t worker, uint32_t generation);
 

@@ -49,7 +49,7 @@ wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t
   pthread_mutex_lock(&pool->lock);
   wp_status status = WP_OK;
   if (pool->memory.head == NULL) status = pool->life.phase == WP_POOL_BROKEN ? WP_BROKEN : WP_SHUT_DOWN;
-  else if (!wp_pool_intern(pool->memory.head, name, length, index)) status = WP_TOO_LARGE;
+  else status = wp_pool_intern(pool->memory.head, name, length, index);
   pthread_mutex_unlock(&pool->lock);
   return status;
 }

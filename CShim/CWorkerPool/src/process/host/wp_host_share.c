@@ -138,8 +138,13 @@ void wp_shared_memory_destroy(wp_shared_memory *memory) {
 
 // MARK: Giving
 
+WP_STATIC_ASSERT(WP_CELLS_PER_SLOT == 64, "a word of doubts for the cells of each slot");
+
 void wp_share_reset(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
+  worker->missed = 0;
+  memset(worker->doubtful, 0, sizeof worker->doubtful);
+  wp_atomic_store(&wp_channel_get_status(&worker->channel)->missed, 0u, wp_relaxed);
   wp_atomic_u64 *cells = wp_channel_cells(&worker->channel, &pool->geometry);
   for (uint32_t cell = 0; cell < pool->geometry.cells; cell++) wp_atomic_store(&cells[cell], 0u, wp_relaxed);
   worker->cell_calls = 0;
@@ -169,6 +174,36 @@ static uint32_t choose_cell(const wp_process_pool *pool, const wp_host_worker *w
   return chosen;
 }
 
+/// What the worker has missed could be in any cell.
+static void hear_of_missed(wp_host_worker *worker) {
+  uint32_t missed = wp_atomic_load(&wp_channel_get_status(&worker->channel)->missed, wp_relaxed);
+  if (missed == worker->missed) return;
+  worker->missed = missed;
+  memset(worker->doubtful, 0xff, sizeof worker->doubtful);
+}
+
+static bool is_doubtful(const wp_host_worker *worker, uint32_t cell) {
+  return (worker->doubtful[cell / 64] >> (cell % 64) & 1) != 0;
+}
+
+static void set_doubtful(wp_host_worker *worker, uint32_t cell, bool doubtful) {
+  uint64_t bit = (uint64_t)1 << (cell % 64);
+  if (doubtful) worker->doubtful[cell / 64] |= bit;
+  else worker->doubtful[cell / 64] &= ~bit;
+}
+
+/// The task finds nothing there and says why; or its worker is dead, and it will be sent again. What tasks before it may have
+/// stays in its cell.
+static void take_back(const wp_process_pool *pool, wp_host_worker *worker, const wp_share_message *message,
+                      uint64_t given_again) {
+  wp_atomic_u64 *cells = wp_channel_cells(&worker->channel, &pool->geometry);
+  for (uint32_t i = 0; i < message->count; i++) {
+    uint32_t cell = message->deliveries[i].cell;
+    if ((given_again >> i & 1) != 0) set_doubtful(worker, cell, true);
+    else wp_atomic_store(&cells[cell], 0u, wp_relaxed);
+  }
+}
+
 static void add(wp_share_message *message, int *descriptors, const wp_shared_memory *memory, uint32_t cell) {
   wp_share_delivery *delivery = &message->deliveries[message->count];
   delivery->id = memory->id;
@@ -184,28 +219,35 @@ void wp_share_deliver(wp_process_pool *pool, uint32_t index, uint32_t position, 
   request->deliveries = 0;
   request->delivery_errno = 0;
   if (task->shared_count == 0) return;
+  hear_of_missed(worker);
   wp_atomic_u64 *cells = wp_channel_cells(&worker->channel, &pool->geometry);
   wp_share_message message;
   int descriptors[WP_PROCESS_MAX_SHARED];
+  uint64_t given_again = 0;  // a bit for each delivery
+  message.position = position;
   message.count = 0;
   for (uint32_t i = 0; i < task->shared_count; i++) {
     wp_shared_memory *memory = task->shared[i];
     uint32_t cell = find_cell(pool, worker, memory->id);
-    if (cell == pool->geometry.cells) {
+    bool is_new = cell == pool->geometry.cells;
+    if (is_new) {
       cell = choose_cell(pool, worker);
       wp_atomic_store(&cells[cell], memory->id, wp_relaxed);
       wp_atomic_store(&memory->given, 1u, wp_relaxed);
+    }
+    if (is_new || is_doubtful(worker, cell)) {
+      given_again |= (uint64_t)!is_new << message.count;
       add(&message, descriptors, memory, cell);
+      set_doubtful(worker, cell, false);
     }
     worker->cell_uses[cell] = position;
   }
   if (message.count == 0) return;
   size_t length = offsetof(wp_share_message, deliveries) + message.count * sizeof message.deliveries[0];
-  if (wp_socket_send(worker->share, &message, length, descriptors, (size_t)message.count, false)) {
+  if (wp_socket_send(worker->share, &message, length, descriptors, message.count, false)) {
     request->deliveries = message.count & 0x7f;
     return;
   }
-  // The task finds nothing there and says why; or its worker is dead, and it will be sent again.
   request->delivery_errno = (uint8_t)errno;
-  for (uint64_t i = 0; i < message.count; i++) wp_atomic_store(&cells[message.deliveries[i].cell], 0u, wp_relaxed);
+  take_back(pool, worker, &message, given_again);
 }

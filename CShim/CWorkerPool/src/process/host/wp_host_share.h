@@ -13,6 +13,10 @@
 // unmaps what its cells no longer name before it takes a task and before it sleeps; one that sleeps is woken for it.
 // Edge "cells": the host's store to `cells_revision` releases the cells to the worker's load.
 //
+// A worker that cannot have a memory that it was sent (it is short of memory, address space or descriptors) says that it missed
+// one, and not which: its word buys no more than that the memories of all its cells are sent once more, into the same
+// cells, with the next tasks that carry them. A message that it could not get is read with the next.
+//
 // Rejected: a descriptor of the pool's memory file in the worker (it could map its neighbours); names (anybody could
 // open them); read-only descriptors for memories that others may write (a worker of the same user opens
 // /proc/self/fd/N anew); messages that say what to unmap (a worker in a long task would let them pile up).

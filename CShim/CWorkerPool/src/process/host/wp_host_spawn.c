@@ -40,6 +40,7 @@ static void reset_channel(wp_process_pool *pool, uint32_t index) {
   wp_atomic_store(&status->initializing, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_starved, 0u, wp_relaxed);
   wp_atomic_store(&status->fault_data, 0u, wp_relaxed);
+  wp_atomic_store(&status->fault_near_zero, 0u, wp_relaxed);
   wp_atomic_store(&status->outside_cgroup, 0u, wp_relaxed);
   wp_atomic_store(&status->pin_errno, 0u, wp_relaxed);
   for (uint32_t i = 0; i < pool->geometry.slots; i++) {

@@ -15,6 +15,7 @@
 
 #include "../../platform/wp_credentials.h"
 #include "../../platform/wp_event.h"
+#include "../../platform/wp_origin.h"
 #include "../shared/wp_process_layout.h"
 #include "wp_fork.h"
 #include "wp_host_tasks.h"
@@ -127,9 +128,13 @@ typedef struct wp_host_worker {
   uint32_t collected;        // role; next position to take a result from; those below may be sent again
   wp_buffers arguments;        // lock
   wp_buffers results;          // lock
+  /// Whoever has the buffer; by argument buffer, how many bytes from its start surely have pages.
+  size_t populated[WP_ARGUMENT_BUFFERS];
   uint32_t waiting[WP_ARGUMENT_BUFFERS];  // lock; by argument buffer, the PENDING task whose argument waits there
   uint32_t *cell_uses;       // lock; by cell, the last position that uses it
   uint32_t cell_calls;       // lock; times it was asked to look at its cells while it slept
+  uint32_t missed;           // lock; times that it has missed a memory, as far as is known
+  uint64_t doubtful[WP_PROCESS_MAX_PREFETCH];  // lock; a bit for each cell whose memory it may have missed
   uint32_t bucket;           // lock; list it is in, or WP_NO_WORKER
   uint32_t bucket_next;      // lock
   uint32_t bucket_previous;  // lock
@@ -214,6 +219,7 @@ typedef struct wp_pool_settings {
   wp_affinity_choice affinity;  // owns its list of CPUs
   uint64_t *allowed;            // the affinity mask of the thread that made the pool; NULL when workers float
   sigset_t signal_mask;         // of the same thread; the pool's threads have it
+  wp_origin *origin;            // what re-executed templates start from; NULL without them
 } wp_pool_settings;
 
 /// What sends tasks (wp_host_queue.h). Lock.

@@ -42,6 +42,11 @@ static wp_status accept(wp_process_pool *pool, const wp_process_submission *subm
   // Behind what waits already, if anything does.
   uint32_t worker = pool->tasks.pending.count == 0 ? wp_queue_pick(pool) : WP_NO_WORKER;
   if (worker != WP_NO_WORKER && wp_payload_reserve(pool, worker, payload.length, &payload.buffer)) {
+    if (!wp_payload_populate(pool, worker, payload.buffer, payload.length)) {
+      wp_buffer_free(&pool->workers[worker].arguments, payload.buffer);
+      wp_task_remove(&pool->tasks, index);
+      return WP_SYSTEM_CALL_FAILED;
+    }
     wp_slots_send(pool, worker, index, &payload, wakes);
   } else if (wp_task_set_bytes(&pool->tasks.nodes[index], payload.bytes, payload.length)) {
     wp_task_append(&pool->tasks, &pool->tasks.pending, index);
@@ -76,8 +81,7 @@ static bool land(wp_process_pool *pool, const wp_process_submission *submission,
     landing->generation = pool->workers[landing->worker].generation;
     wp_payload payload = {submission->bytes, submission->length, landing->buffer, false};
     wp_wakes none = {.count = 0};
-    wp_payload_copy(pool, landing->worker, &payload, landing->buffer, &none);
-    return true;
+    return wp_payload_copy(pool, landing->worker, &payload, landing->buffer, &none);
   }
   landing->memory = (void *)(uintptr_t)submission->bytes;
   if (submission->adopt) return true;

@@ -31,7 +31,7 @@ static int start_forked(wp_process_pool *pool, int ends[2], pid_t *process, cons
   fflush(NULL);  // or every process prints what is still in the buffers
   *process = fork();
   if (*process < 0) return errno;
-  if (*process == 0) wp_template_main(ends[1], pool->settings.handler, pool->settings.handler_context);
+  if (*process == 0) wp_template_main(ends[1], pool->settings.handler, pool->settings.handler_context, false);
   return 0;
 }
 
@@ -47,8 +47,9 @@ wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
   pid_t process = 0;
   sigset_t mask;
   wp_signals_block(&mask);  // inherited: no signal reaches the template before it can deal with it
-  int failure = wp_pool_method(pool) == WP_START_FORK ? start_forked(pool, ends, &process, &call)
-                                                      : wp_reexec_start(ends[1], &process, &call);
+  int failure = wp_pool_method(pool) == WP_START_FORK
+                    ? start_forked(pool, ends, &process, &call)
+                    : wp_reexec_start(pool->settings.origin, ends[1], &process, &call);
   wp_signals_restore(&mask);
   close(ends[1]);
   if (failure != 0) {
@@ -193,8 +194,11 @@ static void hear_failure(wp_process_pool *pool, const wp_message *message) {
 static void hear_hello(wp_process_pool *pool, const wp_message *message) {
   // A forked template has what `fork` leaves, one thread (and that of a sanitizer, which knows how to be forked).
   if (wp_pool_method(pool) == WP_START_REEXEC && message->value > 1) {
-    const char *rule = "the re-executed program has several threads when it loads the pool, so it cannot fork workers";
-    wp_failure_start(pool, WP_UNSUPPORTED, 0, NULL, rule);
+    const char *rule = "the program has more than one thread before its `main` begins, so that a re-executed one cannot fork "
+                       "workers";
+    wp_failure_start(pool, WP_UNSUPPORTED, 0, "start_method", rule);
+    pool->life.start_error.refused = (int)message->worker;
+    memcpy(pool->life.start_error.culprit, message->thread_name, sizeof message->thread_name);
     wp_failure_break(pool, rule);
     return;
   }

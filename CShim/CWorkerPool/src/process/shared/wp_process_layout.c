@@ -156,23 +156,26 @@ wp_name_entry *wp_pool_names(wp_pool_head *head) {
 
 char *wp_pool_name_bytes(wp_pool_head *head) { return (char *)head + name_bytes_offset(); }
 
-bool wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index) {
+wp_status wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index) {
   wp_name_entry *entries = wp_pool_names(head);
   char *bytes = wp_pool_name_bytes(head);
   uint32_t count = wp_atomic_load(&head->name_count, wp_relaxed);  // written by callers of this function only
   for (uint32_t i = 0; i < count; i++) {
     if (entries[i].length == length && (length == 0 || memcmp(bytes + entries[i].offset, name, length) == 0)) {
       *index = i;
-      return true;
+      return WP_OK;
     }
   }
   size_t offset = count == 0 ? 0 : (size_t)entries[count - 1].offset + entries[count - 1].length + 1;
-  if (count == WP_PROCESS_MAX_NAMES || length >= WP_PROCESS_NAME_BYTES - offset) return false;
+  if (count == WP_PROCESS_MAX_NAMES || length >= WP_PROCESS_NAME_BYTES - offset) return WP_TOO_LARGE;
+  if (wp_memory_populate(&entries[count], sizeof entries[count]) != 0 || wp_memory_populate(bytes + offset, length + 1) != 0) {
+    return WP_SYSTEM_CALL_FAILED;
+  }
   if (length > 0) memcpy(bytes + offset, name, length);
   bytes[offset + length] = '\0';
   entries[count].offset = (uint32_t)offset;
   entries[count].length = (uint32_t)length;
   wp_atomic_store(&head->name_count, count + 1, wp_release);  // edge "name"
   *index = count;
-  return true;
+  return WP_OK;
 }

@@ -170,13 +170,16 @@ typedef struct wp_channel_status {
   wp_atomic_u32 forbidden_call;
   /// 1 while the initializer runs and after it has failed; its reply stands in slot 0.
   wp_atomic_u32 initializing;
-  /// Written by the handler of a fault under a memory limit: 1 when an allocation had failed just before, and how much
-  /// private memory there was.
+  /// Written by the handler of a fault: 1 when an allocation had failed just before, and how much private memory there was.
   wp_atomic_u32 fault_starved;
   /// 1 when it could not join its cgroup, and could do without.
   wp_atomic_u32 outside_cgroup;
   /// Why it is not pinned that should be: an `errno`.
   wp_atomic_u32 pin_errno;
+  /// 1 after a fault at an address near zero.
+  wp_atomic_u32 fault_near_zero;
+  /// How often it missed a shared memory that it was sent. Counted before the reply of the task that brought it.
+  wp_atomic_u32 missed;
   wp_atomic_u64 fault_data;
 } wp_channel_status;
 
@@ -311,8 +314,9 @@ void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry,
 
 wp_name_entry *wp_pool_names(wp_pool_head *head);
 char *wp_pool_name_bytes(wp_pool_head *head);
-/// Index of `name`, added if it is new; false when the table is full. One caller at a time. O(names).
-bool wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index);
+/// Index of `name`, added if it is new. `WP_TOO_LARGE` when the table is full, `WP_SYSTEM_CALL_FAILED` without memory. One
+/// caller at a time. O(names).
+wp_status wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index);
 
 #ifdef __cplusplus
 }
