@@ -113,8 +113,9 @@ static void fail(wp_process_pool *pool, uint32_t index, const wp_start_failure *
   wp_attempts *starts = index == WP_NO_WORKER ? &pool->forker.starts : &pool->workers[index].starts;
   starts->failures++;
   starts->next_at = wp_clock_now() + (final ? WP_LONGEST_PAUSE_NS : pause_after(pool, starts->failures));
-  // One that lived, and was killed before it was of use, is no news.
-  if (starts->failures > 1 || index == WP_NO_WORKER || pool->workers[index].ready_at == 0) note(pool, index, failure, call);
+  // One that lived, and was killed before it was of use, is no news; what fails with the pool's creation that tells.
+  bool lived = index != WP_NO_WORKER && pool->workers[index].ready_at != 0;
+  if (lived ? starts->failures > 1 : pool->life.phase == WP_POOL_RUNNING) note(pool, index, failure, call);
   if (pool->life.phase == WP_POOL_RUNNING && some_live(pool)) return;
   begin_outage(pool);
   pool->outage.final = final;
