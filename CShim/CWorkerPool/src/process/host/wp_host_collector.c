@@ -16,7 +16,6 @@
 #include "wp_host_witness.h"
 #include "wp_host_workers.h"
 
-#include <string.h>
 #include <unistd.h>
 
 /// A busy collector looks at its descriptors this often.
