@@ -365,7 +365,8 @@ static WP_NORETURN void serve_on_new_thread(wp_template *self) {
 WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context, bool reexecuted) {
   sigset_t mask;
   wp_signals_block(&mask);  // Ctrl-C and the like are the host's to answer; we leave when it does
-  wp_template self;
+  // Static: leak checkers in workers know nothing of the first thread's stack.
+  static wp_template self;
   memset(&self, 0, sizeof self);
   self.control = wp_above_stdio(control);
   if (!wp_descriptors_find(&self.held, self.control)) wp_template_give_up(self.control, WP_CALL_CALLOC);
