@@ -201,8 +201,8 @@ static int run_for(long seconds, uint64_t seed) {
     done += run(&self, done, until, until == 0);
   }
   size_t left = self.list.count - done;
-  report(&self);
   self.seed = seed;
+  report(&self);
   size_t missed = report_reach(&self, until == 0);
   if (left > 0) printf("%zu faults are left for other seeds\n", left);
   return self.failed > 0 || missed > 0;

@@ -74,6 +74,17 @@ static inline int seam_waited_id(int result, const siginfo_t *info, int options)
   return result;
 }
 
+static inline void seam_drop_descriptors(struct msghdr *message) {
+  for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
+    int descriptors[(sizeof(struct cmsghdr) + 1024) / sizeof(int)];
+    size_t length = header->cmsg_len - CMSG_LEN(0);
+    memcpy(descriptors, CMSG_DATA(header), length);
+    for (size_t i = 0; i < length / sizeof(int); i++) close(descriptors[i]);
+  }
+  message->msg_controllen = 0;
+  message->msg_flags |= MSG_CTRUNC;
+}
+
 #define SEAM_SITE(name)                                                            \
   ({                                                                               \
     static seam_site site __attribute__((section("seam_sites"), used)) = {name, __FILE__, __func__, __LINE__, -1}; \
@@ -124,9 +135,17 @@ static inline int seam_waited_id(int result, const siginfo_t *info, int options)
 #define sendmsg(socket, message, flags)                                           \
   (((flags) & MSG_DONTWAIT) != 0 ? SEAM(-1, "sendmsg", sendmsg(socket, message, flags)) \
                                  : SEAM(-1, "sendmsg, waiting", sendmsg(socket, message, flags)))
-#define recvmsg(socket, message, flags)                                           \
-  (((flags) & MSG_DONTWAIT) != 0 ? SEAM(-1, "recvmsg", recvmsg(socket, message, flags)) \
-                                 : SEAM(-1, "recvmsg, waiting", recvmsg(socket, message, flags)))
+#define recvmsg(socket, message, flags)                                                   \
+  (((flags) & MSG_DONTWAIT) != 0 ? SEAM_RECEIVE("recvmsg", socket, message, flags)        \
+                                 : SEAM_RECEIVE("recvmsg, waiting", socket, message, flags))
+/// Without room for descriptors the message comes, and they do not.
+#define SEAM_RECEIVE(name, socket, message, flags)                                        \
+  ({                                                                                      \
+    int seam_number = seam_fails(SEAM_SITE(name));                                        \
+    ssize_t seam_length = seam_number == 0 || seam_number == EMFILE ? recvmsg(socket, message, flags) : -1; \
+    if (seam_number == EMFILE && seam_length > 0) seam_drop_descriptors(message);         \
+    seam_length;                                                                          \
+  })
 #define send(...) SEAM(-1, "send", send(__VA_ARGS__))
 #define getsockopt(...) SEAM(-1, "getsockopt", getsockopt(__VA_ARGS__))
 #define poll(...) SEAM(-1, "poll", poll(__VA_ARGS__))
