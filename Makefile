@@ -56,7 +56,7 @@ C_FLAGS := -std=c11 -D_GNU_SOURCE -I$(ENGINE)/include -ITests/CStress/include -I
 CXX_FLAGS := -std=c++20 -D_GNU_SOURCE -I$(ENGINE)/include
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Werror
 
-.PHONY: help run test test-consumer test-c test-cgroups test-numa test-sandbox tsan asan docs model soak faults process-faults chaos fuzz simulate bench bench-peers bench-headline bench-instructions \
+.PHONY: help run test test-consumer test-c test-starts test-cgroups test-numa test-sandbox tsan asan docs model soak faults process-faults chaos fuzz simulate bench bench-peers bench-headline bench-instructions \
   bench-smoke bench-test bench-binary bench-engine lint lint-swift lint-c lint-layers format setup clean
 
 help: ## Show this list.
@@ -68,7 +68,7 @@ run: setup ## Build in release mode and run the main job (ARGS="--limits 5000000
 
 test: setup ## Run all tests, the package that depends on this one, and the C program.
 	$(SWIFT_TEST)
-	@$(MAKE) --no-print-directory test-consumer test-c
+	@$(MAKE) --no-print-directory test-consumer test-c test-starts
 
 # A program of another package, with the dynamic and with the static standard library, and the tests of that package, in
 # which a pool is made inside the test runner of either library.
@@ -101,6 +101,10 @@ test-cgroups: ## Check the memory cgroups of workers, with v1 and with v2, in a 
 
 test-numa: setup ## Check NUMA machines of several shapes, emulated, some minutes (SHAPES="uniform4 sparse" ONLY=pinned).
 	@ONLY="$(ONLY)" Tests/NumaMachine/run.sh $(SHAPES)
+
+# Re-executed workers of a program that is linked and started in every way that there is.
+test-starts: setup
+	@Tests/StartProgram/run.sh
 
 test-c: .build/c-program .build/fuzz/replay .build/engine-fuzz/replay
 	@.build/c-program

@@ -16,8 +16,9 @@ import WorkerPool
 ///
 /// What a worker sends is looked through first, and then read by Foundation, in time and memory that its length bounds.
 /// What the type's own `init(from:)` does with it is the type's affair; note that a `Set` of floating-point numbers, as a
-/// part of a `Codable` type, takes quadratic time for NaNs. Of a sandboxed worker, documents with more than 4,096 NaNs are
-/// refused.
+/// part of a `Codable` type, takes quadratic time for NaNs, and that very many small values take longer than their bytes
+/// suggest, up to three microseconds each. Of a sandboxed worker, a result with more than 32,768 values in documents, or with
+/// more than 4,096 NaNs, is refused; a type that has more conforms to ``WireCodable`` itself.
 public protocol JSONWireCodable: WireCodable, Codable {}
 
 /// A `Codable` type that crosses process boundaries as a binary property list: the better choice where a type holds
@@ -179,6 +180,7 @@ extension Data {
 
   /// Throws what is wrong with this document.
   func check(acceptingPropertyLists: Bool, _ costs: inout ReadingCosts) throws {
+    costs.values += ReadingCosts.valuesOfDocument
     try withUnsafeBytes { bytes in
       if acceptingPropertyLists, isPropertyList {
         try PropertyListCheck.check(bytes, &costs)

@@ -28,13 +28,14 @@ enum JSONCheck {
     runs.append(utf8: rest)
     costs.comparing += runs.cost
     costs.nans += numberOfNaNs(in: bytes)
-    costs.depth = max(costs.depth, depth(of: bytes))
+    addStructure(of: bytes, to: &costs)
   }
 
-  /// How deep arrays and objects nest.
-  private static func depth(of bytes: UnsafeRawBufferPointer) -> Int {
+  /// How deep arrays and objects nest, and how many values there are: each begins the document, or follows one of `[{,:`.
+  private static func addStructure(of bytes: UnsafeRawBufferPointer, to costs: inout ReadingCosts) {
     var depth = 0
     var deepest = 0
+    var values = 1
     var isInString = false
     var isEscaped = false
     for byte in bytes {
@@ -43,14 +44,18 @@ enum JSONCheck {
       case UInt8(ascii: "\\"): isEscaped = isInString
       case UInt8(ascii: "\""): isInString.toggle()
       case _ where isInString: break
-      case UInt8(ascii: "["), UInt8(ascii: "{"): depth += 1
+      case UInt8(ascii: "["), UInt8(ascii: "{"):
+        depth += 1
+        values += 1
+      case UInt8(ascii: ","), UInt8(ascii: ":"): values += 1
       case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
       default: break
       }
       deepest = max(deepest, depth)
     }
+    costs.values += values
     // Foundation refuses what is deeper.
-    return min(deepest, PropertyListCheck.maximumDepth)
+    costs.depth = max(costs.depth, min(deepest, PropertyListCheck.maximumDepth))
   }
 
   /// How often the text has a string "nan", some letter of which may be escaped.

@@ -157,6 +157,7 @@ struct PropertyListCheck {
     var open = [(object: top, depth: 1)]
     while let (index, depth) = open.popLast() {
       let object = objects[index]
+      costs.values += 1
       switch object.kind {
       case .array, .dictionary:
         guard !isVisited[index] else { throw DocumentFlaw("its object \(index) stands in more than one place") }

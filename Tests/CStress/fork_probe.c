@@ -102,7 +102,7 @@ static cs_start_answers fail_to_start(void) {
   config.hooks.worker_start = count_start;
   config.hooks.worker_stop = count_stop;
   wp_thread_pool *pool;
-  wp_error error = {WP_OK, 0, NULL, NULL, 0};
+  wp_error error = {.status = WP_OK};
   answers.status = (int)wp_thread_pool_create(&config, &pool, &error);
   answers.names_pthread_create = error.call != NULL && strcmp(error.call, "pthread_create") == 0;
   answers.started = atomic_load_explicit(&started, memory_order_relaxed);
@@ -150,7 +150,7 @@ static void block_in_job(void *argument) {
   block_scene *scene = (block_scene *)argument;
   cs_block_answers *answers = scene->answers;
   wp_blocking blocking;
-  wp_error error = {WP_OK, 0, NULL, NULL, 0};
+  wp_error error = {.status = WP_OK};
   answers->for_others = (int)wp_blocking_begin(&blocking, WP_BLOCKED_FOR_OTHERS, &error);
   wp_blocking_end(&blocking);
   answers->for_pool = (int)wp_blocking_begin(&blocking, WP_BLOCKED_FOR_POOL, &error);

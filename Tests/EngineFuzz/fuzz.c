@@ -104,7 +104,7 @@ static void check_outcome(void *context, void *token, const wp_task_outcome *out
   (void)context;
   (void)token;
   static volatile unsigned char sum;
-  if (outcome->end > WP_TASK_TERMINATED) fail("an end that there is not");
+  if (outcome->end > WP_TASK_NO_MEMORY) fail("an end that there is not");
   if (outcome->end == WP_TASK_POOL_BROKEN) atomic_store(&is_broken, true);
   if (outcome->end == WP_TASK_REPLIED) {
     if (outcome->length > MAX_PAYLOAD) fail("a reply over the limit");

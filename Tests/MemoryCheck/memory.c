@@ -14,7 +14,7 @@ enum { THREADS = 8, ROUNDS = 50 };
 static void expect_invalid(size_t length, const wp_memory_placement *placement, const char *subject) {
   void *address = NULL;
   int refused = 5;
-  wp_error error = {WP_OK, 0, NULL, NULL, 0};
+  wp_error error = {.status = WP_OK};
   wp_status status = wp_memory_create(length, placement, &address, &refused, &error);
   CHECK(status == WP_INVALID_ARGUMENT && error.status == status && address == NULL && refused == -1 &&
             strcmp(error.call, subject) == 0 && error.rule != NULL,
@@ -65,7 +65,7 @@ static void hear(void *context, const wp_notice *notice) {
 
 static void use(unsigned char *memory, size_t length, int error) {
   int nodes[64];
-  wp_error failure = {WP_OK, 0, NULL, NULL, 0};
+  wp_error failure = {.status = WP_OK};
   for (size_t i = 0; i < length; i++) CHECK(memory[i] == 0, "byte %zu", i);
   memset(memory, 0xA5, length);
   for (size_t i = 0; i < length; i++) CHECK(memory[i] == 0xA5, "byte %zu", i);

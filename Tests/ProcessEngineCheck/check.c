@@ -246,6 +246,10 @@ static const struct {
     {"confined", confined},
     {"not-startable", not_startable},
     {"replaced", replaced},
+    {"origins", origins},
+    {"far-descriptors", far_descriptors},
+    {"markers", markers},
+    {"lost-hosts", lost_hosts},
     {"template-killed", template_killed},
     {"create-fails", create_fails},
     {"forked-host", forked_host},
@@ -295,6 +299,15 @@ static const struct {
     {"loans", loans},
     {"large-arguments", large_arguments},
     {"large-again", large_again},
+    {"large-waits", large_waits},
+    {"inherited-numbers", inherited_numbers},
+    {"prints-in-time", prints_in_time},
+    {"little-address-space", little_address_space},
+    {"pools-after-fork", pools_after_fork},
+    {"tasks-after-fork", tasks_after_fork},
+    {"oom-scores", oom_scores},
+    {"no-pages", no_pages},
+    {"runs-short", runs_short},
     {"out-of-descriptors", out_of_descriptors},
     {"waiting-threads", waiting_threads},
     {"hostile", hostile},
@@ -318,12 +331,23 @@ static const struct {
     {"group-signals", group_signals},
     {"task-children", task_children},
     {"task-children-of-killed", task_children_of_killed},
+    {"ready-then-gone", ready_then_gone},
+    {"start-shortage", start_shortage},
+    {"initializer-recovers", initializer_recovers},
+    {"restart-recovers", restart_recovers},
+    {"restart-refused", restart_refused},
+    {"flaps", flaps},
+    {"slow-sends", slow_sends},
+    {"few-descriptors", few_descriptors},
+    {"loss-reexecutes", loss_reexecutes},
+    {"adopts-orphans", adopts_orphans},
     {"cgroup-places", cgroup_places},
     {"memory-cgroups", memory_cgroups},
 };
 
 int main(int count, char **arguments) {
   wp_start_method method = count == 3 && strcmp(arguments[2], "reexec") == 0 ? WP_START_REEXEC : WP_START_FORK;
+  if (count == 3 && strcmp(arguments[2], "reached") == 0) return marked_main();
   for (size_t i = 0; count == 3 && i < sizeof scenarios / sizeof scenarios[0]; i++) {
     if (strcmp(arguments[1], scenarios[i].name) != 0) continue;
     scenarios[i].run(method);

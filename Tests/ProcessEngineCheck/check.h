@@ -57,6 +57,11 @@ enum {
   DO_NEST,  // nest_order: uses a pool of its own -> uint64_t things that were not as they should be; see nests.c
   DO_WRITE_TO_NOBODY,  // -> uint64_t error number of a write to a pipe without readers
   DO_RAISE_FAMILY,  // path -> starts processes that write their numbers there; see signals.c
+  DO_TELL_ORIGIN,  // uint64_t what -> uint64_t; see origins.c
+  DO_START_BADLY,  // see supervision.c
+  DO_USE_NUMBERS,  // numbers_order: uses the numbers of its host -> uint64_t things that were wrong; see descriptors.c
+  DO_LOOK_AFTER_FORK,  // forks -> uint64_t status of the child, which asks for what a worker has
+  DO_PRINT_LINE,   // prints a line, and does not flush
   DO_REFUSE_OUTER_TRACES,  // replies with a code if it sees the task of an outer worker
 };
 
@@ -119,7 +124,13 @@ typedef struct test_lab {
   bool lend;
 } test_lab;
 
+void use_numbers(const wp_process_request *request, wp_process_reply *reply);
+void print_line(void);
+void look_after_fork(wp_process_reply *reply);
 void write_to_nobody(wp_process_reply *reply);
+void tell_origin(uint64_t what, wp_process_reply *reply);
+/// What `main` does in a program that `markers` has started.
+int marked_main(void);
 void raise_family(const wp_process_request *request);
 void nest(const wp_process_request *request, wp_process_reply *reply);
 void refuse_outer_traces(wp_process_reply *reply);
@@ -186,6 +197,7 @@ scenario deaths, killed_from_outside, runs_wild, dies_at_start, queued_survive, 
 scenario leaves_nothing, host_killed, template_killed, create_fails, forked_host, released_in_callback, many_pools;
 scenario host_leaves, interrupted, bystanders, waits_for_any, maker_ends;
 scenario confined, not_startable, replaced, interrupts;
+scenario origins, far_descriptors, markers, lost_hosts;
 scenario bad_arguments, sigchld_ignored, waiting_threads;
 scenario places, places_refused, floats, cpu_taken, cpuset_shrinks;
 scenario grows, shrinks, wanted_again, shrinks_and_ends, shrinks_deaf, resize_limits, resize_small_file, resize_places;
@@ -193,6 +205,10 @@ scenario grows_short, grows_without_descriptors, resizes_in_storm;
 scenario prints, echoes, limits, recycles, initializes;
 scenario timeouts, timeout_races, stop_requests, terminations, retries, stopped_workers, bounded_end;
 scenario shared_memories, shared_limits, shared_ends, shared_taken_back, loans, large_arguments, large_again;
+scenario large_waits;
+scenario pools_after_fork, tasks_after_fork;
+scenario little_address_space, oom_scores, no_pages, runs_short;
+scenario inherited_numbers, prints_in_time;
 scenario out_of_descriptors;
 scenario hostile, hostile_driven, breakouts, lies;
 scenario waiting_timeouts, waiting_tidies, tidying, restart_fails, bells_filled, left_calls;
@@ -200,6 +216,8 @@ scenario cgroup_places, memory_cgroups;
 scenario nested;
 scenario kills_without_rights, stopped_template, stubborn_template;
 scenario terminal_stops, terminal_stops_handled, terminal_hangs_up;
+scenario ready_then_gone, start_shortage, initializer_recovers, restart_recovers, restart_refused, flaps;
+scenario slow_sends, few_descriptors, loss_reexecutes, adopts_orphans;
 scenario ignored_signals, group_signals, task_children, task_children_of_killed;
 scenario sandbox_refuses, sandbox_allows, sandbox_not_granted, sandbox_filter, sandbox_widths, sandbox_breakouts;
 

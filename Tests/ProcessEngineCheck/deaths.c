@@ -142,7 +142,9 @@ void dies_at_start(wp_start_method method) {
   check_leftovers(before, "after workers that died at start");
   if (UNDER_TSAN) return;
   *stillborn = 0;
-  lab_open(&lab, 1, method, 4);
+  config.worker_count = 1;
+  config.outage_limit_ns = 300000000u;
+  lab_open_with(&lab, &config, 4);
   uint64_t first = lab_submit(&lab, 0, DO_PAUSE, NULL, 0);
   for (size_t i = 1; i < 4; i++) lab_submit(&lab, i, DO_ECHO, "x", 1);
   lab_await_running(&lab, first);

@@ -1,4 +1,5 @@
 #include "hostile.h"
+#include "supervision.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -145,7 +146,7 @@ static void kill_workers(const wp_process_request *request) {
 static void fill_bells(void) {
   int bells[8];
   size_t count = 0;
-  for (int i = 3; i < 64 && count < 8; i++) {
+  for (int i = 3; i < 2048 && count < 8; i++) {
     char path[64], target[64] = {0};
     snprintf(path, sizeof path, "/proc/self/fd/%d", i);
     if (readlink(path, target, sizeof target - 1) > 0 && strncmp(target, "pipe:", 5) == 0) bells[count++] = i;
@@ -284,8 +285,13 @@ void handle_task(void *context, const wp_process_request *request, wp_process_re
   case DO_BREAK_OUT: break_out(request, reply); break;
   case DO_LIE: lie(request, reply); break;
   case DO_WRITE_TO_NOBODY: write_to_nobody(reply); break;
+  case DO_TELL_ORIGIN: tell_origin(number_in(request), reply); break;
   case DO_RAISE_FAMILY: raise_family(request); break;
+  case DO_USE_NUMBERS: use_numbers(request, reply); break;
+  case DO_LOOK_AFTER_FORK: look_after_fork(reply); break;
+  case DO_PRINT_LINE: print_line(); break;
   case DO_NEST: nest(request, reply); break;
+  case DO_START_BADLY: start_badly(request, reply); break;
   case DO_REFUSE_OUTER_TRACES: refuse_outer_traces(reply); break;
   default: die(request->function, request);
   }

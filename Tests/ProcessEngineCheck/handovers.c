@@ -2,6 +2,7 @@
 // own, which sleeps; an idle pool that gives memory back beside a thread that submits.
 #include "check.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -113,7 +114,9 @@ static void stop_process(int32_t process) {
 
 void restart_fails(wp_start_method method) {
   test_lab lab;
-  lab_open(&lab, 1, method, 2);
+  wp_process_pool_config config = lab_config(&lab, 1, method);
+  config.outage_limit_ns = 300 * MILLISECOND;
+  lab_open_with(&lab, &config, 2);
   int32_t worker = 0;
   wp_process_pool_worker_pids(lab.pool, &worker, 1);
   stop_process(worker);
@@ -127,8 +130,10 @@ void restart_fails(wp_start_method method) {
   kill(wp_process_pool_template_pid(lab.pool), SIGKILL);
   bool ended = ends_in_time(&lab, 0);
   setrlimit(RLIMIT_NOFILE, &limit);
-  CHECK(ended && lab.endings[0].outcome.end == WP_TASK_POOL_BROKEN, "a task that nobody can run: %s",
-        ended ? "end" : "stuck");
+  const wp_task_outcome *outcome = &lab.endings[0].outcome;
+  CHECK(ended && outcome->end == WP_TASK_POOL_BROKEN, "a task that nobody can run: %s", ended ? "end" : "stuck");
+  const char *cause = method == WP_START_FORK ? "cannot be replaced" : "could not be started";
+  CHECK(!ended || strstr(outcome->reason, cause) != NULL, "it broke for '%s'", outcome->reason);
   lab_close(&lab);
 }
 

@@ -28,7 +28,7 @@ typedef struct hostile_host {
   bool driven;
   hostile_job jobs[JOBS];
   unsigned char *argument;
-  _Atomic uint32_t ends[WP_TASK_TERMINATED + 1];
+  _Atomic uint32_t ends[WP_TASK_NO_MEMORY + 1];
   _Atomic uint32_t by_neighbour;
 } hostile_host;
 
@@ -207,7 +207,7 @@ static void run_hostile(wp_start_method method, bool driven) {
   uint32_t submitted = 0;
   for (size_t i = 0; i < JOBS; i++) submitted += atomic_load(&self.jobs[i].generation);
   uint32_t ended = 0;
-  for (size_t i = 0; i <= WP_TASK_TERMINATED; i++) ended += atomic_load(&self.ends[i]);
+  for (size_t i = 0; i <= WP_TASK_NO_MEMORY; i++) ended += atomic_load(&self.ends[i]);
   CHECK(ended == submitted, "%u tasks ended of %u", ended, submitted);
   CHECK(atomic_load(&self.ends[WP_TASK_POOL_BROKEN]) == 0, "the pool broke");
   CHECK(atomic_load(&self.by_neighbour) > 0, "the worker that behaves got nothing to do");

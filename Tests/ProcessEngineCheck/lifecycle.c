@@ -121,7 +121,7 @@ void create_fails(wp_start_method method) {
   fails_without_descriptors(method);
   wp_error error;
   CHECK(try_under_limit(method, RLIMIT_AS, (rlim_t)1 << 30, &error) == WP_SYSTEM_CALL_FAILED, "address space");
-  CHECK(error.call != NULL && strcmp(error.call, "mmap") == 0, "%s", error.call);
+  CHECK(error.call != NULL && strcmp(error.call, "mmap(payload buffers)") == 0, "%s", error.call);
   CHECK(try_under_limit(method, RLIMIT_FSIZE, 1 << 20, &error) == WP_SYSTEM_CALL_FAILED, "file size");
   CHECK(error.call != NULL && strcmp(error.call, "ftruncate") == 0, "%s", error.call);
   // Processes: the limit does not bind root.

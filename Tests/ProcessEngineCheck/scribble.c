@@ -69,7 +69,8 @@ static void scribble_reply(scribbler *self) {
 static void scribble_status(scribbler *self) {
   wp_channel_status *status = wp_channel_get_status(&self->channel);
   wp_atomic_u32 *words[] = {&status->sleeping,       &status->ready,        &status->failed_call,  &status->failed_errno,
-                            &status->forbidden_call, &status->initializing, &status->fault_starved};
+                            &status->forbidden_call, &status->initializing, &status->fault_starved,
+                            &status->fault_near_zero};
   uint64_t choice = roll(self) % (sizeof words / sizeof words[0] + 1);
   if (choice < sizeof words / sizeof words[0]) put(self, words[choice], sizeof *words[choice]);
   else put(self, &status->fault_data, sizeof status->fault_data);
@@ -108,7 +109,7 @@ static void scribble_loudly(scribbler *self) {
 
 /// Rings all bells as often as they take it, and writes to the socket on which the host sends shared memories.
 static void make_noise(scribbler *self) {
-  for (int descriptor = STDERR_FILENO + 1; descriptor < 64; descriptor++) {
+  for (int descriptor = STDERR_FILENO + 1; descriptor < 2048; descriptor++) {
     struct stat kind;
     uint64_t words[4] = {odd_number(self), roll(self), roll(self), roll(self)};
     if (fstat(descriptor, &kind) != 0) continue;
@@ -153,7 +154,8 @@ void scribble(const wp_process_request *request, wp_process_reply *reply) {
   if (view == NULL) return;  // the noise in its socket
   self.counter = (wp_atomic_u64 *)wp_shared_view_address(view);
   self.random = task.seed | 1;
-  self.geometry = wp_geometry_of(HOSTILE_WORKERS, HOSTILE_PREFETCH, HOSTILE_MAX_PAYLOAD);
+  wp_reserve reserve = wp_reserve_most(HOSTILE_PREFETCH);
+  self.geometry = wp_geometry_of(HOSTILE_WORKERS, &reserve, HOSTILE_MAX_PAYLOAD);
   self.channel.host_part = NULL;
   // A small result stands in its slot, and the slots on the first page of what a worker can write.
   uintptr_t slot = (uintptr_t)wp_process_reply_reserve(reply, 1);

@@ -422,7 +422,7 @@ void resize_places(wp_start_method method) {
 static bool become_nobody(void) { return geteuid() != 0 || (setgid(NOBODY) == 0 && setuid(NOBODY) == 0); }
 
 static void run_short(wp_start_method method) {
-  // Threads and processes of this user: host, collector, template with two threads, a worker and one more.
+  // Threads and processes of this user: host, collector, the template and its second thread, a worker and one more.
   struct rlimit limit;
   getrlimit(RLIMIT_NPROC, &limit);
   struct rlimit old = limit;

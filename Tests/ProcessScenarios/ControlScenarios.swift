@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import WorkerPool
 import WorkerPoolFoundation
 
@@ -183,7 +184,10 @@ func runStoppedWorker(_ method: ProcessPoolExecutor.StartMethod) throws {
 }
 
 func runTemplateLost(_ method: ProcessPoolExecutor.StartMethod) throws {
-  let pool = try ProcessPoolExecutor(maxWorkers: 1, startMethod: method)
+  let breaks = Atomic(0)
+  var configuration = ProcessPoolExecutor.Configuration()
+  configuration.onBreak = { _ in breaks.add(1, ordering: .relaxed) }
+  let pool = try ProcessPoolExecutor(maxWorkers: 1, startMethod: method, configuration: configuration)
   defer { pool.shutdown() }
   let gate = try Gate()
   defer { gate.remove() }
@@ -196,11 +200,43 @@ func runTemplateLost(_ method: ProcessPoolExecutor.StartMethod) throws {
     try expectError(.brokenPool, saying: reason) { try held.result() }
     for future in waiting { try expectError(.brokenPool, saying: reason) { try future.result() } }
     try expectError(.brokenPool) { try pool.submit(Square(number: 1)) }
+    try expect(pool.isBroken)
+    while breaks.load(ordering: .relaxed) == 0 { sched_yield() }
   } else {
     try expectError(.workerDied, saying: "the template process ended") { try held.result() }
     try expectEqual(try waiting.map { try $0.result() }, (0..<10).map { $0 * $0 })
     try expectEqual(try pool.submit(Square(number: 5)).result(), 25)
+    try expect(!pool.isBroken)
   }
+}
+
+/// A pool that needs nothing of the program's memory goes on without its forked template.
+func runTemplateLostReexecutes(_ method: ProcessPoolExecutor.StartMethod) throws {
+  let double = FunctionHandle("double") { (number: Int) in 2 * number }
+  var configuration = ProcessPoolExecutor.Configuration()
+  configuration.onTemplateLoss = .reexecute
+  configuration.initializer = .function(double, 1)
+  try expectError(.unsupported, saying: "onTemplateLoss") {
+    try ProcessPoolExecutor(maxWorkers: 1, startMethod: method, configuration: configuration)
+  }
+  configuration.initializer = .job(Square(number: 1))
+  let pool = try ProcessPoolExecutor(maxWorkers: 1, startMethod: method, configuration: configuration)
+  defer { pool.shutdown() }
+  let gate = try Gate()
+  defer { gate.remove() }
+  if pool.startMethod == .fork { try expectEqual(try pool.submit(double, 4).result(), 8) }
+  let held = try pool.submit(gate.job)
+  let worker = try gate.waitUntilHeld()
+  let waiting = try (0..<10).map { try pool.submit(Square(number: $0)) }
+  let call = pool.startMethod == .fork ? try pool.submit(double, 5) : nil
+  kill(try parent(of: worker), SIGKILL)
+  try expectError(.workerDied, saying: "the template process ended") { try held.result() }
+  try expectEqual(try waiting.map { try $0.result() }, (0..<10).map { $0 * $0 })
+  if let call { try expectError(.unsupported, saying: "fewer function handles") { try call.result() } }
+  try expectEqual(pool.startMethod, .reexec)
+  try expectError(.unsupported, saying: "double cannot run") { try pool.submit(double, 6) }
+  try expectEqual(try pool.submit(Square(number: 5)).result(), 25)
+  try expect(!pool.isBroken)
 }
 
 private func waitUntilRunning(_ future: Future<Int>) {

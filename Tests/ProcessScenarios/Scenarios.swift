@@ -6,16 +6,18 @@ import WorkerPoolFoundation
 /// What a program does with a process pool, and what it then expects. Each runs in a program of its own, which is
 /// how a fork early in `main` comes about, and those that need no fork in the test's own process as well.
 package enum Scenario: String, CaseIterable, Sendable {
-  case jobs, maps, errors, deaths, refusals, cancel, cancelPending, killFromOutside, lateResult, dropped, tooLarge
-  case functions, leftovers, thousandPools
+  case jobs, maps, errors, deaths, mainVariables, refusals, cancel, cancelPending, killFromOutside, lateResult, dropped
+  case tooLarge, functions, leftovers, thousandPools
   case containment, promptness, limits, memoryLimit, memoryCgroup
   case output, recycling, initializer, initializerFunction, initializerFailures
-  case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker, templateLost
+  case timeouts, poolTimeout, stopRequests, terminate, retries, shutdownDeadline, stoppedWorker
+  case templateLost, templateLostReexecutes
   case sharedArrays, sharedArrayEnds, sharedResults, largeData, outOfDescriptors
   case resize, resizeUnderLoad, placement
   case mixture, waitInCallback
   case signalMasks, signalStorm
   case sandbox, nested, locks
+  case longErrors, addressSpace
 
   package func run(_ method: ProcessPoolExecutor.StartMethod) throws {
     switch self {
@@ -23,6 +25,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .maps: try runMaps(method)
     case .errors: try runErrors(method)
     case .deaths: try runDeaths(method)
+    case .mainVariables: try runMainVariables(method)
     case .refusals: try runRefusals(method)
     case .cancel: try runCancel(method)
     case .cancelPending: try runCancelPending(method)
@@ -51,6 +54,7 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .shutdownDeadline: try runShutdownDeadline(method)
     case .stoppedWorker: try runStoppedWorker(method)
     case .templateLost: try runTemplateLost(method)
+    case .templateLostReexecutes: try runTemplateLostReexecutes(method)
     case .sharedArrays: try runSharedArrays(method)
     case .sharedArrayEnds: try runSharedArrayEnds(method)
     case .sharedResults: try runSharedResults(method)
@@ -66,6 +70,8 @@ package enum Scenario: String, CaseIterable, Sendable {
     case .sandbox: try runSandbox(method)
     case .nested: try runNested(method)
     case .locks: try runLocks(method)
+    case .longErrors: try runLongErrors(method)
+    case .addressSpace: try runAddressSpace(method)
     }
   }
 
@@ -73,6 +79,7 @@ package enum Scenario: String, CaseIterable, Sendable {
   package var needsOwnProcess: Bool {
     let alone: [Scenario] = [
       .leftovers, .thousandPools, .sharedArrayEnds, .sharedResults, .outOfDescriptors, .signalMasks, .signalStorm,
+      .addressSpace,
     ]
     return alone.contains(self)
   }
@@ -146,6 +153,18 @@ private func runDeaths(_ method: ProcessPoolExecutor.StartMethod) throws {
   try expectEqual(try pool.map((0..<100).map { Square(number: $0) }).count, 100)
 }
 
+private func runMainVariables(_ method: ProcessPoolExecutor.StartMethod) throws {
+  let pool = try ProcessPoolExecutor(maxWorkers: 1, startMethod: method)
+  defer { pool.shutdown() }
+  if pool.startMethod == .fork {
+    try expectEqual(try pool.submit(CountMethods()).result(), 2)
+  } else {
+    try expectError(.workerDied, saying: "global variable of main.swift") { try pool.submit(CountMethods()).result() }
+    let trap = try expectError(.workerDied) { try pool.submit(Die(way: .abort)).result() }
+    try expect(!trap.message.contains("main.swift"), trap.message)
+  }
+}
+
 extension Die.Way {
   func canEnd(with reason: WorkerExit.Reason) -> Bool {
     switch self {
@@ -185,6 +204,18 @@ private func runRefusals(_ method: ProcessPoolExecutor.StartMethod) throws {
   pool.shutdown()
   try expectError(.shutDown, saying: "Square") { try pool.submit(Square(number: 2)) }
   try expectError(.shutDown) { try pool.map([Square(number: 2)]) }
+  try refuseForkBesideThread()
+}
+
+private func refuseForkBesideThread() throws {
+  let threads = try ThreadPoolExecutor(maxWorkers: 1, name: "in the way")
+  defer { threads.shutdown() }
+  let error = try expectError(.unsupported, saying: "startMethod is .fork: ") {
+    try ProcessPoolExecutor(maxWorkers: 1, startMethod: .fork)
+  }
+  for part in ["; the other thread is '", "A way out: make the pool first thing in main", ".reexec"] {
+    try expect(error.message.contains(part), error.message)
+  }
 }
 
 private func runCancel(_ method: ProcessPoolExecutor.StartMethod) throws {

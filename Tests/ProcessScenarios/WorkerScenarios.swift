@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import WorkerPool
 import WorkerPoolFoundation
 
@@ -118,12 +119,15 @@ func runInitializerFailures(_ method: ProcessPoolExecutor.StartMethod) throws {
   try expect(trapped.workerExit.map { Die.Way.fatalError.canEnd(with: $0.reason) } == true, "\(trapped)")
   try expectEqual(try refused(.job(Die(way: .exitThree)), saying: "status 3").workerExit?.reason, .exit(status: 3))
 
-  // One that fails later breaks the pool: what waits is told, and so is who comes after that.
+  // One that goes on failing breaks the pool: what waits is told, and so is who comes after that.
   let directory = try Gate()
   defer { directory.remove() }
   let path = "\(directory.directory)/begun.failed"
   var configuration = ProcessPoolExecutor.Configuration()
   configuration.initializer = .job(Hesitate(path: path))
+  configuration.outageLimit = .milliseconds(200)
+  let told = Mutex<WorkerPoolError?>(nil)
+  configuration.onBreak = { error in told.withLock { $0 = error } }
   let pool = try ProcessPoolExecutor(maxWorkers: 1, startMethod: later(method), configuration: configuration)
   defer { pool.shutdown() }
   let held = try pool.submit(directory.job)
@@ -134,4 +138,7 @@ func runInitializerFailures(_ method: ProcessPoolExecutor.StartMethod) throws {
   try expectError(.workerDied) { try held.result() }
   for future in waiting { try expectError(.brokenPool, saying: "CodeError") { try future.result() } }
   try expectError(.brokenPool, saying: "the initializer Hesitate failed") { try pool.submit(Square(number: 1)) }
+  try expect(pool.isBroken)
+  while told.withLock({ $0 == nil }) { sched_yield() }
+  try expect(told.withLock { $0?.message.contains("the initializer Hesitate failed") == true })
 }

@@ -6,6 +6,11 @@ import WorkerPool
 // No scenario takes seconds; one that hangs shall not hang the tests.
 alarm(120)
 let methods: [String: ProcessPoolExecutor.StartMethod] = ["fork": .fork, "reexec": .reexec]
+/// Uses a variable of this file, which has not run in a re-executed worker.
+struct CountMethods: Job, BitwiseWireCodable {
+  func run() -> Int { methods.count }
+}
+
 guard CommandLine.arguments.count == 3, let method = methods[CommandLine.arguments[1]],
   let scenario = Scenario(rawValue: CommandLine.arguments[2])
 else {

@@ -50,6 +50,29 @@ import WorkerPoolFoundation
     #expect(foreign.description.contains("3"))
   }
 
+  @Test func errorsAreShortenedToFit() throws {
+    struct Long: Error, Codable, CustomStringConvertible {
+      var text: String
+      var description: String { text }
+    }
+    let long = Long(text: String(repeating: "ä", count: 5000))
+    let wire = WireStationError(code: 7)
+    for error in [long, wire, PlainError()] as [any Error] {
+      for limit in 0...12_000 where limit < 300 || limit % 97 == 0 {
+        var encoder = WireEncoder()
+        ErrorCoding.encode(error, into: &encoder, limit: limit)
+        let bytes = encoder.withUnsafeBytes { Array($0) }
+        let back = try revived(bytes)
+        guard limit > 40 else { continue }  // less than an error without any text takes
+        #expect(bytes.count <= limit)
+        guard let described = back as? RemoteError else { continue }
+        #expect("\(error)".hasPrefix(described.description.trimmingCharacters(in: ["…", "\u{FFFD}"])), "\(limit)")
+        guard limit > 200 else { continue }
+        #expect(described.typeName == String(reflecting: type(of: error)))
+      }
+    }
+  }
+
   @Test func damagedErrorsAreReadDescribedOrRefused() throws {
     for error in [StationError.silent, WireStationError(code: 1), PlainError()] as [any Error] {
       let intact = bytes(of: error)

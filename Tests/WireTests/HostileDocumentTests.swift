@@ -120,19 +120,33 @@ private struct Holder<Value: Codable & Equatable & Sendable>: PropertyListWireCo
     let list = try wireBytes(Holder(value: [Double](repeating: .nan, count: 5000)))
     #expect(try decoded(Holder<[Double]>.self, list).value.count == 5000)
     let words = try wireBytes(Settings(name: "nan inf \"nan\"", ratios: [.nan]))
-    let memory = SandboxMemory()
-    func read<Value: WireCodable>(_ type: Value.Type, _ bytes: [UInt8]) throws -> Value {
-      try bytes.withUnsafeBytes { try WireDecoder.read(type, from: $0, memory: memory) }
-    }
     #expect(throws: WorkerPoolError.self) { try read(Settings.self, honest) }
     #expect(throws: WorkerPoolError.self) { try read(Holder<[Double]>.self, list) }
     #expect(try read(Settings.self, words).ratios.count == 1)
+  }
+
+  @Test func aSandboxedWorkerSendsFewValues() throws {
+    let many = Settings(name: "s", ratios: [Double](repeating: 1, count: ReadingCosts.maximumValues))
+    let fewer = Settings(name: "s", ratios: many.ratios.dropLast(20))
+    for value in [many, fewer] { #expect(try roundTrip(value) == value) }
+    #expect(try read(Settings.self, wireBytes(fewer)) == fewer)
+    #expect(throws: WorkerPoolError.self) { try read(Settings.self, wireBytes(many)) }
+    #expect(throws: WorkerPoolError.self) { try read(Holder<[Double]>.self, wireBytes(Holder(value: many.ratios))) }
+    // A small document has a price of its own.
+    let documents = (0..<ReadingCosts.maximumValues / 8).map { [$0: Settings(name: "", ratios: [])] }
+    #expect(throws: WorkerPoolError.self) { try read([[Int: Settings]].self, wireBytes(documents)) }
+    #expect(try read([[Int: Settings]].self, wireBytes(Array(documents.prefix(1000)))).count == 1000)
   }
 
   @Test func deepJSONIsRefused() throws {
     _ = try refusal(of: Data(repeating: 0x5B, count: 1 << 20), as: JSONHolder.self)
     _ = try refusal(of: Data(#"[1]"#.utf16.flatMap { [UInt8($0 & 0xFF), 0] }), as: JSONHolder.self)
   }
+}
+
+/// As of a sandboxed worker.
+private func read<Value: WireCodable>(_ type: Value.Type, _ bytes: [UInt8]) throws -> Value {
+  try bytes.withUnsafeBytes { try WireDecoder.read(type, from: $0, memory: SandboxMemory()) }
 }
 
 /// Of a reply from a sandboxed worker.

@@ -67,8 +67,11 @@ typedef struct wp_error {
   const char *WP_NULLABLE call;
   /// The rule that was broken, or NULL.
   const char *WP_NULLABLE rule;
-  /// The CPU, node or signal that was refused; 0 when `call` is none of "cpus", "node" and "blocked_signals".
+  /// What was refused: the CPU, node or signal when `call` is "cpus", "node" or "blocked_signals"; the thread that is in the
+  /// way when it is "start_method" and `culprit` is not empty. Else 0.
   int refused;
+  /// The name of that thread.
+  char culprit[16];
 } wp_error;
 
 /// Values of the settings that say how long to spin before sleeping, in nanoseconds: not at all, and what 0 stands for.

@@ -19,6 +19,12 @@ typedef enum wp_notice_kind {
   WP_NOTICE_NO_NUMA,
   /// An environment variable that says nothing sensible was not heeded.
   WP_NOTICE_ENVIRONMENT_IGNORED,
+  /// A worker process that is wanted, or the template process for it, did not start, or ended as soon as it was there. The
+  /// message says whether that is tried again, or whether no time cures it.
+  WP_NOTICE_WORKER_NOT_STARTED,
+  /// A forked template process was lost, and its pool goes on with workers that are re-executed
+  /// (`WP_TEMPLATE_LOSS_REEXECUTES`).
+  WP_NOTICE_TEMPLATE_REEXECUTED,
 } wp_notice_kind;
 
 /// Something that the engine goes on without.

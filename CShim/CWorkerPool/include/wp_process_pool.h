@@ -60,7 +60,7 @@ bool wp_process_stop_requested(uint32_t task);
 uint64_t wp_process_task_deadline(void);
 
 /// What a re-executed template runs. A program (or the Swift layer) that wants `WP_START_REEXEC` defines this
-/// function; it is called once, before `main`, in the re-executed template, and the template forks afterwards.
+/// function; it is called once, behind the last constructor, in the re-executed template, which forks afterwards.
 /// Weak: when nobody defines it, `WP_START_REEXEC` is refused with `WP_UNSUPPORTED`.
 wp_process_handler WP_NULLABLE wp_process_reexec_handler(void) __attribute__((weak));
 
@@ -72,7 +72,9 @@ typedef enum wp_start_method {
   /// The template is a fork of the host as it is now: workers inherit its memory, copy on write. Refused with
   /// `WP_UNSUPPORTED` when the host has more than one thread.
   WP_START_FORK,
-  /// The template is `/proc/self/exe` started anew and caught before `main`.
+  /// The template is `/proc/self/exe` started anew and caught where `main` would begin, behind the last constructor. It has the
+  /// arguments, environment, directory, file mode mask, limits, nice value and CPUs that there were when the pool was created;
+  /// so has each template that replaces one. Creating the pool reads the environment, as `getenv` does.
   WP_START_REEXEC,
 } wp_start_method;
 
@@ -109,6 +111,8 @@ typedef enum wp_task_end {
   WP_TASK_TIMED_OUT,
   /// Its worker was killed by `wp_process_pool_terminate` or `wp_process_pool_terminate_running`.
   WP_TASK_TERMINATED,
+  /// There was no memory to give its argument to a worker; `reason` says where.
+  WP_TASK_NO_MEMORY,
 } wp_task_end;
 
 /// Why a task was asked to stop.
@@ -144,6 +148,8 @@ struct wp_task_outcome {
   // For a worker that ended:
   /// The limit that it passed, whose size is in `limit`: bytes, or nanoseconds.
   wp_passed_limit passed;
+  /// It was re-executed, and faulted at an address near zero: perhaps by a pointer that `main` sets.
+  bool unset_pointer;
   /// Largest resident memory that the worker ever had in bytes, 0 when nobody could tell.
   uint64_t peak_memory;
   /// The end of what the worker had written to standard error, if that is captured.
@@ -177,6 +183,9 @@ typedef struct wp_process_pool_hooks {
   /// After `wp_process_pool_call`, on the collector's thread; once for several calls, and before `completed` for results
   /// that this thread collects later.
   void (*WP_NULLABLE WP_SENDABLE called)(void *WP_NULLABLE context);
+  /// Once, when the pool breaks, on the collector's thread; no lock is held. What waited may be completed before it or after
+  /// it. `breakage` is valid as long as the pool.
+  void (*WP_NULLABLE WP_SENDABLE broken)(void *WP_NULLABLE context, const wp_process_breakage *breakage);
   /// Once, when the pool is destroyed. A create that fails does not call it: the context stays its caller's.
   void (*WP_NULLABLE WP_SENDABLE destroy)(void *WP_NULLABLE context);
 } wp_process_pool_hooks;
@@ -189,7 +198,8 @@ typedef struct wp_process_pool_config {
   const char *WP_NULLABLE name;
   wp_start_method start_method;
   /// Largest argument and largest result in bytes; 0 for `WP_PROCESS_DEFAULT_MAX_PAYLOAD`. Address space is
-  /// reserved for it, memory is used only as far as payloads reach.
+  /// reserved for it, 72 times as much for each worker; less where there is less, down to 3 times for each task that it may
+  /// hold. Memory is used only as far as payloads reach.
   size_t max_payload;
   /// How many tasks a worker may hold, the running one included; 0 for 2, and more while tasks take microseconds. At most `WP_PROCESS_MAX_PREFETCH`.
   uint32_t prefetch;
@@ -205,9 +215,17 @@ typedef struct wp_process_pool_config {
   wp_process_limits limits;
   /// By stream: `WP_STREAM_OUTPUT`, `WP_STREAM_ERROR`. Standard input reads nothing.
   wp_process_output output[WP_STREAM_COUNT];
-  /// NULL for none. A failure breaks the pool at once, unless it is a SIGKILL, which is nobody's own doing; then
-  /// it breaks after the third in a row.
+  /// NULL for none. A failure makes creating the pool fail. In a worker that comes later it is a failed start as any other,
+  /// which is tried again.
   const wp_process_initializer *WP_NULLABLE initializer;
+  /// How long the pool may have no worker, in nanoseconds, before it breaks; 0 for `WP_OUTAGE_LIMIT_DEFAULT_NS`, UINT64_MAX
+  /// for ever. Counted from the first start that fails while no worker lives, as long as none does, until a worker has been
+  /// of use: has begun a task, or lived for ten seconds. Meanwhile starts are tried again, after pauses that double from 10
+  /// milliseconds to 5 seconds, with jitter, and tasks wait. A start that fails for what no time cures, as a call that is
+  /// not permitted, does not wait for that. A pool with a worker that lives does not break for those that cannot start.
+  uint64_t outage_limit_ns;
+  /// `WP_TEMPLATE_LOSS_REEXECUTES` is refused with `WP_UNSUPPORTED` where the program cannot be re-executed.
+  wp_template_loss on_template_loss;
   /// Runs the tasks when the template is forked. Under `WP_START_REEXEC` `wp_process_reexec_handler` decides.
   wp_process_handler WP_NULLABLE handler;
   void *WP_NULLABLE handler_context;
@@ -223,7 +241,7 @@ typedef struct wp_process_pool_config {
 ///
 /// Errors: `WP_INVALID_ARGUMENT`, `WP_UNSUPPORTED` (`error->rule` says why the start method cannot be had),
 /// `WP_SYSTEM_CALL_FAILED` (`error->call` names the call, in whichever process it failed), `WP_BROKEN`
-/// (workers die at start).
+/// (workers die at start). A worker that ends after it was ready is replaced meanwhile.
 wp_status wp_process_pool_create(const wp_process_pool_config *config, wp_process_pool *WP_NULLABLE *WP_NONNULL pool,
                                  wp_error *WP_NULLABLE error);
 
@@ -232,20 +250,21 @@ uint32_t wp_process_pool_worker_count(const wp_process_pool *pool);
 /// Sets how many workers there shall be: 0 for as many as the process is granted now, whose affinity mask is that of its
 /// main thread. Does not wait for them.
 ///
-/// Workers that are added take the next places of the pool's placement, worked out anew, and start in the background;
-/// one that cannot be started is tried again, and does not break a pool that has others, unless its initializer fails.
+/// Workers that are added take the next places of the pool's placement, worked out anew, and start in the background, a few
+/// at a time; one that cannot be started is tried again.
 /// Those that are too many, the last ones, get no more tasks, end what they have begun and leave; what they hold and
 /// have not begun is begun by others, before anything that waits.
 ///
 /// Errors, which change nothing: `WP_INVALID_ARGUMENT` over `wp_process_pool_capacity`, `WP_SHUT_DOWN` for a closed
-/// pool, `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap": no address space), and those of
+/// pool, `WP_BROKEN`, `WP_FORKED`, `WP_SYSTEM_CALL_FAILED` ("mmap(payload buffers)": no address space), and those of
 /// `wp_topology_create`. Of calls at the same time the last to take effect counts. May be called in callbacks.
 /// O(workers), and the reading of the topology for a count of 0 or with a placement.
 wp_status wp_process_pool_resize(wp_process_pool *pool, uint32_t worker_count, wp_error *WP_NULLABLE error);
 /// The most workers that this pool can have: `WP_PROCESS_POOL_MAX_WORKERS`, fewer when a limit on the size of files
 /// (RLIMIT_FSIZE) leaves no room for so many.
 uint32_t wp_process_pool_capacity(const wp_process_pool *pool);
-/// The method that was picked: `WP_START_FORK` or `WP_START_REEXEC`.
+/// The method that was picked: `WP_START_FORK` or `WP_START_REEXEC`; the latter also once the pool has gone over to it
+/// (`WP_TEMPLATE_LOSS_REEXECUTES`).
 wp_start_method wp_process_pool_start_method(const wp_process_pool *pool);
 /// Process ids of the workers that live now, those that leave after a resize among them, in the order of their indices,
 /// at most `capacity`; returns how many there are.
@@ -263,7 +282,8 @@ size_t wp_process_pool_output(wp_process_pool *pool, int32_t process, uint32_t s
 const wp_process_breakage *WP_NULLABLE wp_process_pool_breakage(wp_process_pool *pool);
 
 /// Gives `name` (any bytes) an index that every worker of the pool can turn back into the name. The same name
-/// has one index. O(names) on first use: cache the result. Errors: `WP_TOO_LARGE` when the table is full.
+/// has one index. O(names) on first use: cache the result. Errors: `WP_TOO_LARGE` when the table is full,
+/// `WP_SYSTEM_CALL_FAILED` without memory.
 wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t length, uint32_t *index);
 
 /// What a task may do and use. Zero-initialise, then set what matters: zeros ask for nothing.

@@ -92,6 +92,18 @@ typedef enum wp_passed_limit {
   WP_PASSED_CPU_TIME,
 } wp_passed_limit;
 
+// MARK: Supervision
+
+/// What a pool does whose forked template process is lost, with its workers. A re-executed one is always replaced.
+typedef enum wp_template_loss {
+  /// It breaks: what a job may read of the program's memory is in no process any more.
+  WP_TEMPLATE_LOSS_BREAKS = 0,
+  /// It goes on with re-executed workers, which have nothing of before the fork. For pools that need nothing of it.
+  WP_TEMPLATE_LOSS_REEXECUTES,
+} wp_template_loss;
+
+#define WP_OUTAGE_LIMIT_DEFAULT_NS ((uint64_t)30 * 1000000000u)
+
 // MARK: Initializer
 
 /// Run by every worker before it takes tasks, as a task is; before the sandbox as well, and with it the constructors of what
@@ -110,6 +122,11 @@ typedef struct wp_process_initializer {
 typedef struct wp_process_breakage {
   /// Static.
   const char *reason;
+  /// The system call that failed last, static, NULL when none did; and its `errno`.
+  const char *WP_NULLABLE call;
+  int system_errno;
+  /// Whether no time would have cured it: the program, or what it may do, is wrong.
+  bool is_final;
   /// The worker that failed last, 0 when none did.
   int32_t worker_pid;
   /// As from `waitpid`.

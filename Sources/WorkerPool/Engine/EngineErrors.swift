@@ -49,7 +49,9 @@ extension WorkerPoolError {
     case WP_SYSTEM_CALL_FAILED:
       let name = error.call.map { String(cString: $0) } ?? "a system call"
       self.init(
-        code: .systemCall, message: "\(name) failed: \(String(cString: strerror(error.system_errno)))",
+        code: .systemCall,
+        message: "\(name) failed: \(String(cString: strerror(error.system_errno)))"
+          + (error.rule.map { "; \(String(cString: $0))" } ?? ""),
         systemCall: SystemCall(name: name, errno: error.system_errno))
     default:
       let argument = error.call.map { String(cString: $0) }

@@ -35,6 +35,8 @@ extension PlacementNotice {
       case WP_NOTICE_AFFINITY_NOT_SET: .affinityNotSet
       case WP_NOTICE_NO_NUMA: .noNUMA
       case WP_NOTICE_ENVIRONMENT_IGNORED: .environmentIgnored
+      case WP_NOTICE_WORKER_NOT_STARTED: .workerNotStarted
+      case WP_NOTICE_TEMPLATE_REEXECUTED: .templateReexecuted
       default: .other
       }
     message = String(cString: notice.message)

@@ -1,4 +1,5 @@
 import CWorkerPool
+import Glibc
 
 // What is said of workers that ended: the engine's account of it, put into words.
 
@@ -65,7 +66,7 @@ extension WorkerPoolError {
 
   /// Of a pool whose workers could not start. `message` and `workerExit` say why.
   init(_ breakage: wp_process_breakage, initializer: TaskLabel?) {
-    let reason = String(cString: breakage.reason)
+    let reason = String(cString: breakage.reason) + failedCall(breakage)
     let exit = WorkerExit(
       processIdentifier: breakage.worker_pid, reason: WorkerExit.Reason(waitStatus: breakage.wait_status),
       taskName: breakage.in_initializer ? initializer.map { "\($0)" } ?? "" : "",
@@ -82,6 +83,12 @@ extension WorkerPoolError {
       self.init(code: .brokenPool, message: "\(reason): \(exit.ended)\(exit.quotation)", workerExit: exit)
     }
   }
+}
+
+/// The system call that failed, in words; empty when none did.
+private func failedCall(_ breakage: wp_process_breakage) -> String {
+  guard let call = breakage.call else { return "" }
+  return " (\(String(cString: call)): \(String(cString: strerror(breakage.system_errno))))"
 }
 
 /// What the initializer threw, in words.

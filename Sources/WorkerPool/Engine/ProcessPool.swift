@@ -37,7 +37,8 @@ final class ProcessPool: @unchecked Sendable {
     let configuration = settings.configuration
     if configuration.sandbox != nil, settings.startMethod == .automatic { settings.startMethod = .reexec }
     let encodedInitializer = try configuration.initializer.map {
-      try EncodedInitializer($0, startMethod: &settings.startMethod)
+      try EncodedInitializer(
+        $0, startMethod: &settings.startMethod, onTemplateLoss: configuration.onTemplateLoss)
     }
     var config = try wp_process_pool_config(settings)
     config.handler = processWorkerHandler()
@@ -62,7 +63,7 @@ final class ProcessPool: @unchecked Sendable {
     _ untold: UntoldWaiters
   ) throws -> OpaquePointer {
     let failure = StartFailure(initializer: settings.configuration.initializer?.label)
-    let context = ProcessHookContext(untold, failure)
+    let context = ProcessHookContext(untold, failure, settings.configuration)
     context.attach(to: &config.hooks)
     var error = wp_error()
     var pool: OpaquePointer?
@@ -80,8 +81,7 @@ final class ProcessPool: @unchecked Sendable {
     if status == WP_OK, let pool { return pool }
     context.detach()
     if status == WP_BROKEN, let error = failure.error { throw error }
-    throw settings.configuration.explaining(
-      WorkerPoolError(error, settings.affinity), call: error.call.map { String(cString: $0) })
+    throw settings.explaining(error, maxPayload: config.max_payload)
   }
 
   deinit { wp_process_pool_release(handle) }
@@ -122,6 +122,8 @@ final class ProcessPool: @unchecked Sendable {
       return wp_process_pool_output(handle, processIdentifier, UInt32(number), room, buffer.count)
     }
   }
+
+  var isBroken: Bool { wp_process_pool_breakage(handle) != nil }
 
   /// Why the pool broke, nil while it has not or when there is no more to say than the engine does.
   var breakage: String? {
@@ -280,7 +282,7 @@ final class ProcessPool: @unchecked Sendable {
   }
 
   private func code<Input, Output>(of function: FunctionHandle<Input, Output>, isChunk: Bool) throws -> TaskCode {
-    guard function.index < inheritedFunctions else {
+    guard wasForked, function.index < inheritedFunctions else {
       let reason =
         wasForked
         ? "was made after the pool, whose workers therefore do not have it: make the handle first"
@@ -303,6 +305,8 @@ final class ProcessPool: @unchecked Sendable {
         code: .tooLarge, message: "the input of \(label) takes \(length) bytes, the pool's limit is \(maxPayload)")
     case WP_BROKEN:
       WorkerPoolError(code: .brokenPool, message: "the pool is broken and does not take \(label): \(breakage ?? "")")
+    case WP_SYSTEM_CALL_FAILED:
+      WorkerPoolError(code: .systemCall, message: "there is no memory for the input of \(label), \(length) bytes")
     default:
       WorkerPoolError(status: status)
     }
@@ -370,10 +374,14 @@ extension ProcessPoolExecutor.StartMethod {
 private final class ProcessHookContext {
   private let untold: UntoldWaiters
   private let failure: StartFailure
+  private let initializer: TaskLabel?
+  private let onBreak: (@Sendable (WorkerPoolError) -> Void)?
 
-  init(_ untold: UntoldWaiters, _ failure: StartFailure) {
+  init(_ untold: UntoldWaiters, _ failure: StartFailure, _ configuration: ProcessPoolExecutor.Configuration) {
     self.untold = untold
     self.failure = failure
+    initializer = configuration.initializer?.label
+    onBreak = configuration.onBreak
   }
 
   /// Lives until the engine calls `destroy`, or, when the pool cannot be made, until ``detach()``.
@@ -381,7 +389,12 @@ private final class ProcessHookContext {
     hooks.context = Unmanaged.passRetained(self).toOpaque()
     hooks.called = { ProcessHookContext.at($0)?.untold.tellAll() }
     hooks.start_failed = { ProcessHookContext.at($0)?.failure.note($1.pointee) }
+    hooks.broken = { ProcessHookContext.at($0)?.tell($1.pointee) }
     hooks.destroy = { ProcessHookContext.at($0)?.detach() }
+  }
+
+  private func tell(_ breakage: wp_process_breakage) {
+    onBreak?(WorkerPoolError(breakage, initializer: initializer))
   }
 
   func detach() { Unmanaged.passUnretained(self).release() }

@@ -9,6 +9,17 @@ extension wp_process_pool_config {
     output.0 = try wp_process_output(configuration.standardOutput, "standardOutput")
     output.1 = try wp_process_output(configuration.standardError, "standardError")
     sandbox = configuration.sandbox?.engineValue ?? WP_SANDBOX_NONE
+    outage_limit_ns = try positiveNanoseconds(configuration.outageLimit, "outageLimit")
+    on_template_loss = configuration.onTemplateLoss.engineValue
+  }
+}
+
+extension ProcessPoolExecutor.Configuration.TemplateLoss {
+  fileprivate var engineValue: wp_template_loss {
+    switch self {
+    case .breakPool: WP_TEMPLATE_LOSS_BREAKS
+    case .reexecute: WP_TEMPLATE_LOSS_REEXECUTES
+    }
   }
 }
 
@@ -57,7 +68,7 @@ extension wp_process_output {
 
 extension ProcessPoolExecutor.Configuration {
   /// The error of a pool that could not be created, with the setting it is about.
-  func explaining(_ error: WorkerPoolError, call: String?) -> WorkerPoolError {
+  func explaining(_ error: WorkerPoolError, call: String?, maxPayload: Int) -> WorkerPoolError {
     let setting: String? =
       switch call {
       case "limits.memory", "setrlimit(RLIMIT_DATA)": limits.memory.map { "limits.memory is \($0)" }
@@ -67,6 +78,7 @@ extension ProcessPoolExecutor.Configuration {
       case "limits.memory_cgroup", "mkdir(memory cgroup)", "write(memory.max)", "write(memory.limit_in_bytes)",
         "write(cgroup.subtree_control)", "write(cgroup.procs)":
         "limits.memoryCgroup is .required"
+      case "mmap(payload buffers)": "maxPayload is \(maxPayload)"
       case "timer_create": limits.cpuTime.map { "limits.cpuTime is \($0)" }
       default: nil
       }
@@ -86,7 +98,10 @@ struct EncodedInitializer {
   private let argument: [UInt8]
   private let name: [UInt8]
 
-  init(_ initializer: WorkerInitializer, startMethod: inout ProcessPoolExecutor.StartMethod) throws {
+  init(
+    _ initializer: WorkerInitializer, startMethod: inout ProcessPoolExecutor.StartMethod,
+    onTemplateLoss: ProcessPoolExecutor.Configuration.TemplateLoss
+  ) throws {
     var encoder = WireEncoder()
     try WorkerPool.explaining("the input of the initializer \(initializer.label)") { try initializer.encode(&encoder) }
     argument = encoder.withUnsafeBytes { Array($0) }
@@ -96,6 +111,14 @@ struct EncodedInitializer {
       return
     }
     function = TaskCode(.function, index: index, isChunk: false).rawValue
+    guard onTemplateLoss == .breakPool else {
+      throw WorkerPoolError(
+        code: .unsupported,
+        message: """
+          the initializer \(initializer.label) cannot run once onTemplateLoss, which is .reexecute, has re-executed the \
+          program, whose workers have none of its memory: use a Job instead
+          """)
+    }
     guard startMethod != .reexec else {
       throw WorkerPoolError(
         code: .unsupported,

@@ -156,13 +156,17 @@ extension ProcessTask {
     case WP_TASK_TERMINATED:
       throw WorkerPoolError.terminated(label, outcome)
     case WP_TASK_REPLY_TOO_LARGE:
+      let what = outcome.reply_code == ReplyCode.error ? "error" : "result"
       throw WorkerPoolError(
         code: .tooLarge,
-        message: "the result of \(label) takes \(outcome.length) bytes, the pool's limit is \(outcome.limit)")
+        message: "the \(what) of \(label) takes \(outcome.length) bytes, the pool's limit is \(outcome.limit)")
     case WP_TASK_POOL_BROKEN:
       let reason = outcome.reason.map { String(cString: $0) } ?? "for an unknown reason"
       throw WorkerPoolError(
         code: .brokenPool, message: "the pool broke before \(label) could end: \(pool.breakage ?? reason)")
+    case WP_TASK_NO_MEMORY:
+      let reason = outcome.reason.map { String(cString: $0) } ?? "no memory"
+      throw WorkerPoolError(code: .systemCall, message: "\(label) could not be given to a worker: \(reason)")
     default:
       throw WorkerPoolError(code: .brokenPool, message: "\(label) ended in an unknown way, \(outcome.end.rawValue)")
     }

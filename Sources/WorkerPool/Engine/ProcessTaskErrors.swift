@@ -25,6 +25,13 @@ extension WorkerPoolError {
 /// Why else a worker died, and whether others had before: what follows on the sentence that a worker died.
 func deathDetails(_ outcome: wp_task_outcome) -> String {
   let reason = outcome.reason.map { ": \(String(cString: $0))" } ?? ""
+  let hint = outcome.unset_pointer ? "; \(hintAtGlobals)" : ""
   let others = outcome.workers_lost
-  return others > 1 ? "\(reason); \(others) workers have died of this task, and it is given up" : reason
+  return others > 1 ? "\(reason)\(hint); \(others) workers have died of this task, and it is given up" : reason + hint
 }
+
+/// What a fault near address zero may come from in a re-executed worker.
+private let hintAtGlobals = """
+  it used an address near zero, as a global variable of main.swift does in a re-executed worker, where main.swift has not \
+  run: declare it in another file, or as a static property
+  """

@@ -31,6 +31,9 @@ enum ProcessWorker {
     } catch {
       encoder.reset()
       ErrorCoding.encode(error, into: &encoder)
+      if wp_process_reply_reserve(reply, encoder.byteCount) == nil {
+        ErrorCoding.encode(error, into: &encoder, limit: room.open().count)
+      }
       wp_process_reply_set_code(reply, ReplyCode.error)
     }
     encoder.withUnsafeBytes { bytes in
@@ -57,12 +60,12 @@ enum ProcessWorker {
       let type = try jobType(code.index)
       try WorkerTask(bytes: bytes, memory: memory, name: .job(type)).run(type, isChunk: code.isChunk, &encoder)
     case .function:
-      guard let entry = FunctionTable.entry(at: Int(code.index)) else {
+      guard let function = FunctionTable.function(at: Int(code.index)) else {
         throw WorkerPoolError(
-          code: .unsupported, message: "the worker has no function handle number \(code.index)")
+          code: .unsupported, message: "the worker has fewer function handles than the program that made its pool")
       }
-      let task = WorkerTask(bytes: bytes, memory: memory, name: .function("handle \(code.index)"))
-      try entry(task, code.isChunk, &encoder)
+      let task = WorkerTask(bytes: bytes, memory: memory, name: .function(function.name))
+      try function.run(task, code.isChunk, &encoder)
     }
   }
 

@@ -1,7 +1,7 @@
-/// Something about placement that the system did not let the package do, and that it goes on without.
+/// Something that the system did not let the package do, and that it goes on without: about placement above all.
 ///
 /// In a container memory may not be placed, a CPU may be unplugged, a kernel may have no NUMA: work is done all the same,
-/// where the system puts it. The package says so once for each ``Kind`` in the life of the process, by default in a line
+/// where the system puts it. A process pool may get a worker later, or go on with fewer. The package says so once for each ``Kind`` in the life of the process, by default in a line
 /// on standard error.
 ///
 /// ```swift
@@ -45,13 +45,20 @@ public struct PlacementNotice: Sendable {
     public static let noNUMA = Kind(.noNUMA)
     /// `WORKER_POOL_CPUS` is no number, and ``ThreadPoolExecutor/shared``, which cannot throw, does not heed it.
     public static let environmentIgnored = Kind(.environmentIgnored)
+    /// A worker process that is wanted, or the template process for it, did not start, or ended as soon as it was there. The
+    /// message says whether that is tried again, or whether no time cures it.
+    public static let workerNotStarted = Kind(.workerNotStarted)
+    /// A forked template process was lost, and its pool goes on with re-executed workers
+    /// (``ProcessPoolExecutor/Configuration/TemplateLoss/reexecute``).
+    public static let templateReexecuted = Kind(.templateReexecuted)
     /// One that this version of the Swift layer has no name for.
     public static let other = Kind(.other)
 
     init(_ name: StaticName) { self.name = name }
 
     enum StaticName: String, Sendable {
-      case memoryNotPlaced, cpuGone, affinityNotSet, noNUMA, environmentIgnored, other
+      case memoryNotPlaced, cpuGone, affinityNotSet, noNUMA, environmentIgnored, workerNotStarted, templateReexecuted,
+        other
     }
   }
 }

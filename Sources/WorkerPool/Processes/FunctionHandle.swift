@@ -31,7 +31,7 @@ public struct FunctionHandle<Input: WireCodable & Sendable, Output: WireCodable 
   public init(_ name: String, _ body: @escaping @Sendable (Input) throws -> Output) {
     self.name = name
     self.body = body
-    index = FunctionTable.add { task, isChunk, encoder in
+    index = FunctionTable.add(name) { task, isChunk, encoder in
       if isChunk {
         try task.run([Input].self, &encoder) { inputs in try WorkerTask.each(inputs, body) }
       } else {
@@ -73,18 +73,24 @@ enum FunctionTable {
       _ task: borrowing WorkerTask, _ isChunk: Bool, _ encoder: inout WireEncoder
     ) throws -> Void
 
-  private static let entries = Locked<[Entry]>([])
+  struct Function: Sendable {
+    /// Of its handle, for errors.
+    var name: String
+    var run: Entry
+  }
 
-  static func add(_ entry: @escaping Entry) -> UInt32 {
-    entries.withLock { entries in
-      entries.append(entry)
-      return UInt32(entries.count - 1)
+  private static let functions = Locked<[Function]>([])
+
+  static func add(_ name: String, _ run: @escaping Entry) -> UInt32 {
+    functions.withLock { functions in
+      functions.append(Function(name: name, run: run))
+      return UInt32(functions.count - 1)
     }
   }
 
-  static var count: Int { entries.withLock { $0.count } }
+  static var count: Int { functions.withLock { $0.count } }
 
-  static func entry(at index: Int) -> Entry? {
-    entries.withLock { entries in entries.indices.contains(index) ? entries[index] : nil }
+  static func function(at index: Int) -> Function? {
+    functions.withLock { functions in functions.indices.contains(index) ? functions[index] : nil }
   }
 }

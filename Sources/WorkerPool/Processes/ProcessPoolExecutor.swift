@@ -31,8 +31,9 @@ public final class ProcessPoolExecutor: JobExecutor {
     /// Forked from the program: workers have its memory as it was, and function handles work. Only while the
     /// program has a single thread and has used neither `Task` nor Dispatch: first thing in `main`.
     case fork
-    /// The program started anew and stopped before `main`: workers share nothing with it, and take jobs only. Takes
-    /// some tens of milliseconds, whatever the program is doing.
+    /// The program started anew, as it was when the pool was made, and stopped where `main` would begin: workers share nothing
+    /// with it, and take jobs only. Constructors run, `main.swift` does not: its global variables are zeros. Takes some tens of
+    /// milliseconds, whatever the program is doing.
     case reexec
   }
 
@@ -47,8 +48,9 @@ public final class ProcessPoolExecutor: JobExecutor {
   ///   - maxWorkers: From 1 to 1024; nil for as many as CPUs that the process is granted.
   ///   - name: What `ps` shows the workers as, with their number behind it.
   ///   - startMethod: See ``StartMethod``.
-  ///   - maxPayload: Largest input and largest result of a task in bytes, nil for 1 GiB. It costs address space;
-  ///     memory is used as far as inputs and results reach.
+  ///   - maxPayload: Largest input and largest result of a task in bytes, nil for 1 GiB. It costs address space, up to
+  ///     72 times as much for each worker and at least 3 times, as far as there is any; memory is used as far as inputs and
+  ///     results reach.
   ///   - affinity: Which CPUs the workers may use. On a machine with several nodes, memory through which a placed worker
   ///     exchanges inputs and results is preferred on its node. A worker whose CPU goes away later runs on any that is left,
   ///     which a ``PlacementNotice`` says once.
@@ -58,7 +60,8 @@ public final class ProcessPoolExecutor: JobExecutor {
   ///     which hides the time that a task takes to reach its worker, and for more while tasks take microseconds only.
   ///   - configuration: What workers may do and use.
   /// - Throws: ``WorkerPoolError``: `.invalidArgument`, `.unsupported` when the start method cannot be had,
-  ///   `.systemCall` with the call that failed, `.brokenPool` when workers die at start. Nothing is left behind then.
+  ///   `.systemCall` with the call that failed, `.brokenPool` when workers die at start. Nothing is left behind then. The
+  ///   environment is read, so that no other thread may change it meanwhile.
   public init(
     maxWorkers: Int? = nil, name: String = "worker", startMethod: StartMethod = .automatic, maxPayload: Int? = nil,
     affinity: Affinity = .none, spinDuration: Duration? = nil, prefetch: Int? = nil,
@@ -72,7 +75,13 @@ public final class ProcessPoolExecutor: JobExecutor {
 
   deinit { pool.close() }
 
-  /// The method that was picked: ``StartMethod/fork`` or ``StartMethod/reexec``.
+  /// Whether the pool has broken: it has no worker and tries to get none any more, and submitting throws
+  /// ``WorkerPoolError`` with `.brokenPool`. Never false again. For readiness probes; see also
+  /// ``Configuration/onBreak``. False in a child of the program. O(1).
+  public var isBroken: Bool { pool.isBroken }
+
+  /// The method that was picked: ``StartMethod/fork`` or ``StartMethod/reexec``; the latter also once the pool has gone over
+  /// to it (``Configuration/TemplateLoss/reexecute``).
   public var startMethod: StartMethod { pool.wasForked ? .fork : .reexec }
 
   /// What keeps up a limit of memory.

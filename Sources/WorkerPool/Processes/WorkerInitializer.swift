@@ -6,9 +6,9 @@
 /// let pool = try ProcessPoolExecutor(configuration: configuration)
 /// ```
 ///
-/// Also the workers that replace others run it. When it throws, traps or exits, the pool breaks with that as its reason:
-/// creating the pool throws it, later what was submitted fails with ``WorkerPoolError/Code/brokenPool``. Only a SIGKILL,
-/// which is nobody's own doing, is forgiven, twice in a row.
+/// Also the workers that replace others run it. When it throws, traps or exits, creating the pool throws that. In a worker
+/// that comes later it is tried again, as every start that fails: other workers go on, and only a pool that has no worker for
+/// ``ProcessPoolExecutor/Configuration/outageLimit`` breaks, with that as its reason. It may take as long as it likes.
 ///
 /// It runs before the pool's ``ProcessPoolExecutor/Sandbox`` closes, with all the rights of the program. So do the
 /// constructors of the libraries that it loads: `dlopen` runs those of a plugin, before any task does. See

@@ -39,7 +39,8 @@ public struct WorkerLimits: Hashable, Sendable {
   /// system measures in steps of some milliseconds. Positive.
   public var cpuTime: Duration?
 
-  /// Open files of a worker, at least 16; nil for as many as the program may have.
+  /// Open files of a worker, at least 16; nil for as many as the program may have. Those that the program had open when it
+  /// made the pool count, since their numbers are held, and so do about six of the worker's own.
   public var openFiles: Int?
 
   /// Largest core file in bytes, nil for as large as the program's may be. The default is none.

@@ -2,19 +2,62 @@
 ///
 /// As its own type if that is ``WireCodable``, or `Codable` in a program that links `WorkerPoolFoundation`, and if the
 /// reader knows it (``ErrorTypes``); else as a ``RemoteError``. Type name and description travel always, for the case
-/// that the rest cannot be read.
+/// that the rest cannot be read; of an error that travels as itself, the beginning of its description.
 package enum ErrorCoding {
   private enum Form: UInt8, WireCodable {
     case described, wireCodable, codable
   }
 
-  /// Appends `error`. Cannot fail: what cannot be encoded is described.
-  package static func encode(_ error: any Error, into encoder: inout WireEncoder) {
-    let (form, name, bytes) = payload(of: error)
-    // None of these throws: they are strings and bytes.
-    let typeName = String(reflecting: type(of: error)).clipped(to: ErrorTypes.longestName)
-    try? encoder.encode(form, typeName, String(describing: error), name)
-    try? encoder.encode(bytes)
+  /// Of the description of an error that travels as itself.
+  private static let longestSpareDescription = 4096
+
+  /// Writes `error` into an empty encoder, in at most `limit` bytes if its type's name fits in there. Cannot fail: what cannot be
+  /// encoded, or takes too much, is described, and of a description that takes too much there is the beginning.
+  package static func encode(_ error: any Error, into encoder: inout WireEncoder, limit: Int = .max) {
+    var message = Message(error)
+    message.write(into: &encoder)
+    if encoder.byteCount > limit, message.form != .described {
+      message.describe(error)
+      message.write(into: &encoder)
+    }
+    if encoder.byteCount > limit {
+      message.shorten(by: encoder.byteCount - limit)
+      message.write(into: &encoder)
+    }
+  }
+
+  /// What travels.
+  private struct Message {
+    private(set) var form: Form
+    private var typeName: String
+    private var description: String
+    private var name: String
+    private var bytes: [UInt8]
+
+    init(_ error: any Error) {
+      (form, name, bytes) = payload(of: error)
+      typeName = String(reflecting: type(of: error)).clipped(to: ErrorTypes.longestName)
+      description = String(describing: error)
+      if form != .described { description = description.clipped(to: longestSpareDescription) }
+    }
+
+    mutating func describe(_ error: any Error) {
+      (form, name, bytes) = (.described, "", [])
+      description = String(describing: error)
+    }
+
+    mutating func shorten(by excess: Int) {
+      let rest = excess - description.utf8.count
+      description = description.clipped(to: max(0, -rest))
+      if rest > 0 { typeName = typeName.clipped(to: max(0, typeName.utf8.count - rest)) }
+    }
+
+    func write(into encoder: inout WireEncoder) {
+      encoder.reset()
+      // None of these throws: they are strings and bytes.
+      try? encoder.encode(form, typeName, description, name)
+      try? encoder.encode(bytes)
+    }
   }
 
   /// Reads what ``encode(_:into:)`` wrote, which has to take up all of `bytes`. Throws for bytes that nobody wrote.
@@ -96,9 +139,11 @@ package protocol CodableErrorCoding: SendableMetatype {
 }
 
 extension String {
-  /// The beginning of a text that takes at most so many bytes, of which the last three say that there was more.
+  /// The beginning of a text that takes at most so many bytes, of which the last three say that there was more. Nothing where
+  /// there is no room for that.
   func clipped(to byteCount: Int) -> String {
     guard utf8.count > byteCount else { return self }
+    guard byteCount >= 6 else { return "" }
     return String(decoding: Array(utf8.prefix(byteCount - 6)), as: UTF8.self) + "…"
   }
 }

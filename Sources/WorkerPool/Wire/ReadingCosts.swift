@@ -11,10 +11,16 @@ package struct ReadingCosts {
   /// Bytes that are copied because something refers to them: a property list has an object once for all its places.
   package var copying = 0
 
-  /// NaNs in a document that Foundation decodes.
+  /// Values in documents that Foundation decodes, a document counting as ``valuesOfDocument``.
   ///
-  /// A `Set` that decodes itself compares each NaN with all others. How many there are is bounded only where the sender may
-  /// mean harm: an honest array may have any number.
+  /// Each takes Foundation up to three microseconds. How many there are is bounded only where the sender may mean harm.
+  package var values = 0
+  package static let maximumValues = 1 << 15
+  package static let valuesOfDocument = 8
+
+  /// NaNs among them.
+  ///
+  /// A `Set` that decodes itself compares each NaN with all others. An honest array may have any number.
   package var nans = 0
   package static let maximumNaNs = 4096
 
@@ -25,7 +31,9 @@ package struct ReadingCosts {
 
   /// Why these are too much for an input of so many bytes, nil when they are not.
   package func excess(readingBytes count: Int) -> String? {
-    if comparing > 1 << 22 + count.multipliedClamped(by: 8) { return "its characters have too many combining marks" }
+    if comparing > max(1 << 22, count.multipliedClamped(by: 4)) {
+      return "its characters have too many combining marks"
+    }
     if copying > 1 << 26 + count.multipliedClamped(by: 64) {
       return "it refers again and again to the same data, and would take \(copying) bytes"
     }
@@ -33,6 +41,14 @@ package struct ReadingCosts {
       return "it is nested deeper than the stack of this thread allows"
     }
     return nil
+  }
+
+  /// Why these are too much for a sender who may mean harm.
+  package var excessOfSandbox: String? {
+    let what =
+      nans > Self.maximumNaNs
+      ? "\(Self.maximumNaNs) NaNs" : values > Self.maximumValues ? "\(Self.maximumValues) values" : nil
+    return what.map { "a sandboxed worker may send up to \($0) that Foundation decodes" }
   }
 }
 
@@ -50,7 +66,7 @@ package struct MarkRuns {
   package private(set) var cost = 0
   /// Scalars since the last that is certain to be no mark.
   private var run = 0
-  private static let longestShortRun = 32
+  private static let longestShortRun = 16
 
   package init() {}
 

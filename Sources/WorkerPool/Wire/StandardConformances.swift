@@ -28,11 +28,15 @@ extension Bool: WireCodable {
     encoder.append(bytesOf: (self ? 1 : 0) as UInt8)
   }
 
-  public init(decoding decoder: inout WireDecoder) throws {
-    switch try decoder.readBits(of: UInt8.self) {
-    case 0: self = false
-    case 1: self = true
-    case let byte: throw decoder.invalid("a Bool is 0 or 1, not \(byte)")
+  public init(decoding decoder: inout WireDecoder) throws { self = try decoder.readBool() }
+}
+
+extension WireDecoder {
+  fileprivate mutating func readBool() throws -> Bool {
+    switch try readBits(of: UInt8.self) {
+    case 0: false
+    case 1: true
+    case let byte: throw invalid("a Bool is 0 or 1, not \(byte)")
     }
   }
 }
@@ -98,7 +102,7 @@ extension Optional: WireCodable where Wrapped: WireCodable {
   }
 
   public init(decoding decoder: inout WireDecoder) throws {
-    self = try decoder.decode(Bool.self) ? .some(try decoder.decode()) : .none
+    self = try decoder.readBool() ? .some(try decoder.decode()) : .none
   }
 }
 

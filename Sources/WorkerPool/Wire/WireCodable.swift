@@ -57,10 +57,23 @@ extension WireCodable {
   public static func decodeElements(count: Int, from decoder: inout WireDecoder) throws -> [Self] {
     try decoder.checkCount(count, of: Self.self)
     var elements: [Self] = []
-    for _ in 0..<count {
-      let start = decoder.offset
-      elements.append(try Self(decoding: &decoder))
-      if decoder.offset == start { _ = try decoder.readBytes(count: 1, for: Self.self) }
+    // In groups: `append` looks the array's type up, which for each element would take longer than to read a small one.
+    let room = min(count, 64)
+    try withUnsafeTemporaryAllocation(of: Self.self, capacity: room) { group in
+      guard let first = group.baseAddress else { return }
+      var left = count
+      while left > 0 {
+        var initialized = 0
+        defer { first.deinitialize(count: initialized) }
+        while initialized < min(left, room) {
+          let start = decoder.offset
+          (first + initialized).initialize(to: try Self(decoding: &decoder))
+          initialized += 1
+          if decoder.offset == start { _ = try decoder.readBytes(count: 1, for: Self.self) }
+        }
+        elements.append(contentsOf: UnsafeBufferPointer(start: first, count: initialized))
+        left -= initialized
+      }
     }
     return elements
   }

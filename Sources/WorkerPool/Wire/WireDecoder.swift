@@ -93,9 +93,7 @@ public struct WireDecoder: ~Copyable {
   package mutating func spend(_ body: (inout ReadingCosts) throws -> Void) throws {
     try body(&costs)
     if let excess = costs.excess(readingBytes: bytes.count) { throw invalid(excess) }
-    if costs.nans > ReadingCosts.maximumNaNs, memory?.isOfSandbox == true {
-      throw invalid("a sandboxed worker may send up to \(ReadingCosts.maximumNaNs) NaNs that Foundation decodes")
-    }
+    if memory?.isOfSandbox == true, let excess = costs.excessOfSandbox { throw invalid(excess) }
   }
 
   /// An error that says where the reader stands, and the first 1,000 bytes of what is wrong.

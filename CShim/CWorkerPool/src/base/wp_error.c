@@ -9,6 +9,7 @@ wp_status wp_fail(wp_error *error, wp_status status, int system_errno, const cha
     error->call = call;
     error->rule = rule;
     error->refused = 0;
+    error->culprit[0] = '\0';
   }
   return status;
 }

@@ -1,5 +1,6 @@
 #include "wp_notice_once.h"
 
+#include "wp_at_fork.h"
 #include "wp_atomic.h"
 
 #include <errno.h>
@@ -19,6 +20,10 @@ static wp_atomic_u32 said;
 static pthread_mutex_t handler_lock = PTHREAD_MUTEX_INITIALIZER;
 static wp_notice_handler current_handler = wp_notice_print;
 static void *current_context;
+
+/// In a child of a fork: another thread may have had the lock.
+static void free_lock(void) { pthread_mutex_init(&handler_lock, NULL); }
+WP_AT_FORK(free_lock)
 
 void wp_notice_print(void *context, const wp_notice *notice) {
   (void)context;

@@ -1,10 +1,10 @@
 #include "wp_echo.h"
 
+#include "wp_poll.h"
 #include "wp_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -53,7 +53,7 @@ static ssize_t write_now(const wp_echo *echo, const unsigned char *bytes, size_t
   if (echo->kind == WP_ECHO_SOCKET) return send(echo->descriptor, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
   if (echo->kind == WP_ECHO_ASK_FIRST) {
     struct pollfd room = {echo->descriptor, POLLOUT, 0};
-    if (poll(&room, 1, 0) == 0) {
+    if (wp_poll(&room, 1, 0) <= 0) {
       errno = EAGAIN;
       return -1;
     }

@@ -4,15 +4,13 @@
 #ifndef WP_EVENT_H
 #define WP_EVENT_H
 
-#include "wp_clock.h"
+#include "wp_poll.h"
 #include "wp_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WP_EVENT_BYTES 4096
@@ -66,9 +64,8 @@ static inline void wp_event_clear(int hear) {
 /// it. May return early, as after a signal.
 static inline void wp_event_wait(int hear, uint64_t deadline_ns) {
   if (deadline_ns != UINT64_MAX) {
-    struct timespec left;
     struct pollfd event = {hear, POLLIN, 0};
-    if (ppoll(&event, 1, wp_clock_left(deadline_ns, &left), NULL) <= 0) return;
+    if (wp_poll(&event, 1, deadline_ns) <= 0) return;
   }
   wp_event_clear(hear);
 }

@@ -96,16 +96,19 @@ bool wp_memory_use_read(int descriptor, wp_memory_use *use) {
 
 #define WP_FAULT_STACK ((size_t)64 << 10)
 
-static void (*noting)(void);
+static void (*noting)(uintptr_t address);
 
-static void note_fault(int number) {
-  noting();
+static void note_fault(int number, siginfo_t *fault, void *context) {
+  (void)context;
+  // Of a signal that somebody has sent, the address is something else.
+  bool has_address = (number == SIGSEGV || number == SIGBUS) && fault->si_code > 0 && fault->si_code != SI_KERNEL;
+  noting(has_address ? (uintptr_t)fault->si_addr : UINTPTR_MAX);
   // SA_RESETHAND has put the default action back; the signal is blocked until we return, and then ends the process,
   // also where going back would not raise it again (breakpoints, abort, a signal that was sent).
   raise(number);
 }
 
-bool wp_faults_note(void (*note)(void)) {
+bool wp_faults_note(void (*note)(uintptr_t address)) {
   stack_t stack;
   memset(&stack, 0, sizeof stack);
   stack.ss_size = WP_FAULT_STACK;
@@ -114,8 +117,8 @@ bool wp_faults_note(void (*note)(void)) {
   noting = note;
   struct sigaction action;
   memset(&action, 0, sizeof action);
-  action.sa_handler = note_fault;
-  action.sa_flags = SA_ONSTACK | (int)SA_RESETHAND;
+  action.sa_sigaction = note_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND;
   const int faults[] = {SIGILL, SIGTRAP, SIGSEGV, SIGABRT, SIGBUS};
   for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) sigaction(faults[i], &action, NULL);
   return true;

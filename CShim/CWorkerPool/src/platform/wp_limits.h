@@ -38,9 +38,9 @@ int wp_memory_use_open(void);
 /// False when it cannot be told. [fork] [signal handlers]
 bool wp_memory_use_read(int descriptor, wp_memory_use *use);
 
-/// From now on calls `note` before a fault (SIGILL, SIGTRAP, SIGSEGV, SIGABRT, SIGBUS) ends the process, in a handler
-/// with a stack of its own; the wait status stays what it is. False with `errno` set ("sigaltstack"). [fork]
-bool wp_faults_note(void (*note)(void));
+/// From now on calls `note` before a fault (SIGILL, SIGTRAP, SIGSEGV, SIGABRT, SIGBUS) ends the process, in a handler with a
+/// stack of its own; the wait status stays what it is. `address` is that of a fault of memory, else UINTPTR_MAX. False with `errno` set ("sigaltstack"). [fork]
+bool wp_faults_note(void (*note)(uintptr_t address));
 
 #ifdef __cplusplus
 }

@@ -1,18 +1,19 @@
 #include "wp_process.h"
 
 #include "wp_clock.h"
+#include "wp_file.h"
+#include "wp_poll.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,31 +37,6 @@ int wp_above_stdio(int descriptor) {
   close(descriptor);
   errno = saved;
   return moved;
-}
-
-static void close_between(unsigned first, unsigned last) {
-  if (first > last) return;
-  if (syscall(SYS_close_range, first, last, 0u) == 0) return;
-  struct rlimit limit;  // before Linux 5.9, or under a filter that does not know the call
-  unsigned end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? (unsigned)limit.rlim_cur : 65536;
-  for (unsigned i = first; i <= last && i < end; i++) close((int)i);
-}
-
-void wp_close_all_except(int *keep, size_t count) {
-  for (size_t i = 1; i < count; i++) {
-    for (size_t j = i; j > 0 && keep[j - 1] > keep[j]; j--) {
-      int swapped = keep[j];
-      keep[j] = keep[j - 1];
-      keep[j - 1] = swapped;
-    }
-  }
-  unsigned first = STDERR_FILENO + 1;
-  for (size_t i = 0; i < count; i++) {
-    if (keep[i] < (int)first) continue;
-    close_between(first, (unsigned)keep[i] - 1);
-    first = (unsigned)keep[i] + 1;
-  }
-  close_between(first, ~0u);
 }
 
 void wp_detach_stdin(void) {
@@ -97,17 +73,13 @@ bool wp_pidfd_wait(int pidfd, int timeout_ms) {
   ended.events = POLLIN;
   uint64_t end = timeout_ms < 0 ? UINT64_MAX : wp_clock_now() + (uint64_t)timeout_ms * 1000000u;
   // A program may be sent signals for ever: each wait is for what is left of the time, not for all of it.
-  for (;;) {
-    struct timespec left;
-    int ready = ppoll(&ended, 1, wp_clock_left(end, &left), NULL);
-    if (ready >= 0) return ready != 0;
-    if (errno == EINTR) continue;
-    // That it cannot be waited for says nothing of the process: it is asked for now and then.
-    if (has_ended(pidfd)) return true;
-    if (wp_clock_now() >= end) return false;
-    struct timespec moment = {0, 1000000};
-    nanosleep(&moment, NULL);
-  }
+  int ready;
+  do {
+    ready = wp_poll(&ended, 1, end);
+    // That it cannot be waited for says nothing of the process.
+    if (ready < 0 && errno != EINTR && has_ended(pidfd)) return true;
+  } while (ready < 0 && wp_clock_now() < end);
+  return ready > 0;
 }
 
 void wp_pidfd_reap(int pidfd) {
@@ -166,6 +138,22 @@ void wp_pidfd_kill_group(int pidfd, pid_t leader) {
   if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, WP_PIDFD_SIGNAL_PROCESS_GROUP) == 0 || errno != EINVAL) return;
   // Before Linux 6.9. While the leader is there, if only as a zombie, the number is its own.
   if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0u) == 0) wp_process_group_kill(leader);
+}
+
+void wp_pidfd_reap_group(int pidfd, pid_t leader) {
+  siginfo_t info;
+  info.si_pid = 0;
+  // A child of ours that is not reaped: the number of its group is its own.
+  if (waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0) return;
+  uint64_t end = wp_clock_now() + WP_MOMENT_NS;
+  for (;;) {
+    info.si_pid = 0;
+    int result = waitid(P_PGID, (id_t)leader, &info, WEXITED | WNOHANG | __WALL);
+    if (result != 0 && errno != EINTR) return;  // none is left
+    if (result == 0 && info.si_pid != 0) continue;
+    if (wp_clock_now() >= end) return;
+    sched_yield();
+  }
 }
 
 void wp_adopt_orphans(void) { prctl(PR_SET_CHILD_SUBREAPER, 1); }
@@ -229,6 +217,23 @@ size_t wp_process_thread_count(void) {
   return count;
 }
 
+pid_t wp_process_other_thread(char name[WP_NAME_BYTES]) {
+  pid_t other = 0;
+  DIR *tasks = opendir("/proc/self/task");
+  if (tasks == NULL) return 0;
+  for (struct dirent *entry = readdir(tasks); entry != NULL && other == 0; entry = readdir(tasks)) {
+    pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+    if (thread > 0 && thread != wp_thread_id()) other = thread;
+  }
+  closedir(tasks);
+  char path[48];
+  snprintf(path, sizeof path, "/proc/self/task/%d/comm", (int)other);
+  long length = other == 0 ? 0 : wp_file_read(path, name, WP_NAME_BYTES);
+  // It ends with a line feed, unless the thread has ended meanwhile.
+  name[length > 0 ? length - 1 : 0] = '\0';
+  return other;
+}
+
 void wp_thread_await_exit(pid_t thread) {
   // A thread has no pidfd on kernels we support, and what pthread_join waits for happens a little before the thread
   // leaves /proc/self/task, which a later fork-started pool counts.
@@ -249,11 +254,18 @@ bool wp_die_with_parent(pid_t parent) {
   return getppid() == parent;
 }
 
+#define WP_WORKER_OOM_SCORE 500
+
 void wp_raise_oom_score(void) {
-  int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  int file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
   if (file < 0) return;
-  ssize_t written = write(file, "500", 3);
-  (void)written;
+  char text[16] = {0};
+  ssize_t length = read(file, text, sizeof text - 1);
+  // Whoever started the host may have made it a likelier victim than that.
+  if (length > 0 && atoi(text) < WP_WORKER_OOM_SCORE) {
+    length = pwrite(file, "500", 3, 0);
+    (void)length;
+  }
   close(file);
 }
 

@@ -1,9 +1,11 @@
-// System calls about processes: pidfds, descriptors, re-execution.
+// System calls about processes: pidfds, descriptors, trees.
 //
 // Functions marked [fork] may be called between `fork` and the worker loop: they use nothing that another thread
 // of the forking process could have left locked.
 #ifndef WP_PROCESS_H
 #define WP_PROCESS_H
+
+#include "wp_name.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,8 +21,6 @@ extern "C" {
 /// Moves a close-on-exec descriptor out of 0...2, where a program with closed standard streams would get it, and
 /// would print into it. Returns the descriptor to use, -1 with `errno` set (the given one is closed then). [fork]
 int wp_above_stdio(int descriptor);
-/// Closes everything from 3 up except the `count` descriptors in `keep`, which are sorted in place. [fork]
-void wp_close_all_except(int *keep, size_t count);
 /// Lets standard input read nothing, so that a child cannot take the host's. Best effort. [fork]
 void wp_detach_stdin(void);
 
@@ -41,13 +41,12 @@ void wp_child_end(pid_t child);
 
 /// Threads of this process, 0 when /proc does not tell.
 size_t wp_process_thread_count(void);
+/// A thread of this process that is not the caller: its number, and its name. 0 when there is none, or /proc does not tell.
+pid_t wp_process_other_thread(char name[WP_NAME_BYTES]);
 /// Waits until a thread that is about to end has left the process's list of threads.
 void wp_thread_await_exit(pid_t thread);
 pid_t wp_thread_id(void);
 
-/// Starts this program anew with `assignment` ("NAME=value") added to its environment, the same arguments, and
-/// `descriptor` as its descriptor 3. Signals stay blocked in it. Returns 0 or an error number; `*call` names the call.
-int wp_process_respawn_self(const char *assignment, int descriptor, pid_t *process, const char **call);
 /// Whether this program has more rights than its user (set-user-id and the like).
 bool wp_process_is_privileged(void);
 
@@ -60,6 +59,10 @@ void wp_process_group_begin(pid_t process);
 void wp_process_group_kill(pid_t leader);
 /// Kills the group that the process of a pidfd began, unless that cannot be told from another any more.
 void wp_pidfd_kill_group(int pidfd, pid_t leader);
+/// Removes the process of a pidfd, which has ended, from the process table, and what is left of the group that it began, if
+/// they have become our children: of a program that adopts orphans, as the first process of a container does. Waits for at
+/// most a second, for what was killed.
+void wp_pidfd_reap_group(int pidfd, pid_t leader);
 /// Stops the group that this child began, or continues it. One that ignores SIGTSTP stops if it is the first. [fork]
 void wp_process_group_stop(pid_t leader);
 void wp_process_group_continue(pid_t leader);
@@ -76,7 +79,7 @@ void wp_children_end(void);
 
 /// Ends this process when its parent does, unless `parent` is gone already: then false. [fork]
 bool wp_die_with_parent(pid_t parent);
-/// Makes this process a likelier victim than its host when memory runs out. Best effort. [fork]
+/// Makes this process a likelier victim than its host when memory runs out, if it is not likely already. Best effort. [fork]
 void wp_raise_oom_score(void);
 /// 0, or -1 with `errno` set ("sched_setaffinity"). [fork]
 int wp_pin_to_cpu(int cpu);

@@ -92,6 +92,27 @@ void *wp_memory_zeros(size_t length) {
   return address == MAP_FAILED ? NULL : address;
 }
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+int wp_memory_populate(void *address, size_t length) {
+  size_t before = (uintptr_t)address & (wp_page_size() - 1);
+  int result;
+  do result = madvise((unsigned char *)address - before, before + length, MADV_POPULATE_WRITE);
+  while (result != 0 && errno == EINTR);
+  if (result == 0 || (errno != ENOMEM && errno != EFAULT && errno != ENOSPC)) return 0;
+  return ENOMEM;  // EFAULT is what would have been SIGBUS
+}
+
+bool wp_memory_has_room(uint64_t length) {
+  if (length > SIZE_MAX) return false;
+  void *address = mmap(NULL, (size_t)length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED) return false;
+  munmap(address, (size_t)length);
+  return true;
+}
+
 void wp_memory_unmap(void *address, size_t length) {
   if (address != NULL) munmap(address, length);
 }

@@ -37,6 +37,13 @@ void wp_memory_unmap(void *address, size_t length);
 /// by leak checkers, and so no place for pointers to what they look for. NULL with `errno` set on failure ("mmap").
 void *wp_memory_zeros(size_t length);
 
+/// Gives the memory its pages, for writing: 0, or an `errno`. A page that cannot be had would raise SIGBUS in whoever touches
+/// it first. Where the kernel does not know the call (before Linux 5.14) pages come as they are touched.
+int wp_memory_populate(void *address, size_t length);
+
+/// Whether this process could map so many bytes now, wherever.
+bool wp_memory_has_room(uint64_t length);
+
 /// Gives the pages of `[address, address + length)` back to the system, for all processes: they read as zeros.
 /// `address` is page aligned. Best effort.
 void wp_memory_give_back(void *address, size_t length);

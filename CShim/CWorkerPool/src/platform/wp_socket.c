@@ -4,8 +4,10 @@
 #include "wp_process.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -118,12 +120,14 @@ ssize_t wp_socket_receive(int socket, void *bytes, size_t capacity, int *descrip
 
 void wp_socket_only_send(int socket) { shutdown(socket, SHUT_RD); }
 
-pid_t wp_socket_peer(int socket) {
-  int type = 0;
-  socklen_t length = sizeof type;
-  if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_SEQPACKET) return -1;
-  struct ucred peer;
-  length = sizeof peer;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return -1;
-  return peer.pid;
+uint64_t wp_socket_number(int socket) {
+  struct stat status;
+  return fstat(socket, &status) == 0 && S_ISSOCK(status.st_mode) ? (uint64_t)status.st_ino : 0;
+}
+
+bool wp_socket_hung_up(int socket) {
+  struct pollfd other_end;
+  other_end.fd = socket;
+  other_end.events = 0;
+  return poll(&other_end, 1, 0) == 1 && (other_end.revents & POLLHUP) != 0;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -27,8 +28,10 @@ ssize_t wp_socket_receive(int socket, void *bytes, size_t capacity, int *descrip
 /// Ends receiving: what the other end sends fails there, and does not pile up here.
 void wp_socket_only_send(int socket);
 
-/// Process at the other end of a SOCK_SEQPACKET pair, as the kernel recorded it; -1 when it is no such socket.
-pid_t wp_socket_peer(int socket);
+/// The number by which the kernel knows the socket, which no other has while it is open; 0 when it is no socket.
+uint64_t wp_socket_number(int socket);
+/// Whether nobody has the other end any more.
+bool wp_socket_hung_up(int socket);
 
 #ifdef __cplusplus
 }

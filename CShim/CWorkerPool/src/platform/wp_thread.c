@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../base/wp_assert.h"
+#include "../base/wp_at_fork.h"
 #include "../base/wp_error.h"
 #include "wp_numa.h"
 #include "wp_thread_pool.h"
@@ -147,4 +148,4 @@ uint32_t wp_forks_seen;
 
 static void count_fork(void) { wp_forks_seen++; }
 
-__attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
+WP_AT_FORK(count_fork)

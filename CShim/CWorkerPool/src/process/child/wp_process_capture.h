@@ -28,7 +28,7 @@ typedef struct wp_capture {
   int *pipes;
   /// What the template's poll looks at: the streams that are behind, then the pipes in the same order.
   struct pollfd *events;
-  /// As far as there have been workers: poll refuses more events than a process may have files.
+  /// As far as there have been workers.
   size_t event_count;
   uint32_t workers;
   /// The first events of the array are the template's own.

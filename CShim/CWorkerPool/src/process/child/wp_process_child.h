@@ -3,6 +3,8 @@
 #define WP_PROCESS_CHILD_H
 
 #include "../../platform/wp_credentials.h"
+#include "../../platform/wp_descriptors.h"
+#include "../../platform/wp_name.h"
 #include "../../platform/wp_signals.h"
 #include "wp_process_capture.h"
 #include "wp_process_jobs.h"
@@ -32,8 +34,11 @@ typedef struct wp_template {
   int doorbell;
   int leader_bell;
   pid_t process;
-  /// How many threads there were before the one that forks, and how large the stack is that workers get from that one.
+  /// How many threads there were before the one that forks, and one of them that is not the first.
   size_t found_threads;
+  pid_t other_thread;
+  char other_thread_name[WP_NAME_BYTES];
+  /// How large the stack is that workers get from the thread that forks.
   size_t stack_size;
   wp_process_handler handler;
   void *context;
@@ -54,8 +59,14 @@ typedef struct wp_template {
   wp_capture capture;
   /// How many files the host may open: the template may open more, and gives its workers what the host has.
   struct rlimit open_files;
-  /// Some child has a report that the socket had no room for.
+  /// Whether `main` has not run in the program that this is.
+  bool reexecuted;
+  /// What was open when we began: its numbers are held in workers, whose own descriptors lie at `own_base` and above.
+  wp_descriptors held;
+  int own_base;
+  /// Some child has a report that the socket had no room for; or that could not be sent otherwise.
   bool unsent;
+  bool refused;
 } wp_template;
 
 /// Exit statuses of workers that end for the engine's own reasons, beyond those that shells and programs use.

@@ -20,8 +20,12 @@ static bool read_memory_use(wp_memory_use *use) {
 
 static uint64_t with_stack(uint64_t memory) { return memory > UINT64_MAX - own_stack ? UINT64_MAX : memory + own_stack; }
 
-static void note_fault(void) {
+/// Where nothing is mapped, and what a null pointer has parts at.
+#define WP_NEAR_ZERO 65536u
+
+static void note_fault(uintptr_t address) {
   wp_memory_use use;
+  wp_atomic_store(&own_status->fault_near_zero, address < WP_NEAR_ZERO ? 1u : 0u, wp_relaxed);
   wp_atomic_store(&own_status->fault_starved, errno == ENOMEM ? 1u : 0u, wp_relaxed);
   if (!read_memory_use(&use)) return;
   wp_atomic_store(&own_status->fault_data, use.data, wp_relaxed);
@@ -50,7 +54,7 @@ wp_call wp_limits_apply(wp_worker_limits *self, const wp_process_limits *setting
                         wp_channel_status *status) {
   memset(self, 0, sizeof *self);
   self->settings = *settings;
-  self->memory_use = own_memory_use = wp_memory_use_open();
+  self->memory_use = own_memory_use = wp_descriptor_move_up(&parent->held, parent->own_base, wp_memory_use_open());
   own_status = status;
   own_stack = parent->stack_size;
   if (settings->niceness != 0 && !wp_be_nicer(settings->niceness)) return WP_CALL_SETPRIORITY;
@@ -62,6 +66,7 @@ wp_call wp_limits_apply(wp_worker_limits *self, const wp_process_limits *setting
     self->has_timer = wp_cpu_timer_create(&self->cpu_timer);
     if (!self->has_timer) return WP_CALL_TIMER_CREATE;
   }
+  if (parent->reexecuted) note_faults(self);  // no task needs it
   return limit_memory(self);
 }
 

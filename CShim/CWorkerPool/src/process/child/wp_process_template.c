@@ -1,23 +1,29 @@
 #include "wp_process_template.h"
 
+#include "../../platform/wp_clock.h"
+#include "../../platform/wp_close.h"
 #include "../../platform/wp_limits.h"
 #include "../../platform/wp_name.h"
+#include "../../platform/wp_poll.h"
 #include "../../platform/wp_process.h"
 #include "../../platform/wp_signals.h"
 #include "../../platform/wp_shared_memory.h"
 #include "../../platform/wp_socket.h"
 #include "../../platform/wp_thread.h"
 #include "../shared/wp_process_message.h"
+#include "../shared/wp_process_settings_check.h"
+#include "wp_process_streams.h"
 #include "wp_process_worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/// When to try again to send a report that the kernel has refused.
+#define WP_REFUSED_LOOK_MS 10
 
 /// Reports that a child still owes to the host, in the order in which they are sent.
 enum { WP_OWES_SPAWNED = 1, WP_OWES_SPAWN_FAILED = 2, WP_OWES_KILL_FAILED = 4, WP_OWES_EXITED = 8 };
@@ -62,14 +68,17 @@ static bool send_report(wp_template *self, uint32_t index, unsigned report, bool
 /// that waits for it would not see it die.
 static void send_reports(wp_template *self) {
   const unsigned order[] = {WP_OWES_SPAWNED, WP_OWES_SPAWN_FAILED, WP_OWES_KILL_FAILED, WP_OWES_EXITED};
-  self->unsent = false;
+  self->unsent = self->refused = false;
   for (uint32_t i = 0; i < self->used; i++) {
     wp_child *child = &self->children[i];
     for (size_t j = 0; j < sizeof order / sizeof *order && child->owed != 0; j++) {
       if ((child->owed & order[j]) == 0) continue;
       if (!send_report(self, i, order[j], false)) {
-        self->unsent = self->unsent || errno == EAGAIN || errno == EWOULDBLOCK;
-        break;  // any other failure means that the host is gone, which its pidfd tells as well
+        bool full = errno == EAGAIN || errno == EWOULDBLOCK;
+        self->unsent = self->unsent || full;
+        // Else the host is gone, which its pidfd tells as well, or the kernel has not what descriptors need on their way.
+        self->refused = self->refused || (!full && errno != EPIPE && errno != ECONNRESET);
+        break;
       }
       child->owed &= ~order[j];
       if (order[j] != WP_OWES_SPAWNED) continue;
@@ -221,27 +230,34 @@ static void spawn(wp_template *self, const wp_message *request) {
   take_pipes_back(self, request->worker);
 }
 
+/// One message: a fork of a large program takes a while, and whoever forks for all of a queue sees no death meanwhile, and not
+/// the host's end.
 static void obey(wp_template *self) {
-  for (;;) {
-    wp_message message;
-    int descriptors[2];
-    ssize_t length = wp_socket_receive(self->control, &message, sizeof message, descriptors, 2, false);
-    if (length < 0) return;
-    if (length != (ssize_t)sizeof message || message.kind == WP_MESSAGE_QUIT) leave(self);
-    self->own = descriptors[0];
-    self->door = descriptors[1];
-    self->door_errno = message.value;
-    self->signals = (wp_dispositions){message.ignored_signals, message.handled_signals};
-    self->credentials = message.changes_credentials != 0 ? &message.credentials : NULL;
-    if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
-    if (message.kind == WP_MESSAGE_KILL) kill_worker(self, &message);
-    for (int i = 0; i < 2; i++) {
-      if (descriptors[i] >= 0) close(descriptors[i]);
-    }
+  wp_message message;
+  int descriptors[2];
+  ssize_t length = wp_socket_receive(self->control, &message, sizeof message, descriptors, 2, false);
+  if (length < 0) return;
+  if (length != (ssize_t)sizeof message || message.kind == WP_MESSAGE_QUIT) leave(self);
+  self->own = descriptors[0];
+  self->door = descriptors[1];
+  self->door_errno = message.value;
+  self->signals = (wp_dispositions){message.ignored_signals, message.handled_signals};
+  self->credentials = message.changes_credentials != 0 ? &message.credentials : NULL;
+  if (message.kind == WP_MESSAGE_SPAWN) spawn(self, &message);
+  if (message.kind == WP_MESSAGE_KILL) kill_worker(self, &message);
+  for (int i = 0; i < 2; i++) {
+    if (descriptors[i] >= 0) close(descriptors[i]);
   }
 }
 
 enum { WP_EVENT_CONTROL, WP_EVENT_CHILDREN, WP_EVENT_HOST, WP_EVENTS };
+
+/// When to do what no descriptor tells of, UINT64_MAX for never.
+static uint64_t next_look(const wp_template *self) {
+  int look = wp_jobs_timeout(&self->jobs);
+  if (self->refused && (look < 0 || look > WP_REFUSED_LOOK_MS)) look = WP_REFUSED_LOOK_MS;
+  return look < 0 ? UINT64_MAX : wp_clock_now() + (uint64_t)look * 1000000u;
+}
 
 static WP_NORETURN void serve(wp_template *self) {
   struct pollfd *events = self->capture.events;
@@ -252,19 +268,21 @@ static WP_NORETURN void serve(wp_template *self) {
   for (;;) {
     events[WP_EVENT_CONTROL].events = (short)(POLLIN | (self->unsent ? POLLOUT : 0));
     wp_capture_prepare(&self->capture);
-    int ready = poll(events, self->capture.event_count, wp_jobs_timeout(&self->jobs));
-    if (ready < 0) continue;
+    if (wp_poll(events, self->capture.event_count, next_look(self)) < 0) {
+      if (getppid() != self->jobs.host) leave(self);  // which else the host's pidfd tells
+      continue;
+    }
     if (events[WP_EVENT_HOST].revents != 0) leave(self);
     wp_capture_serve(&self->capture);
     if (events[WP_EVENT_CHILDREN].revents != 0) reap(self);
     follow_host(self);
-    // A hang-up comes after what was sent before it: obey reads to the end of the stream, and leaves there.
+    // A hang-up comes after what was sent before it: obey comes to the end of the stream, and leaves there.
     if ((events[WP_EVENT_CONTROL].revents & (POLLIN | POLLHUP | POLLERR)) != 0) obey(self);
     send_reports(self);
   }
 }
 
-static WP_NORETURN void give_up(int control, wp_call call) {
+WP_NORETURN void wp_template_give_up(int control, wp_call call) {
   wp_message message;
   memset(&message, 0, sizeof message);
   message.kind = WP_MESSAGE_FAILED;
@@ -284,7 +302,7 @@ static pid_t receive_start(wp_template *self) {
   if (length == 0) _exit(0);  // the host gave up, or is gone
   bool complete = length == (ssize_t)sizeof message && message.kind == WP_MESSAGE_START;
   for (uint32_t i = 0; i < WP_START_DESCRIPTORS; i++) complete = complete && descriptors[i] >= 0;
-  if (!complete) give_up(self->control, WP_CALL_RECVMSG);
+  if (!complete) wp_template_give_up(self->control, WP_CALL_RECVMSG);
   self->given = descriptors[0];
   self->arguments = descriptors[1];
   self->doorbell = descriptors[2];
@@ -295,20 +313,23 @@ static pid_t receive_start(wp_template *self) {
 
 static void read_settings(wp_template *self) {
   wp_pool_head *head = (wp_pool_head *)wp_memory_map(self->given, 0, wp_pool_part_size(), false);
-  if (head == NULL) give_up(self->control, WP_CALL_MMAP);
-  self->geometry = wp_geometry_of(head->capacity, head->prefetch, (size_t)head->max_payload);
+  if (head == NULL) wp_template_give_up(self->control, WP_CALL_MMAP);
+  self->geometry = wp_geometry_of(head->capacity, &head->reserve, (size_t)head->max_payload);
   wp_geometry_extend(&self->geometry, head->output, (size_t)head->initializer_length);
   wp_call failed = wp_capture_init(&self->capture, self->output, &self->geometry, head, WP_EVENTS);
-  if (failed != WP_CALL_NONE) give_up(self->control, failed);
+  if (failed != WP_CALL_NONE) wp_template_give_up(self->control, failed);
   char name[WP_NAME_BYTES];
   wp_name_format(name, head->prefix, "-template");
   wp_name_self(name);
   wp_sandbox_level sandbox = (wp_sandbox_level)head->sandbox;
+  self->own_base = wp_descriptors_own_base(wp_limit_of(head->limits.open_files, self->open_files.rlim_cur));
+  self->doorbell = wp_descriptor_move_up(&self->held, self->own_base, self->doorbell);
+  self->leader_bell = wp_descriptor_move_up(&self->held, self->own_base, self->leader_bell);
   wp_memory_unmap(head, wp_pool_part_size());
   self->children = (wp_child *)calloc(self->geometry.capacity, sizeof *self->children);
-  if (self->children == NULL) give_up(self->control, WP_CALL_CALLOC);
+  if (self->children == NULL) wp_template_give_up(self->control, WP_CALL_CALLOC);
   failed = wp_sandbox_prepare(&self->sandbox, sandbox, true);
-  if (failed != WP_CALL_NONE) give_up(self->control, failed);
+  if (failed != WP_CALL_NONE) wp_template_give_up(self->control, failed);
 }
 
 static void *greet_and_serve(void *argument) {
@@ -318,6 +339,8 @@ static void *greet_and_serve(void *argument) {
   hello.kind = WP_MESSAGE_HELLO;
   hello.process = self->process;
   hello.value = (int32_t)self->found_threads;
+  hello.worker = (uint32_t)self->other_thread;
+  memcpy(hello.thread_name, self->other_thread_name, sizeof hello.thread_name);
   wp_socket_send(self->control, &hello, sizeof hello, NULL, 0, true);
   serve(self);
 }
@@ -327,41 +350,44 @@ static void *greet_and_serve(void *argument) {
 /// could not let go of a lock that a second thread of it waits for. So what forks is a thread that has run no Swift.
 static WP_NORETURN void serve_on_new_thread(wp_template *self) {
   self->found_threads = wp_process_thread_count();
+  self->other_thread = wp_process_other_thread(self->other_thread_name);
   wp_thread_attributes attributes = {.stack_size = wp_thread_main_stack(), .cpu = -1};
   self->stack_size = attributes.stack_size;
   pthread_t thread;
   wp_error error;
   if (wp_thread_start(&thread, &attributes, greet_and_serve, self, &error) != WP_OK) {
     errno = error.system_errno;
-    give_up(self->control, WP_CALL_PTHREAD_CREATE);
+    wp_template_give_up(self->control, WP_CALL_PTHREAD_CREATE);
   }
   for (;;) pause();  // with all signals blocked, until the other leaves
 }
 
-WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context) {
+WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context, bool reexecuted) {
   sigset_t mask;
   wp_signals_block(&mask);  // Ctrl-C and the like are the host's to answer; we leave when it does
-  wp_template self;
+  // Static: leak checkers in workers know nothing of the first thread's stack.
+  static wp_template self;
   memset(&self, 0, sizeof self);
   self.control = wp_above_stdio(control);
+  if (!wp_descriptors_find(&self.held, self.control)) wp_template_give_up(self.control, WP_CALL_CALLOC);
+  self.reexecuted = reexecuted;
   self.handler = handler;
   self.context = context;
   self.process = getpid();
   wp_close_all_except(&self.control, 1);
   wp_detach_stdin();
-  __fpurge(stdout);  // what the host could not flush is the host's to print
-  __fpurge(stderr);
+  wp_streams_forget();
   pid_t host = receive_start(&self);
   // Not before: a socket that is closed with something unread tells its peer of that, and not what it was sent.
-  if (handler == NULL) give_up(self.control, WP_CALL_HANDLER);
+  if (handler == NULL) wp_template_give_up(self.control, WP_CALL_HANDLER);
   self.jobs.host = host;
   self.host = wp_pidfd_open(host);
-  if (self.host < 0) give_up(self.control, WP_CALL_PIDFD_OPEN);
+  if (self.host < 0) wp_template_give_up(self.control, WP_CALL_PIDFD_OPEN);
   // Only while it still is our parent does the number surely name the host.
   if (getppid() != host) _exit(0);
   wp_adopt_orphans();
   self.children_signal = wp_job_signals_open();
-  if (self.children_signal < 0) give_up(self.control, WP_CALL_SIGNALFD);
+  if (self.children_signal < 0) wp_template_give_up(self.control, WP_CALL_SIGNALFD);
   wp_open_files_raise(&self.open_files);  // for a pipe or two of each worker
   read_settings(&self);
   serve_on_new_thread(&self);

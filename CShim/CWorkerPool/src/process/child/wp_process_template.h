@@ -14,14 +14,19 @@
 #ifndef WP_PROCESS_TEMPLATE_H
 #define WP_PROCESS_TEMPLATE_H
 
+#include "../shared/wp_process_message.h"
 #include "wp_process_child.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/// Becomes a template on `control`, whose other end the host holds. Never returns. `handler` NULL reports that.
-WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context);
+/// Becomes a template on `control`, whose other end the host holds. Never returns. `handler` NULL reports that. `reexecuted`: `main` has
+/// not run in the program that this is.
+WP_NORETURN void wp_template_main(int control, wp_process_handler handler, void *context, bool reexecuted);
+
+/// Tells the host that `call` has failed, with `errno`, and ends this process.
+WP_NORETURN void wp_template_give_up(int control, wp_call call);
 
 #ifdef __cplusplus
 }

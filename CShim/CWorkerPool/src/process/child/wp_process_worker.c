@@ -1,37 +1,23 @@
 #include "wp_process_worker.h"
 
+#include "../../base/wp_at_fork.h"
 #include "../../platform/wp_clock.h"
+#include "../../platform/wp_close.h"
 #include "../../platform/wp_event.h"
 #include "../../platform/wp_futex.h"
 #include "../../platform/wp_name.h"
 #include "../../platform/wp_process.h"
 #include "../../platform/wp_shared_memory.h"
 #include "wp_process_limits.h"
+#include "wp_process_reply.h"
+#include "wp_process_streams.h"
 #include "../shared/wp_process_message.h"
 #include "wp_process_views.h"
 
 #include <errno.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/// The result buffer of a task, from its start: blocks, then the result if it is too long for its slot.
-struct wp_process_reply {
-  wp_reply_slot *slot;
-  unsigned char *buffer;
-  size_t limit;
-  size_t length;
-  size_t touched;
-  /// Bytes taken by blocks; SIZE_MAX when there can be no more of them.
-  wp_atomic_u64 blocks;
-  /// Where a result in the buffer begins.
-  size_t offset;
-  /// Whether a caller writes there without having said how much.
-  bool room;
-  uint64_t task;
-  uint32_t code;
-};
 
 typedef struct wp_process_worker {
   wp_channel channel;
@@ -48,6 +34,10 @@ typedef struct wp_process_worker {
   void *initializer;
   int share;
   int leader_bell;
+  /// What it joins its cgroup by, until then; -1 for nothing.
+  int door;
+  /// The numbers of descriptors that the host's objects name.
+  const wp_descriptors *held;
   /// Position of the next task.
   uint32_t next;
   /// The sleep of the host's for which it rang last.
@@ -62,7 +52,6 @@ static wp_channel_head *current_channel;
 /// The running task, for whichever thread of it asks.
 static wp_atomic_u32 current_task;
 static wp_atomic_u64 current_deadline;
-static wp_atomic_uptr current_reply;
 
 /// How often this process, or one that it was forked from, has become a worker.
 static uint32_t worker_starts;
@@ -85,54 +74,6 @@ const char *wp_process_worker_name(uint32_t index, size_t *length) {
   *length = entry.length;
   return wp_pool_name_bytes(current_pool) + entry.offset;
 }
-
-/// Ends the time of blocks: what follows them is the result's.
-static void close_blocks(wp_process_reply *reply) {
-  uint64_t blocks = wp_atomic_exchange(&reply->blocks, UINT64_MAX, wp_acq_rel);
-  if (blocks == UINT64_MAX) return;
-  reply->offset = (size_t)blocks;
-  reply->touched = (size_t)blocks;
-}
-
-void *wp_process_reply_reserve(wp_process_reply *reply, size_t length) {
-  close_blocks(reply);
-  reply->length = length;
-  if (length > reply->limit - reply->offset) {
-    reply->length = length > SIZE_MAX - reply->offset ? SIZE_MAX : length + reply->offset;
-    return NULL;
-  }
-  if (length <= WP_REPLY_INLINE) return reply->slot->bytes;
-  size_t end = reply->offset + length;
-  if (reply->room || end > reply->touched) reply->touched = end;
-  return reply->buffer + reply->offset;
-}
-
-void *wp_process_reply_room(wp_process_reply *reply, size_t *capacity) {
-  close_blocks(reply);
-  *capacity = reply->limit - reply->offset;
-  reply->touched = reply->limit;  // until the length is known
-  reply->room = true;
-  return reply->buffer + reply->offset;
-}
-
-void *wp_process_worker_block(size_t length, size_t *offset) {
-  wp_process_reply *reply = (wp_process_reply *)wp_atomic_load(&current_reply, wp_acquire);
-  if (reply == NULL || length > reply->limit) return NULL;
-  size_t size = (length + WP_PROCESS_ALIGNMENT - 1) / WP_PROCESS_ALIGNMENT * WP_PROCESS_ALIGNMENT;
-  uint64_t start = wp_atomic_load(&reply->blocks, wp_relaxed);
-  do {
-    if (start > reply->limit || size > reply->limit - start) return NULL;
-  } while (!wp_atomic_cas_weak(&reply->blocks, &start, start + size, wp_relaxed, wp_relaxed));
-  *offset = (size_t)start;
-  return reply->buffer + start;
-}
-
-uint64_t wp_process_worker_task(void) {
-  const wp_process_reply *reply = (const wp_process_reply *)wp_atomic_load(&current_reply, wp_acquire);
-  return reply == NULL ? 0 : reply->task;
-}
-
-void wp_process_reply_set_code(wp_process_reply *reply, uint32_t code) { reply->code = code; }
 
 // MARK: The loop
 
@@ -217,14 +158,15 @@ static void run_task(wp_process_worker *worker, wp_reply_slot *slot) {
   wp_limits_begin(&worker->limits, options == NULL ? 0 : options->cpu_ns, options == NULL ? 0 : options->memory);
   reply.task = ((uint64_t)worker_starts << 33) + worker->next + 1;  // no task of an outer worker has the same
   wp_atomic_init(&reply.blocks, 0u);
-  wp_atomic_store(&current_reply, (uintptr_t)&reply, wp_release);
+  wp_reply_set_current(&reply);
   wp_atomic_store(&current_deadline, deadline_of(worker, sent, slot), wp_relaxed);
   wp_atomic_store(&current_task, wp_task_mark(worker->next), wp_relaxed);
   worker->handler(worker->context, &request, &reply);
   wp_atomic_store(&current_task, 0u, wp_relaxed);
-  wp_atomic_store(&current_reply, (uintptr_t)0, wp_release);
+  wp_reply_set_current(NULL);
   wp_limits_end(&worker->limits);
-  close_blocks(&reply);
+  wp_streams_flush();
+  wp_reply_end_blocks(&reply);
   wp_atomic_store(&slot->code, reply.code, wp_relaxed);
   wp_atomic_store(&slot->offset, (uint64_t)reply.offset, wp_relaxed);
   wp_atomic_store(&slot->length, (uint64_t)reply.length, wp_relaxed);
@@ -255,31 +197,37 @@ static void take_next(wp_process_worker *worker) {
   worker->next++;
 }
 
-static WP_NORETURN void leave(int status) {
-  fflush(NULL);
+static void end_streams(const wp_process_worker *worker) {
+  wp_streams_end(worker->held, worker->pool->sandbox != WP_SANDBOX_NONE);
+}
+
+static WP_NORETURN void leave(const wp_process_worker *worker, int status) {
+  end_streams(worker);
   _exit(status);
 }
 
 static WP_NORETURN void run_loop(wp_process_worker *worker) {
   for (;;) {
-    if ((await_signal(worker) & WP_SIGNAL_EXIT) != 0) leave(0);
+    if ((await_signal(worker) & WP_SIGNAL_EXIT) != 0) leave(worker, 0);
     take_next(worker);
-    if (wp_limits_used_up(&worker->limits)) leave(WP_EXIT_RECYCLED);
+    if (wp_limits_used_up(&worker->limits)) leave(worker, WP_EXIT_RECYCLED);
   }
 }
 
 // MARK: Set-up
 
-/// A pool that a worker of another has forked inherits the outer task and its memories. They are nothing to this worker.
-static void forget_outer_worker(void) {
-  worker_starts++;
+/// In a child of any fork. One of a worker is none itself: the task that its parent runs is nothing to it, and the memory in which
+/// that stands is not there. So it is for the workers of a pool that a worker has forked.
+static void forget_worker(void) {
   wp_atomic_store(&current_task, 0u, wp_relaxed);
   wp_atomic_store(&current_deadline, (uint64_t)0, wp_relaxed);
-  wp_atomic_store(&current_reply, (uintptr_t)0, wp_relaxed);
+  wp_reply_set_current(NULL);
   current_pool = NULL;
   current_channel = NULL;
+  current_index = -1;
   wp_views_forget();
 }
+WP_AT_FORK(forget_worker)
 
 static WP_NORETURN void fail(wp_process_worker *worker, wp_call call) {
   wp_atomic_store(&worker->status->failed_errno, (uint32_t)errno, wp_relaxed);
@@ -317,10 +265,10 @@ static void map_channel(wp_process_worker *worker, const wp_template *parent, ui
 /// leave.
 static void join_cgroup(wp_process_worker *worker, const wp_template *parent) {
   if (!worker->pool->has_cgroups) return;
-  bool joined = parent->door >= 0 && write(parent->door, "0", 1) == 1;
-  if (parent->door >= 0) close(parent->door);
+  bool joined = worker->door >= 0 && write(worker->door, "0", 1) == 1;
+  if (worker->door >= 0) close(worker->door);
   if (joined) return;
-  if (parent->door < 0) errno = parent->door_errno;
+  if (worker->door < 0) errno = parent->door_errno;
   if (worker->pool->limits.memory_cgroup == WP_CGROUP_REQUIRED) fail(worker, WP_CALL_JOIN_CGROUP);
   wp_atomic_store(&worker->status->outside_cgroup, 1u, wp_relaxed);
 }
@@ -344,37 +292,45 @@ static void initialize(wp_process_worker *worker) {
   memset(&reply, 0, sizeof reply);
   reply.slot = slot;
   reply.buffer = (unsigned char *)wp_channel_results(&worker->channel, &worker->geometry, 0);
-  reply.limit = worker->geometry.max_payload;
+  reply.limit = worker->geometry.max_payload < WP_REPLY_KEPT ? worker->geometry.max_payload : WP_REPLY_KEPT;
   wp_atomic_store(&worker->status->initializing, 1u, wp_release);
   worker->handler(worker->context, &request, &reply);
   wp_memory_unmap(worker->initializer, worker->geometry.initializer_part);
   if (reply.code != 0) {
     wp_atomic_store(&slot->code, reply.code, wp_relaxed);
     wp_atomic_store(&slot->length, (uint64_t)reply.length, wp_relaxed);
-    fflush(NULL);
+    end_streams(worker);
     errno = 0;
     fail(worker, WP_CALL_INITIALIZER);
   }
+  wp_streams_flush();
   wp_atomic_store(&worker->status->initializing, 0u, wp_release);
+}
+
+/// Closes what is not its own, which it puts where tasks find it last.
+static void settle_descriptors(wp_process_worker *worker, const wp_template *parent, int share) {
+  worker->held = &parent->held;
+  worker->doorbell = parent->doorbell;
+  worker->leader_bell = parent->leader_bell;
+  worker->share = wp_descriptor_move_up(worker->held, parent->own_base, share);
+  worker->door = wp_descriptor_move_up(worker->held, parent->own_base, parent->door);
+  int keep[4] = {worker->doorbell, worker->leader_bell, worker->share, worker->door};
+  wp_descriptors_hold(worker->held, keep, 4);
 }
 
 WP_NORETURN void wp_process_worker_main(const wp_template *parent, uint32_t index, int share) {
   if (!wp_die_with_parent(parent->process)) _exit(WP_EXIT_ORPHAN);
   wp_process_group_begin(0);
-  forget_outer_worker();
+  worker_starts++;
   wp_process_worker worker;
   worker.handler = parent->handler;
   worker.context = parent->context;
-  worker.doorbell = parent->doorbell;
-  worker.leader_bell = parent->leader_bell;
-  worker.share = share;
   worker.next = worker.rung = 0;
   map_channel(&worker, parent, index);
   worker.spin_ns = worker.pool->spin_ns;
   wp_call failed = wp_capture_attach(&parent->capture);
   if (failed != WP_CALL_NONE) fail(&worker, failed);
-  int keep[4] = {worker.doorbell, worker.leader_bell, worker.share, parent->door};
-  wp_close_all_except(keep, 4);
+  settle_descriptors(&worker, parent, share);
   char suffix[WP_NAME_BYTES];
   char name[WP_NAME_BYTES];
   wp_name_number(suffix, index);

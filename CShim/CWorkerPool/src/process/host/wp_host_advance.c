@@ -3,8 +3,12 @@
 #include "../../platform/wp_clock.h"
 #include "wp_host_failure.h"
 #include "wp_host_size.h"
+#include "wp_host_spawn.h"
+#include "wp_host_supervise.h"
 #include "wp_host_tidy.h"
 #include "wp_host_workers.h"
+
+static uint64_t smaller(uint64_t first, uint64_t second) { return first < second ? first : second; }
 
 static bool all_live(const wp_process_pool *pool) {
   for (uint32_t i = 0; i < pool->size.bound; i++) {
@@ -24,21 +28,13 @@ static void order_to_leave(wp_process_pool *pool, wp_wakes *wakes) {
   }
 }
 
-static void start_what_is_due(wp_process_pool *pool) {
-  for (uint32_t i = 0; i < pool->size.bound; i++) {
-    const wp_host_worker *worker = &pool->workers[i];
-    if (worker->state != WP_WORKER_ABSENT || !wp_is_wanted(pool, i)) continue;
-    if (worker->retry_at == 0 || worker->retry_at <= wp_clock_now()) wp_workers_spawn(pool, i);
-  }
-}
-
 void wp_advance(wp_process_pool *pool, wp_wakes *wakes) {
   bool waiting = pool->forker.pidfd >= 0 && !pool->forker.ready;
   if (waiting && wp_clock_now() > pool->forker.deadline) {
-    wp_failure_start(pool, WP_TIMED_OUT, 0, NULL, "the template did not answer within 60 seconds");
-    wp_failure_break(pool, "a new template did not answer within 60 seconds");
+    wp_failure_start(pool, WP_TIMED_OUT, 0, NULL, "the template process did not answer within 60 seconds");
   }
   wp_workers_see_silence(pool);
+  wp_supervise_advance(pool);
   // The notices come first: the thread that makes the pool may count on that.
   bool said = !pool->notices.floats && !pool->notices.elsewhere;
   if (pool->life.phase == WP_POOL_STARTING && said && all_live(pool)) {
@@ -48,8 +44,8 @@ void wp_advance(wp_process_pool *pool, wp_wakes *wakes) {
     order_to_leave(pool, wakes);
   } else if (pool->life.phase == WP_POOL_RUNNING) {
     wp_size_follow(pool, wakes);
-    if (pool->forker.ready) start_what_is_due(pool);
   }
+  wp_spawn_what_is_due(pool);
 }
 
 uint64_t wp_advance_deadline(const wp_process_pool *pool) {
@@ -60,15 +56,9 @@ uint64_t wp_advance_deadline(const wp_process_pool *pool) {
     const wp_host_worker *worker = &pool->workers[i];
     if (worker->report_by != 0 && worker->report_by < deadline) deadline = worker->report_by;
   }
-  if (pool->life.phase != WP_POOL_RUNNING || !pool->forker.ready) return deadline;
-  uint64_t tidying = wp_tidy_deadline(pool);
-  if (tidying < deadline) deadline = tidying;
-  uint64_t leaving = wp_size_deadline(pool);
-  if (leaving < deadline) deadline = leaving;
-  for (uint32_t i = 0; i < pool->size.bound; i++) {
-    const wp_host_worker *worker = &pool->workers[i];
-    if (worker->state != WP_WORKER_ABSENT || !wp_is_wanted(pool, i)) continue;
-    if (worker->retry_at < deadline) deadline = worker->retry_at;
-  }
-  return deadline;
+  deadline = smaller(deadline, wp_supervise_deadline(pool));
+  deadline = smaller(deadline, wp_spawn_deadline(pool));
+  if (pool->life.phase != WP_POOL_RUNNING) return deadline;
+  if (pool->forker.pidfd < 0) return smaller(deadline, pool->forker.starts.next_at);
+  return smaller(deadline, smaller(wp_tidy_deadline(pool), wp_size_deadline(pool)));
 }

@@ -138,22 +138,18 @@ void wp_places_note(wp_process_pool *pool, uint32_t index) {
   wp_bell_collector(pool);  // this may be a leader, which says nothing
 }
 
-void wp_places_give_notice(wp_process_pool *pool) {
-  pthread_mutex_lock(&pool->lock);
-  wp_pending_notices notices = pool->notices;
-  pool->notices.floats = pool->notices.elsewhere = false;
-  pthread_mutex_unlock(&pool->lock);
-  if (notices.elsewhere) {
-    wp_notice_once(WP_NOTICE_MEMORY_NOT_PLACED, notices.node_errno,
+void wp_places_give_notice(const wp_pending_notices *notices) {
+  if (notices->elsewhere) {
+    wp_notice_once(WP_NOTICE_MEMORY_NOT_PLACED, notices->node_errno,
                    "the slots of process workers could not be placed on node %d and lie where they are first touched",
-                   notices.node);
+                   notices->node);
   }
-  if (!notices.floats) return;
-  if (notices.cpu_errno == 0 || notices.cpu_errno == EINVAL) {
-    wp_notice_once(WP_NOTICE_CPU_GONE, notices.cpu_errno,
-                   "process worker %u floats, because CPU %d is gone or not allowed any more", notices.worker, notices.cpu);
+  if (!notices->floats) return;
+  if (notices->cpu_errno == 0 || notices->cpu_errno == EINVAL) {
+    wp_notice_once(WP_NOTICE_CPU_GONE, notices->cpu_errno,
+                   "process worker %u floats, because CPU %d is gone or not allowed any more", notices->worker, notices->cpu);
   } else {
-    wp_notice_once(WP_NOTICE_AFFINITY_NOT_SET, notices.cpu_errno,
-                   "process worker %u floats, because it could not be pinned to CPU %d", notices.worker, notices.cpu);
+    wp_notice_once(WP_NOTICE_AFFINITY_NOT_SET, notices->cpu_errno,
+                   "process worker %u floats, because it could not be pinned to CPU %d", notices->worker, notices->cpu);
   }
 }

@@ -38,8 +38,8 @@ void wp_places_assign(wp_process_pool *pool, uint32_t worker, const wp_place *pl
 int wp_places_prepare(wp_process_pool *pool, uint32_t worker);
 /// Under the lock: what a worker that is ready says of its pinning.
 void wp_places_note(wp_process_pool *pool, uint32_t worker);
-/// On the collector's thread, without the lock: gives notice of what could not be done.
-void wp_places_give_notice(wp_process_pool *pool);
+/// Without the lock: says what was noted.
+void wp_places_give_notice(const wp_pending_notices *notices);
 
 #ifdef __cplusplus
 }

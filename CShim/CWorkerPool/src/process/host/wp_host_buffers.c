@@ -2,10 +2,13 @@
 
 #include "../../platform/wp_shared_memory.h"
 
+bool wp_buffer_is_free(const wp_buffers *buffers) {
+  return ~buffers->busy != 0 && (uint32_t)__builtin_ctzll(~buffers->busy) < buffers->count;
+}
+
 uint8_t wp_buffer_take(wp_buffers *buffers) {
-  if (~buffers->busy == 0) return WP_NO_BUFFER;
+  if (!wp_buffer_is_free(buffers)) return WP_NO_BUFFER;
   uint32_t buffer = (uint32_t)__builtin_ctzll(~buffers->busy);
-  if (buffer >= buffers->count) return WP_NO_BUFFER;
   buffers->busy |= (uint64_t)1 << buffer;
   buffers->warm |= (uint64_t)1 << buffer;
   return (uint8_t)buffer;
@@ -32,6 +35,7 @@ void wp_buffers_give_back(const wp_process_pool *pool, uint32_t worker, uint64_t
   for (; buffers != 0; buffers &= buffers - 1) {
     uint32_t buffer = (uint32_t)__builtin_ctzll(buffers);
     give_back(at(&pool->workers[worker].channel, &pool->geometry, buffer), pool->geometry.buffer_size);
+    if (at == wp_channel_arguments) pool->workers[worker].populated[buffer] = 0;
   }
 }
 

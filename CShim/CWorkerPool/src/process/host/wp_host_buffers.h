@@ -16,6 +16,8 @@
 extern "C" {
 #endif
 
+/// Whether some buffer is free.
+bool wp_buffer_is_free(const wp_buffers *buffers);
 /// A free buffer, WP_NO_BUFFER when there is none.
 uint8_t wp_buffer_take(wp_buffers *buffers);
 /// WP_NO_BUFFER is no buffer, and no error.

@@ -11,6 +11,8 @@
 #include "wp_host_reply.h"
 #include "wp_host_size.h"
 #include "wp_host_slots.h"
+#include "wp_host_spawn.h"
+#include "wp_host_supervise.h"
 #include "wp_host_tidy.h"
 #include "wp_host_timers.h"
 
@@ -140,7 +142,9 @@ static void gather_worker(wp_process_pool *pool, uint32_t index) {
   if (pool->batch.count == WP_BATCH) return;
   if (worker->state == WP_WORKER_ENDED) {
     // Not while its last results are being read: the worker that follows may write there.
-    if (pool->batch.count == before) wp_worker_clear(pool, index);
+    if (pool->batch.count != before) return;
+    wp_supervise_ended(pool, index);
+    wp_worker_clear(pool, index);
     return;
   }
   if (!sound && !worker->condemned && worker->pidfd >= 0) {
@@ -158,9 +162,7 @@ static void see_ready(wp_process_pool *pool, uint32_t index) {
   if (worker->process == 0) return;
   worker->state = WP_WORKER_LIVE;
   if (worker->condemned) return;  // it was turned away
-  worker->start_failures = 0;
-  worker->added = false;
-  pool->forker.failures = 0;
+  wp_supervise_ready(pool, index);
   wp_places_note(pool, index);
   wp_slots_list(pool, index);
 }
@@ -188,6 +190,8 @@ static void let_go(wp_process_pool *pool, const wp_completion *record) {
   if (record->argument_buffer != WP_NO_BUFFER) {
     wp_buffer_trim(wp_channel_arguments(&worker->channel, &pool->geometry, record->argument_buffer),
                    record->touched_arguments);
+    size_t *populated = &worker->populated[record->argument_buffer];
+    if (*populated > WP_KEEP_WARM) *populated = WP_KEEP_WARM;
   }
   if (record->result_buffer != WP_NO_BUFFER) {
     wp_buffer_trim(wp_channel_results(&worker->channel, &pool->geometry, record->result_buffer), record->touched_results);
@@ -258,6 +262,20 @@ void wp_collect_settle(wp_process_pool *pool) {
   wp_bell_wake_all(&wakes);
 }
 
+/// Under the lock: whether there is something to say, and what.
+static bool take_notices(wp_process_pool *pool, wp_pending_notices *taken) {
+  wp_pending_notices *notices = &pool->notices;
+  if (!notices->floats && !notices->elsewhere && !notices->not_started && !notices->reexecuted) return false;
+  *taken = *notices;
+  notices->floats = notices->elsewhere = notices->not_started = notices->reexecuted = false;
+  return true;
+}
+
+static void give_notices(const wp_pending_notices *notices) {
+  wp_places_give_notice(notices);
+  wp_supervise_give_notice(notices);
+}
+
 bool wp_collect_round(wp_process_pool *pool) {
   wp_wakes wakes;
   wakes.count = 0;
@@ -271,14 +289,16 @@ bool wp_collect_round(wp_process_pool *pool) {
   pool->batch.busy = pool->queue.unfinished > pool->batch.count;
   if (pool->queue.unfinished == 0) wp_task_table_trim(&pool->tasks);
   bool tidy = wp_tidy_is_due(pool);
-  bool notices = pool->notices.floats || pool->notices.elsewhere;
+  wp_pending_notices notices;
+  bool noted = take_notices(pool, &notices);
   pthread_mutex_unlock(&pool->lock);
   wp_bell_wake_all(&wakes);
-  if (notices) wp_places_give_notice(pool);
+  wp_spawn_send_orders(pool);
+  if (noted) give_notices(&notices);
   if (tidy) wp_tidy_now(pool);
   wp_collect_call_left(pool);  // of earlier results than these
   call_back(pool, false);
-  return settled || notices || pool->batch.count > 0;
+  return settled || noted || tidy || pool->batch.count > 0;  // a task may wait for a buffer that was being tidied
 }
 
 bool wp_collect_has_news(const wp_process_pool *pool) {

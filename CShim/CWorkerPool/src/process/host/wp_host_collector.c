@@ -3,19 +3,19 @@
 #include "../../platform/wp_clock.h"
 #include "../../platform/wp_event.h"
 #include "../../platform/wp_name.h"
+#include "../../platform/wp_poll.h"
 #include "../../platform/wp_process.h"
 #include "wp_host_advance.h"
 #include "wp_host_bell.h"
 #include "wp_host_buffers.h"
 #include "wp_host_cgroup.h"
 #include "wp_host_collect.h"
-#include "wp_host_failure.h"
 #include "wp_host_role.h"
 #include "wp_host_room.h"
+#include "wp_host_supervise.h"
 #include "wp_host_witness.h"
 #include "wp_host_workers.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 /// A busy collector looks at its descriptors this often.
@@ -47,8 +47,7 @@ static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
   uint64_t deadline = next_deadline(pool);
   wp_role_give_up(pool);
   for (;;) {
-    struct timespec time;
-    int ready = ppoll(events, 3, wp_clock_left(deadline, &time), NULL);
+    int ready = wp_poll(events, 3, deadline);
     if (ready == 0) break;  // something is due
     if (ready < 0) continue;
     if (events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
@@ -64,7 +63,7 @@ static void sleep_until_wanted(wp_process_pool *pool, struct pollfd events[3]) {
 
 /// Looks at the descriptors, waiting for them when there is nothing else to do.
 static void look(wp_process_pool *pool, bool may_sleep) {
-  struct pollfd events[3];  // poll refuses more than a process may have files
+  struct pollfd events[3];
   events[0].fd = pool->bells.collector.hear;
   events[1].fd = pool->forker.socket;
   events[2].fd = pool->forker.ends;
@@ -79,7 +78,7 @@ static void look(wp_process_pool *pool, bool may_sleep) {
     sleeps = !wp_collect_has_news(pool);
   }
   if (sleeps) sleep_until_wanted(pool, events);
-  else if (poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
+  else if (wp_poll(events, 3, 0) > 0 && events[0].revents != 0) wp_event_clear(pool->bells.collector.hear);
   if (may_sleep) wp_atomic_store(&pool->memory.head->host_sleeping, (uint32_t)WP_NOBODY_SLEEPS, wp_relaxed);
   if (events[1].revents != 0 || events[2].revents != 0) wp_workers_listen(pool);
   // After the reports, which say more. The end of the stream may have told already.
@@ -94,11 +93,26 @@ static bool all_finished(wp_process_pool *pool) {
 }
 
 static void replace_template(wp_process_pool *pool) {
+  uint64_t next_at = pool->forker.starts.next_at;
+  if ((next_at != 0 && wp_clock_now() < next_at) || !wp_workers_are_absent(pool)) return;
   wp_error error;
   if (wp_workers_start_template(pool, &error) == WP_OK) return;
   pthread_mutex_lock(&pool->lock);
-  wp_failure_break(pool, "the template process ended and a new one could not be started");
+  wp_supervise_template_failed(pool, &error);
   pthread_mutex_unlock(&pool->lock);
+}
+
+/// A template that was restarted, and does not say hello in time.
+static bool is_template_late(const wp_process_pool *pool) {
+  return pool->forker.pidfd >= 0 && !pool->forker.ready && wp_clock_now() >= pool->forker.deadline;
+}
+
+/// Once, to a pool's hook.
+static void tell_of_break(wp_process_pool *pool) {
+  if (pool->life.told) return;
+  pool->life.told = true;
+  const wp_process_pool_hooks *hooks = &pool->settings.hooks;
+  if (hooks->broken != NULL) hooks->broken(hooks->context, &pool->life.breakage);
 }
 
 /// What waits or starts processes, and so happens without the lock. True when the pool is over.
@@ -109,11 +123,17 @@ static bool follow_phase(wp_process_pool *pool) {
     wp_workers_end(pool);
     return true;
   case WP_POOL_BROKEN:
+    tell_of_break(pool);
+    // fallthrough
   case WP_POOL_FAILED:
     if (pool->forker.pidfd >= 0) wp_workers_end(pool);
     return wp_workers_are_absent(pool) && pool->batch.count == 0 && all_finished(pool);
   case WP_POOL_RUNNING:
-    if (pool->forker.pidfd < 0 && wp_workers_are_absent(pool)) replace_template(pool);
+    if (is_template_late(pool)) {
+      pool->forker.failure.reason = "a new template process did not answer within 60 seconds";
+      wp_workers_lose_template(pool);
+    }
+    if (pool->forker.pidfd < 0) replace_template(pool);
     return false;
   default: return false;
   }
@@ -134,6 +154,8 @@ void wp_collector_tear_down(wp_process_pool *pool) {
   if (!lent) wp_room_unmap(pool, head);
   for (int i = 0; i < 2; i++) wp_event_destroy(&bells[i]);
   wp_memory_cgroups_destroy(cgroups);
+  wp_origin_destroy(pool->settings.origin);
+  pool->settings.origin = NULL;
 }
 
 static void finish(wp_process_pool *pool) {

@@ -17,12 +17,16 @@
 #include "wp_host_handle.h"
 #include "wp_host_room.h"
 #include "wp_host_share.h"
+#include "wp_host_supervise.h"
 #include "wp_host_workers.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+/// What part of the address space that channels take has to be left besides.
+#define WP_LEFT_OF_SPACE 8u
 
 // MARK: Settings
 
@@ -45,6 +49,9 @@ static wp_status check(const wp_process_pool_config *config, wp_error *error) {
   if (config->sandbox > WP_SANDBOX_COMPUTE_ONLY) {
     return wp_fail(error, WP_INVALID_ARGUMENT, 0, "sandbox", "none, or compute only");
   }
+  if (config->on_template_loss > WP_TEMPLATE_LOSS_REEXECUTES) {
+    return wp_fail(error, WP_INVALID_ARGUMENT, 0, "on_template_loss", "breaks, or reexecutes");
+  }
   const char *refusal = wp_sandbox_refusal(config->sandbox, config->start_method);
   if (refusal != NULL) return wp_fail(error, WP_UNSUPPORTED, 0, "sandbox", refusal);
   return wp_process_settings_check(config, error);
@@ -56,16 +63,19 @@ static wp_status pick_method(const wp_process_pool_config *config, wp_start_meth
   if (*method == WP_START_AUTOMATIC) {
     *method = threads == 1 && config->handler != NULL ? WP_START_FORK : WP_START_REEXEC;
   }
-  if (*method == WP_START_FORK) {
-    if (threads == 1) return WP_OK;
-    const char *rule = threads == 0 ? "forking needs to know that the host has one thread, and /proc/self/task cannot "
+  bool may_reexecute = *method == WP_START_REEXEC || config->on_template_loss == WP_TEMPLATE_LOSS_REEXECUTES;
+  const char *refusal = may_reexecute ? wp_reexec_refusal() : NULL;
+  if (*method == WP_START_FORK && threads != 1) {
+    const char *rule = threads == 0 ? "forking needs to know that the program has one thread, and /proc/self/task cannot "
                                       "be read"
-                                    : "a host with more than one thread cannot be forked: locks that other threads "
+                                    : "a program with more than one thread cannot be forked: locks that other threads "
                                       "hold would never be released in the workers";
-    return wp_fail(error, WP_UNSUPPORTED, 0, "start_method", rule);
+    wp_fail(error, WP_UNSUPPORTED, 0, "start_method", rule);
+    if (error != NULL) error->refused = (int)wp_process_other_thread(error->culprit);
+    return WP_UNSUPPORTED;
   }
-  const char *refusal = wp_reexec_refusal();
-  return refusal == NULL ? WP_OK : wp_fail(error, WP_UNSUPPORTED, 0, "start_method", refusal);
+  if (refusal == NULL) return WP_OK;
+  return wp_fail(error, WP_UNSUPPORTED, 0, *method == WP_START_FORK ? "on_template_loss" : "start_method", refusal);
 }
 
 // MARK: Building
@@ -93,13 +103,21 @@ static wp_status share_memory(wp_process_pool *pool, const wp_process_pool_confi
   if (status != WP_OK) return status;
   for (uint32_t i = 0; i < pool->size.bound; i++) wp_places_assign(pool, i, places);
   pool->memory.head->capacity = pool->geometry.capacity;
-  pool->memory.head->prefetch = pool->geometry.prefetch;
+  pool->memory.head->reserve = pool->geometry.reserve;
   pool->memory.head->max_payload = pool->geometry.max_payload;
   pool->memory.head->spin_ns = pool->settings.spin_ns;
   pool->memory.head->sandbox = (uint32_t)pool->settings.sandbox;
   strncpy(pool->memory.head->prefix, config->name == NULL ? "worker" : config->name, WP_PROCESS_PREFIX_BYTES - 1);
   wp_process_settings_share(pool->memory.head, wp_room_initializer(pool), config);
   return WP_OK;
+}
+
+/// Every template of the pool starts from what there is now, whoever replaces it and when.
+static wp_status note_origin(wp_process_pool *pool, wp_error *error) {
+  if (wp_pool_method(pool) != WP_START_REEXEC && pool->settings.on_template_loss != WP_TEMPLATE_LOSS_REEXECUTES) return WP_OK;
+  const char *call;
+  pool->settings.origin = wp_origin_take(&call);
+  return pool->settings.origin != NULL ? WP_OK : wp_fail(error, WP_SYSTEM_CALL_FAILED, errno, call, NULL);
 }
 
 /// Makes the cgroups for a limit of memory.
@@ -157,7 +175,8 @@ static wp_status await_start(wp_process_pool *pool, wp_error *error) {
   if (pool->life.breakage.reason != NULL && pool->settings.hooks.start_failed != NULL) {
     pool->settings.hooks.start_failed(pool->settings.hooks.context, &pool->life.breakage);
   }
-  return wp_fail(error, found.status, found.system_errno, found.call, found.rule);
+  if (error != NULL) *error = found;
+  return found.status;
 }
 
 static wp_status build(wp_process_pool *pool, const wp_process_pool_config *config, const wp_place *places,
@@ -165,6 +184,7 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
   wp_status status = allocate(pool, config, error);
   if (status == WP_OK) status = share_memory(pool, config, places, error);
   if (status == WP_OK) status = make_cgroups(pool, config, error);
+  if (status == WP_OK) status = note_origin(pool, error);
   if (status == WP_OK) status = wp_workers_start_template(pool, error);
   if (status == WP_OK) {
     status = start_collector(pool, error);
@@ -175,16 +195,29 @@ static wp_status build(wp_process_pool *pool, const wp_process_pool_config *conf
   return status;
 }
 
-/// Lays the memory out for as many workers as there may ever be, or as a file may hold; for no fewer than `count`, which is
-/// left for the system to refuse.
-static wp_geometry lay_out(const wp_process_pool_config *config, uint32_t count, uint32_t prefetch, size_t max_payload) {
+/// For as many workers as there may ever be, or as a file may hold; for no fewer than `count`, which is left for the system to
+/// refuse.
+static wp_geometry lay_out_for(const wp_process_pool_config *config, uint32_t count, const wp_reserve *reserve,
+                               size_t max_payload) {
   wp_process_output output[WP_STREAM_COUNT];
   wp_process_settings_resolve(config, output);
   size_t initializer_length = config->initializer == NULL ? 0 : config->initializer->length;
   for (uint32_t capacity = WP_PROCESS_POOL_MAX_WORKERS;; capacity = capacity / 2 < count ? count : capacity / 2) {
-    wp_geometry geometry = wp_geometry_of(capacity, prefetch, max_payload);
+    wp_geometry geometry = wp_geometry_of(capacity, reserve, max_payload);
     wp_geometry_extend(&geometry, output, initializer_length);
     if (capacity == count || wp_geometry_largest(&geometry) <= wp_memory_file_limit()) return geometry;
+  }
+}
+
+/// Lays the memory out, and reserves less where there is not the address space for `count` workers, and some of it left for the
+/// program. The least is left for the system to refuse.
+static wp_geometry lay_out(const wp_process_pool_config *config, uint32_t count, uint32_t prefetch, size_t max_payload) {
+  wp_reserve reserve = wp_reserve_most(prefetch);
+  for (;;) {
+    wp_geometry geometry = lay_out_for(config, count, &reserve, max_payload);
+    uint64_t channels = count * wp_geometry_channel(&geometry);
+    if (wp_memory_has_room(channels + channels / WP_LEFT_OF_SPACE)) return geometry;
+    if (!wp_reserve_less(&reserve, config->prefetch != 0)) return geometry;
   }
 }
 
@@ -199,8 +232,10 @@ static wp_process_pool *new_pool(const wp_process_pool_config *config, uint32_t 
   pool->size.bound = count;
   wp_atomic_init(&pool->size.wanted, count);
   pool->settings.ahead_follows_tasks = config->prefetch == 0;
-  pool->queue.ahead = config->prefetch == 0 ? WP_LEAST_AHEAD : prefetch;
-  pool->settings.method = method;
+  pool->queue.ahead = pool->geometry.prefetch;
+  if (config->prefetch == 0 && pool->queue.ahead > WP_LEAST_AHEAD) pool->queue.ahead = WP_LEAST_AHEAD;
+  wp_atomic_init(&pool->forker.method, (uint32_t)method);
+  wp_supervise_init(pool, config);
   pool->settings.spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns;
   if (config->spin_ns == WP_SPIN_NEVER) pool->settings.spin_ns = 0;
   pool->settings.sandbox = config->sandbox;

@@ -13,7 +13,6 @@
 #include <sys/wait.h>
 
 /// Most of an initializer's reply that is kept.
-#define WP_REPLY_KEPT ((size_t)1 << 20)
 
 // MARK: Limits
 
@@ -50,6 +49,13 @@ static void find_limit(const wp_process_pool *pool, const wp_host_worker *worker
   }
 }
 
+/// As its worker says, which decides no more than the words of its own task's failure.
+static bool used_unset_pointer(const wp_process_pool *pool, const wp_host_worker *worker) {
+  bool faulted = WIFSIGNALED(worker->wait_status) && WTERMSIG(worker->wait_status) == SIGSEGV;
+  if (!faulted || wp_pool_method(pool) != WP_START_REEXEC) return false;
+  return wp_atomic_load(&wp_channel_get_status(&worker->channel)->fault_near_zero, wp_relaxed) != 0;
+}
+
 void wp_death_note_memory(wp_process_pool *pool, wp_host_worker *worker) {
   uint64_t peak;
   // The kernel counts before it kills, and so before anybody hears of it.
@@ -68,6 +74,7 @@ wp_death *wp_death_describe(wp_process_pool *pool, const wp_host_worker *worker,
   memset(death, 0, sizeof *death);
   death->peak_memory = worker->peak_memory;
   find_limit(pool, worker, task, death);
+  death->unset_pointer = used_unset_pointer(pool, worker);
   if (room > 0) {
     wp_output_ring *ring = wp_room_output(pool, worker, WP_STREAM_ERROR);
     death->output_length = wp_output_tail(ring, room, (unsigned char *)death->output, room);
@@ -80,6 +87,7 @@ void wp_death_tell(const wp_death *death, wp_task_outcome *outcome) {
   outcome->peak_memory = death->peak_memory;
   outcome->passed = death->passed;
   outcome->limit = (size_t)death->limit;
+  outcome->unset_pointer = death->unset_pointer;
   outcome->output = death->output;
   outcome->output_length = death->output_length;
 }
@@ -102,11 +110,12 @@ static void note_reply(wp_process_pool *pool, const wp_host_worker *worker) {
   breakage->reply_length = length;
 }
 
-void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const char *reason) {
+void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const wp_process_breakage *known) {
   wp_breakage_destroy(pool);
   wp_process_breakage *breakage = &pool->life.breakage;
+  *breakage = *known;
+  if (worker == NULL) return;
   const wp_channel_status *status = wp_channel_get_status(&worker->channel);
-  breakage->reason = reason;
   breakage->worker_pid = worker->process;
   breakage->wait_status = worker->wait_status;
   breakage->in_initializer = wp_atomic_load(&status->initializing, wp_relaxed) != 0;

@@ -14,6 +14,7 @@ struct wp_death {
   uint64_t peak_memory;
   wp_passed_limit passed;
   uint64_t limit;
+  bool unset_pointer;
   size_t output_length;
   char output[];
 };
@@ -26,8 +27,8 @@ void wp_death_tell(const wp_death *death, wp_task_outcome *outcome);
 /// A worker is gone: hears from its cgroup, if it had one, whether it was killed for memory.
 void wp_death_note_memory(wp_process_pool *pool, wp_host_worker *worker);
 
-/// Remembers the end of a worker that was not ready, for `wp_process_pool_breakage`.
-void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const char *reason);
+/// Remembers what is known of a start that failed, for `wp_process_pool_breakage`, with the end of the worker, if it is one.
+void wp_breakage_note(wp_process_pool *pool, const wp_host_worker *worker, const wp_process_breakage *known);
 void wp_breakage_destroy(wp_process_pool *pool);
 
 #ifdef __cplusplus

@@ -39,9 +39,7 @@ void wp_task_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t po
     wp_payload payload = wp_payload_of_sent(pool, owner, position);
     bool kept = payload.buffer != WP_NO_BUFFER;
     if (kept) {
-      task->buffer = payload.buffer;
-      task->worker = owner;
-      task->length = payload.length;
+      wp_payload_wait(pool, sent->task, owner, payload.buffer, payload.length);
       sent->argument_buffer = WP_NO_BUFFER;
     }
     if (kept || wp_task_set_bytes(task, payload.bytes, payload.length)) {
@@ -49,7 +47,7 @@ void wp_task_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t po
       wp_task_prepend(&pool->tasks, &pool->tasks.pending, sent->task);
       return;
     }
-    loss.end = WP_TASK_POOL_BROKEN;
+    loss.end = WP_TASK_NO_MEMORY;
     loss.reason = "no memory to queue the task again for another worker";
   }
   wp_task_lose(pool, sent->task, &loss);
@@ -69,24 +67,35 @@ static wp_task_end end_of_begun(const wp_host_worker *worker, const wp_sent *sen
   return killed ? sent->fate : WP_TASK_WORKER_DIED;
 }
 
-/// Fails the task that a dead worker had begun; all of its tasks when the pool is broken. What it had passed was collected, so
-/// it can have begun the next one and none behind that, whatever their words say.
+/// What it had passed was collected, so it can have begun the next one and none behind that, whatever their words say.
+static bool had_begun(const wp_process_pool *pool, wp_host_worker *worker, uint32_t position) {
+  wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
+  uint32_t word = wp_atomic_load(&slot->state, wp_acquire);
+  // STARTED, or overwritten by a task run wild.
+  bool shows_begun = position == worker->collected && word != wp_slot_word(position, WP_SLOT_READY);
+  return shows_begun || wp_sent_begun(wp_sent_at(pool, worker, position));
+}
+
+bool wp_worker_had_begun(const wp_process_pool *pool, wp_host_worker *worker) {
+  for (uint32_t position = worker->collected; position != worker->published; position++) {
+    if (wp_sent_at(pool, worker, position)->state != WP_SENT_REVOKED && had_begun(pool, worker, position)) return true;
+  }
+  return false;
+}
+
+/// Fails the task that a dead worker had begun; all of its tasks when the pool is broken.
 static void lose_begun(wp_process_pool *pool, wp_host_worker *worker) {
   bool broken = pool->life.phase == WP_POOL_BROKEN;
   uint64_t now = wp_clock_now();
   for (uint32_t position = worker->collected; position != worker->published; position++) {
     wp_sent *sent = wp_sent_at(pool, worker, position);
     if (sent->state == WP_SENT_REVOKED) continue;
-    wp_reply_slot *slot = wp_channel_reply(&worker->channel, &pool->geometry, position);
-    uint32_t word = wp_atomic_load(&slot->state, wp_acquire);
-    // STARTED, or overwritten by a task run wild.
-    bool shows_begun = position == worker->collected && word != wp_slot_word(position, WP_SLOT_READY);
-    bool begun = shows_begun || wp_sent_begun(sent);
+    bool begun = had_begun(pool, worker, position);
     if (!begun && !broken) continue;
     if (begun) pool->tasks.nodes[sent->task].workers_lost++;
     if (!broken && retries(pool, sent, &pool->tasks.nodes[sent->task])) continue;
     uint64_t started = sent->started_ns;
-    if (started == 0) started = wp_reply_claimed_start(slot);
+    if (started == 0) started = wp_reply_claimed_start(wp_channel_reply(&worker->channel, &pool->geometry, position));
     wp_task_loss loss;
     memset(&loss, 0, sizeof loss);
     loss.end = broken ? WP_TASK_POOL_BROKEN : end_of_begun(worker, sent);

@@ -17,6 +17,8 @@ void wp_task_put_back(wp_process_pool *pool, wp_host_worker *worker, uint32_t po
 /// With the collector role: clears away what a dead worker leaves. Its published results were all taken, and their callbacks
 /// have returned.
 void wp_worker_clear(wp_process_pool *pool, uint32_t worker);
+/// The same, before that: whether it had begun a task that it has not ended.
+bool wp_worker_had_begun(const wp_process_pool *pool, wp_host_worker *worker);
 /// `count` tasks are no more.
 void wp_task_retire(wp_process_pool *pool, size_t count);
 

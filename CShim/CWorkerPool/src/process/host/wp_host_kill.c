@@ -1,14 +1,12 @@
 #include "wp_host_kill.h"
 
 #include "../../platform/wp_process.h"
-#include "../../platform/wp_socket.h"
-#include "../shared/wp_process_message.h"
+#include "wp_host_bell.h"
 #include "wp_host_failure.h"
 #include "wp_host_slots.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 
 /// How long to wait for the end of what others may kill, or ends by itself.
 #define WP_UNKILLABLE_MS 2000
@@ -26,13 +24,12 @@ void wp_kill_worker(wp_process_pool *pool, uint32_t index) {
   wp_slots_unlist(pool, index);
   int number = wp_pidfd_kill(worker->pidfd, SIGKILL);
   if (number == 0 || number == ESRCH) return;
-  wp_message message;
-  memset(&message, 0, sizeof message);
-  message.kind = WP_MESSAGE_KILL;
-  message.worker = index;
-  message.generation = worker->generation;
-  if (wp_socket_send(pool->forker.socket, &message, sizeof message, NULL, 0, false)) return;
-  wp_kill_failed(pool, number);
+  if (pool->forker.socket < 0) {
+    wp_kill_failed(pool, number);
+    return;
+  }
+  worker->kill_due = pool->forker.orders = true;
+  wp_bell_collector(pool);  // this may be a leader, which asks nobody
 }
 
 bool wp_kill_and_wait(int pidfd) {

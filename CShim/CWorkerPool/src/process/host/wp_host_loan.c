@@ -27,7 +27,7 @@ wp_process_loan *wp_process_pool_lend(const wp_task_outcome *outcome) {
   wp_process_pool *pool = record->pool;
   pthread_mutex_lock(&pool->lock);
   wp_buffers *buffers = &pool->workers[record->worker].results;
-  bool granted = buffers->lent < WP_PROCESS_MAX_LOANS;
+  bool granted = buffers->lent < pool->geometry.reserve.loans;
   if (granted) {
     buffers->lent++;
     pool->users.loans++;

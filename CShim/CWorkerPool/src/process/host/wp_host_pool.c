@@ -6,7 +6,7 @@
 
 uint32_t wp_process_pool_worker_count(const wp_process_pool *pool) { return wp_atomic_load(&pool->size.wanted, wp_relaxed); }
 uint32_t wp_process_pool_capacity(const wp_process_pool *pool) { return pool->geometry.capacity; }
-wp_start_method wp_process_pool_start_method(const wp_process_pool *pool) { return pool->settings.method; }
+wp_start_method wp_process_pool_start_method(const wp_process_pool *pool) { return wp_pool_method(pool); }
 
 size_t wp_process_pool_worker_pids(wp_process_pool *pool, int32_t *pids, size_t capacity) {
   if (wp_forked_from(pool)) return 0;
@@ -49,7 +49,7 @@ wp_status wp_process_pool_intern(wp_process_pool *pool, const void *name, size_t
   pthread_mutex_lock(&pool->lock);
   wp_status status = WP_OK;
   if (pool->memory.head == NULL) status = pool->life.phase == WP_POOL_BROKEN ? WP_BROKEN : WP_SHUT_DOWN;
-  else if (!wp_pool_intern(pool->memory.head, name, length, index)) status = WP_TOO_LARGE;
+  else status = wp_pool_intern(pool->memory.head, name, length, index);
   pthread_mutex_unlock(&pool->lock);
   return status;
 }

@@ -1,10 +1,12 @@
 #include "wp_host_queue.h"
 
 #include "wp_host_buffers.h"
+#include "wp_host_ends.h"
 #include "wp_host_payload.h"
 #include "wp_host_slots.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /// A worker that begins a task just as it is to be taken from it wins; others may be found instead.
 #define WP_TAKE_OVER_ATTEMPTS 8u
@@ -28,16 +30,29 @@ uint32_t wp_queue_pick(const wp_process_pool *pool) {
 
 // MARK: What waits
 
-/// Copies what the first pending task carries, without the lock. False when the task has gone meanwhile.
+/// The task ends: there is no memory for its argument in a worker's buffer.
+static void lose_pending(wp_process_pool *pool, uint32_t index) {
+  wp_task_loss loss;
+  memset(&loss, 0, sizeof loss);
+  loss.end = WP_TASK_NO_MEMORY;
+  loss.reason = "no memory for the pages of its argument that its worker would read";
+  wp_task_unlink(&pool->tasks, &pool->tasks.pending, index);
+  wp_task_lose(pool, index, &loss);
+}
+
+/// Copies what the first pending task carries, without the lock. False when the task has gone meanwhile; one whose argument
+/// finds no memory ends.
 static bool copy_pending(wp_process_pool *pool, uint32_t target, const wp_payload *source, uint8_t buffer,
                          wp_wakes *wakes) {
   const wp_task *task = &pool->tasks.nodes[pool->tasks.pending.first];
   uint32_t owner = task->worker;
+  uint32_t index = pool->tasks.pending.first;
   pool->tasks.pinned = source->bytes;
-  wp_payload_copy(pool, target, source, buffer, wakes);
+  bool copied = wp_payload_copy(pool, target, source, buffer, wakes);
   bool there = pool->tasks.pinned != NULL;
   pool->tasks.pinned = NULL;
-  if (there) return true;
+  if (there && !copied) lose_pending(pool, index);
+  if (there) return copied;
   // The thread that dropped the argument has left its memory to us.
   if (source->buffer == WP_NO_BUFFER) free((void *)(uintptr_t)source->bytes);
   else wp_buffer_free(&pool->workers[owner].arguments, source->buffer);
@@ -56,18 +71,18 @@ static void send_copied(wp_process_pool *pool, uint32_t worker, uint32_t index, 
   pthread_mutex_lock(&pool->lock);
 }
 
-/// Sends the first pending task. False when it has to wait.
+/// Sends a pending task. False when all have to wait.
 static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
   uint32_t worker = wp_queue_pick(pool);
   if (pool->tasks.pending.count == 0 || worker == WP_NO_WORKER) return false;
-  uint32_t index = pool->tasks.pending.first;
+  uint32_t index = wp_payload_next(pool, worker);
+  if (index == WP_NO_TASK) return false;
   wp_task *task = &pool->tasks.nodes[index];
   wp_payload payload = wp_payload_of_pending(pool, task);
   payload.in_buffer = task->buffer != WP_NO_BUFFER && task->worker == worker;
   bool copied = false;
   if (payload.in_buffer) {
-    task->buffer = WP_NO_BUFFER;  // the slot's from here on
-    task->length = 0;
+    wp_payload_end_wait(pool, index);  // the slot's from here on
   } else {
     uint8_t buffer;
     if (!wp_payload_reserve(pool, worker, payload.length, &buffer)) return false;
@@ -79,6 +94,10 @@ static bool send_pending(wp_process_pool *pool, wp_wakes *wakes) {
         return true;
       }
       payload.in_buffer = true;
+    } else if (!wp_payload_populate(pool, worker, buffer, payload.length)) {
+      wp_buffer_free(&pool->workers[worker].arguments, buffer);
+      lose_pending(pool, index);
+      return true;
     }
     payload.buffer = buffer;
   }
@@ -124,9 +143,11 @@ static bool take_over(wp_process_pool *pool, uint32_t *failures, wp_wakes *wakes
   bool possible = true;
   if (wp_payload_is_large(payload.length)) {
     uint32_t generation = pool->workers[worker].generation;
-    wp_payload_copy(pool, worker, &payload, buffer, wakes);
+    possible = wp_payload_copy(pool, worker, &payload, buffer, wakes);
     payload.in_buffer = true;
-    possible = wp_payload_arrives(pool, worker, generation) && wp_task_find(&pool->tasks, ticket) == index;
+    possible = possible && wp_payload_arrives(pool, worker, generation) && wp_task_find(&pool->tasks, ticket) == index;
+  } else {
+    possible = wp_payload_populate(pool, worker, buffer, payload.length);
   }
   if (possible && wp_slots_revoke(pool, index)) {
     wp_slots_send(pool, worker, index, &payload, wakes);

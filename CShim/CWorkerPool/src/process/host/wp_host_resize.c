@@ -11,15 +11,31 @@
 #include <stdlib.h>
 
 /// Under the lock.
-static wp_status set_size(wp_process_pool *pool, uint32_t count, const wp_place *places, wp_error *error) {
+static wp_status check_open(const wp_process_pool *pool, wp_error *error) {
   if (pool->users.closed) return wp_fail(error, WP_SHUT_DOWN, 0, NULL, "the pool was shut down");
   if (pool->life.phase != WP_POOL_RUNNING) return wp_fail(error, WP_BROKEN, 0, NULL, pool->life.broken_reason);
-  wp_status status = wp_room_map(pool, count, error);
+  return WP_OK;
+}
+
+/// Under the lock, which it lets go of between two channels: hundreds of them take a while, and nobody else waits for that.
+static wp_status make_room(wp_process_pool *pool, uint32_t count, wp_error *error) {
+  wp_status status = check_open(pool, error);
+  while (status == WP_OK && pool->size.mapped < count) {
+    status = wp_room_map(pool, pool->size.mapped + 1, error);
+    pthread_mutex_unlock(&pool->lock);
+    pthread_mutex_lock(&pool->lock);
+    if (status == WP_OK) status = check_open(pool, error);
+  }
+  return status;
+}
+
+/// Under the lock.
+static wp_status set_size(wp_process_pool *pool, uint32_t count, const wp_place *places, wp_error *error) {
+  wp_status status = make_room(pool, count, error);
   if (status != WP_OK) return status;
   uint32_t before = wp_atomic_load(&pool->size.wanted, wp_relaxed);
   wp_atomic_store(&pool->size.wanted, count, wp_relaxed);
   for (uint32_t i = before; i < count; i++) {
-    pool->workers[i].added = pool->workers[i].state != WP_WORKER_LIVE || pool->workers[i].leaving;
     wp_places_assign(pool, i, places);
     wp_slots_list(pool, i);  // one that is still there
   }

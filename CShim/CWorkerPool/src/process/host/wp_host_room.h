@@ -25,7 +25,8 @@ wp_status wp_room_open(wp_process_pool *pool, wp_error *error);
 void wp_room_close(wp_process_pool *pool);
 /// Where the initializer's argument stands.
 void *wp_room_initializer(const wp_process_pool *pool);
-/// Under the lock, or before anybody else knows the pool: maps the channels of the workers below `count`. Errors as above.
+/// Under the lock, or before anybody else knows the pool: maps the channels of the workers below `count`. Errors as above; that
+/// of lacking address space says what takes it.
 wp_status wp_room_map(wp_process_pool *pool, uint32_t count, wp_error *error);
 /// Has the pages of a worker's channel come from a node; an `errno`, 0 when that is done.
 int wp_room_prefer(const wp_process_pool *pool, const wp_host_worker *worker, int node);

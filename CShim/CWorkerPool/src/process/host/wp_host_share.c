@@ -1,5 +1,6 @@
 #include "wp_host_share.h"
 
+#include "../../base/wp_at_fork.h"
 #include "../../base/wp_error.h"
 #include "../../platform/wp_shared_memory.h"
 #include "../../platform/wp_socket.h"
@@ -27,6 +28,14 @@ struct wp_shared_memory {
 /// Taken before any pool's lock.
 static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
 static wp_process_pool *first_pool;
+
+/// In a child of a fork: what is in the list are the parent's pools, whose memory is not there, and another thread may have had
+/// the lock.
+static void forget_pools(void) {
+  pthread_mutex_init(&pools_lock, NULL);
+  first_pool = NULL;
+}
+WP_AT_FORK(forget_pools)
 
 void wp_share_join(wp_process_pool *pool) {
   pthread_mutex_lock(&pools_lock);

@@ -24,8 +24,7 @@ static bool may_leave(const wp_host_worker *worker) {
 static void end_unwanted(wp_process_pool *pool, uint32_t index, wp_wakes *wakes) {
   wp_host_worker *worker = &pool->workers[index];
   if (worker->state == WP_WORKER_ABSENT) {
-    worker->start_failures = 0;
-    worker->retry_at = 0;
+    worker->starts = (wp_attempts){0, 0};
     return;
   }
   if (worker->state == WP_WORKER_LIVE && !worker->leaving) take_back(pool, worker);

@@ -15,6 +15,7 @@
 
 #include "../../platform/wp_credentials.h"
 #include "../../platform/wp_event.h"
+#include "../../platform/wp_origin.h"
 #include "../shared/wp_process_layout.h"
 #include "wp_fork.h"
 #include "wp_host_tasks.h"
@@ -35,7 +36,6 @@ extern "C" {
 /// it may take until the collector sends more, and at least the next one.
 #define WP_LEAST_AHEAD 2u
 #define WP_AHEAD_NS 20000u
-#define WP_START_ATTEMPTS 3
 /// A worker that is stopped, or cannot write out what it has printed, does not hear the order to leave.
 #define WP_LEAVE_TIMEOUT_NS ((uint64_t)5 * 1000000000u)
 #define WP_HELLO_TIMEOUT_NS ((uint64_t)60 * 1000000000u)
@@ -52,6 +52,19 @@ typedef struct wp_buffers {
   uint32_t count;
   uint32_t lent;
 } wp_buffers;
+
+/// Attempts to start something (wp_host_supervise.h).
+typedef struct wp_attempts {
+  uint32_t failures;  // in a row, since the last that was of use
+  uint64_t next_at;   // no earlier attempt, 0 for at once
+} wp_attempts;
+
+/// Why a start failed.
+typedef struct wp_start_failure {
+  const char *reason;  // static; NULL for what the host sees for itself
+  uint32_t call;       // a `wp_call`
+  int number;          // `errno`
+} wp_start_failure;
 
 /// What the host sent to a slot. REVOKED: taken back, and the worker has yet to step over it.
 typedef enum wp_sent_state { WP_SENT_TASK, WP_SENT_REVOKED } wp_sent_state;
@@ -93,6 +106,8 @@ typedef struct wp_host_worker {
   pid_t process;             // role
   int pidfd;                 // role; -1 when there is none
   int share;                 // lock; socket for shared memories, -1 when there is none
+  bool spawn_due;            // role; its template has yet to be asked for it
+  bool kill_due;             // role; its template has yet to be asked to kill it
   int wait_status;           // role
   uint64_t peak_memory;      // role; bytes, 0 when nobody could tell
   const char *loss;          // role; why it ended, when no wait status tells
@@ -100,10 +115,11 @@ typedef struct wp_host_worker {
   bool condemned;            // role; killed for what it wrote
   bool leaving;              // role; told to leave, because it is not wanted
   uint64_t leave_by;         // role; when it is killed that has not
-  bool added;                // lock; wanted since the pool was made, and no process of it was ready since
   bool out_of_memory;        // role; the kernel killed in its cgroup
-  uint32_t start_failures;   // role; in a row
-  uint64_t retry_at;         // role; no earlier start
+  wp_attempts starts;        // role
+  wp_start_failure failure;  // role; why it could not start, if that is known
+  uint64_t ready_at;         // role; when it became live, 0 for not yet
+  uint64_t ready_by;         // role; when it is killed that is not ready, nor in its initializer; 0 while it has no process
   uint64_t report_by;        // role; when the template has to have told of its start or its end, 0 for nothing
   int cpu;                   // lock; to pin the next to, -1 to float
   int node;                  // lock; whose memory that one prefers, a system id, -1 for none
@@ -112,6 +128,9 @@ typedef struct wp_host_worker {
   uint32_t collected;        // role; next position to take a result from; those below may be sent again
   wp_buffers arguments;        // lock
   wp_buffers results;          // lock
+  /// Whoever has the buffer; by argument buffer, how many bytes from its start surely have pages.
+  size_t populated[WP_ARGUMENT_BUFFERS];
+  uint32_t waiting[WP_ARGUMENT_BUFFERS];  // lock; by argument buffer, the PENDING task whose argument waits there
   uint32_t *cell_uses;       // lock; by cell, the last position that uses it
   uint32_t cell_calls;       // lock; times it was asked to look at its cells while it slept
   uint32_t missed;           // lock; times that it has missed a memory, as far as is known
@@ -132,11 +151,18 @@ typedef struct wp_place {
 typedef struct wp_pending_notices {
   bool floats;     // a worker that was to be pinned
   bool elsewhere;  // memory that was to be on a node
+  bool not_started;  // a worker, or a template
+  bool reexecuted;   // a template that was forked
   uint32_t worker;
   int cpu;
   int cpu_errno;  // 0 when the CPU left our mask
   int node;
   int node_errno;
+  uint32_t unstarted;  // WP_NO_WORKER for the template
+  const char *unstarted_why;
+  const char *unstarted_call;  // NULL for none
+  int unstarted_errno;
+  bool unstarted_for_good;
 } wp_pending_notices;
 
 typedef struct wp_worker_list {
@@ -180,7 +206,8 @@ typedef enum wp_role { WP_ROLE_FREE = 0, WP_ROLE_HELD, WP_ROLE_CLAIMED } wp_role
 
 /// What was asked for. Constant.
 typedef struct wp_pool_settings {
-  wp_start_method method;
+  wp_template_loss on_template_loss;
+  uint64_t outage_limit_ns;
   uint64_t spin_ns;
   bool ahead_follows_tasks;
   wp_sandbox_level sandbox;
@@ -192,6 +219,7 @@ typedef struct wp_pool_settings {
   wp_affinity_choice affinity;  // owns its list of CPUs
   uint64_t *allowed;            // the affinity mask of the thread that made the pool; NULL when workers float
   sigset_t signal_mask;         // of the same thread; the pool's threads have it
+  wp_origin *origin;            // what re-executed templates start from; NULL without them
 } wp_pool_settings;
 
 /// What sends tasks (wp_host_queue.h). Lock.
@@ -220,8 +248,18 @@ typedef struct wp_pool_life {
   wp_error start_error;
   const char *broken_reason;
   wp_process_breakage breakage;  // constant once the pool is broken; owns its bytes
+  bool told;                     // that it is broken, to the hook
   uint64_t leave_by;             // workers that were told to leave and have not by then are killed
 } wp_pool_life;
+
+/// How long the pool has had no worker since one was of use (wp_host_supervise.h). Role, lock.
+typedef struct wp_pool_outage {
+  uint64_t since;     // on the clock, 0 while some worker is live, or no start has failed
+  uint64_t before;    // the length of those that have ended, in nanoseconds
+  bool final;         // what failed will fail again
+  const char *reason;  // what failed last
+  uint32_t random;    // for the jitter
+} wp_pool_outage;
 
 /// How many workers (wp_host_size.h).
 typedef struct wp_pool_size {
@@ -280,8 +318,13 @@ typedef struct wp_pool_forker {
   wp_credentials credentials;  // the host's when it was started
   pid_t process;  // 0 when there is none. Role, lock
   bool ready;
-  uint32_t failures;
   uint64_t deadline;  // by when it has to be ready
+  wp_atomic_u32 method;  // a `wp_start_method`; written with the role, read by any. It orders nothing
+  wp_attempts starts;
+  wp_start_failure failure;  // what it said, or did not
+  bool proved;  // some worker of it was of use
+  bool silent;  // it owes a report for too long
+  bool orders;  // some worker's `spawn_due` or `kill_due` is set
 } wp_pool_forker;
 
 /// What is being completed (wp_host_collect.h). Role.
@@ -311,6 +354,7 @@ struct wp_process_pool {
   wp_pool_size size;
   wp_pool_idle idle;
   wp_pool_life life;
+  wp_pool_outage outage;
   wp_pool_memory memory;
   wp_pool_role role;
   wp_pool_bells bells;
@@ -331,6 +375,10 @@ static inline wp_sent *wp_sent_at(const wp_process_pool *pool, wp_host_worker *w
 /// Whether the worker is one that shall be there.
 static inline bool wp_is_wanted(const wp_process_pool *pool, uint32_t worker) {
   return worker < wp_atomic_load(&pool->size.wanted, wp_relaxed);
+}
+
+static inline wp_start_method wp_pool_method(const wp_process_pool *pool) {
+  return (wp_start_method)wp_atomic_load(&pool->forker.method, wp_relaxed);
 }
 
 /// Whether the caller is in a child of a fork, where neither the collector nor, perhaps, a free lock exists.

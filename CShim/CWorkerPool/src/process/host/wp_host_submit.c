@@ -42,6 +42,11 @@ static wp_status accept(wp_process_pool *pool, const wp_process_submission *subm
   // Behind what waits already, if anything does.
   uint32_t worker = pool->tasks.pending.count == 0 ? wp_queue_pick(pool) : WP_NO_WORKER;
   if (worker != WP_NO_WORKER && wp_payload_reserve(pool, worker, payload.length, &payload.buffer)) {
+    if (!wp_payload_populate(pool, worker, payload.buffer, payload.length)) {
+      wp_buffer_free(&pool->workers[worker].arguments, payload.buffer);
+      wp_task_remove(&pool->tasks, index);
+      return WP_SYSTEM_CALL_FAILED;
+    }
     wp_slots_send(pool, worker, index, &payload, wakes);
   } else if (wp_task_set_bytes(&pool->tasks.nodes[index], payload.bytes, payload.length)) {
     wp_task_append(&pool->tasks, &pool->tasks.pending, index);
@@ -76,8 +81,7 @@ static bool land(wp_process_pool *pool, const wp_process_submission *submission,
     landing->generation = pool->workers[landing->worker].generation;
     wp_payload payload = {submission->bytes, submission->length, landing->buffer, false};
     wp_wakes none = {.count = 0};
-    wp_payload_copy(pool, landing->worker, &payload, landing->buffer, &none);
-    return true;
+    return wp_payload_copy(pool, landing->worker, &payload, landing->buffer, &none);
   }
   landing->memory = (void *)(uintptr_t)submission->bytes;
   if (submission->adopt) return true;
@@ -91,18 +95,15 @@ static bool land(wp_process_pool *pool, const wp_process_submission *submission,
 /// Under the lock: sends the task, or queues it with its argument where it landed.
 static void enter_landed(wp_process_pool *pool, uint32_t index, size_t length, const wp_landing *landing,
                          wp_wakes *wakes) {
-  wp_task *task = &pool->tasks.nodes[index];
   if (landing->worker != WP_NO_WORKER && wp_payload_arrives(pool, landing->worker, landing->generation)) {
     wp_payload payload = {NULL, length, landing->buffer, true};
     wp_slots_send(pool, landing->worker, index, &payload, wakes);
     return;
   }
   if (landing->worker != WP_NO_WORKER) {
-    task->buffer = landing->buffer;
-    task->worker = landing->worker;
-    task->length = length;
+    wp_payload_wait(pool, index, landing->worker, landing->buffer, length);
   } else {
-    wp_task_adopt_bytes(task, landing->memory, length);
+    wp_task_adopt_bytes(&pool->tasks.nodes[index], landing->memory, length);
   }
   wp_task_append(&pool->tasks, &pool->tasks.pending, index);
   wp_bell_collector(pool);  // workers may have become free without anybody looking for tasks
@@ -126,8 +127,12 @@ static wp_status accept_large(wp_process_pool *pool, const wp_process_submission
     *kept = landing.memory == submission->bytes;
     return WP_OK;
   }
-  if (landing.worker != WP_NO_WORKER) wp_buffer_free(&pool->workers[landing.worker].arguments, landing.buffer);
-  else if (!submission->adopt) free(landing.memory);
+  if (landing.worker != WP_NO_WORKER) {
+    wp_buffer_free(&pool->workers[landing.worker].arguments, landing.buffer);
+    wp_bell_collector(pool);  // a task may wait for this buffer
+  } else if (!submission->adopt) {
+    free(landing.memory);
+  }
   wp_task_retire(pool, 1);
   return status;
 }

@@ -8,14 +8,11 @@
 #include "../child/wp_process_reexec.h"
 #include "../child/wp_process_template.h"
 #include "../shared/wp_process_message.h"
-#include "wp_host_affinity.h"
 #include "wp_host_bell.h"
-#include "wp_host_cgroup.h"
-#include "wp_host_death.h"
 #include "wp_host_failure.h"
 #include "wp_host_kill.h"
-#include "wp_host_share.h"
-#include "wp_host_slots.h"
+#include "wp_host_spawn.h"
+#include "wp_host_supervise.h"
 #include "wp_host_witness.h"
 
 #include <errno.h>
@@ -26,8 +23,6 @@
 #include <unistd.h>
 
 #define WP_QUIT_TIMEOUT_MS 5000
-/// When to ask again a template whose socket was full.
-#define WP_FULL_PAUSE_NS ((uint64_t)10 * 1000000u)
 
 // MARK: Starting
 
@@ -36,7 +31,7 @@ static int start_forked(wp_process_pool *pool, int ends[2], pid_t *process, cons
   fflush(NULL);  // or every process prints what is still in the buffers
   *process = fork();
   if (*process < 0) return errno;
-  if (*process == 0) wp_template_main(ends[1], pool->settings.handler, pool->settings.handler_context);
+  if (*process == 0) wp_template_main(ends[1], pool->settings.handler, pool->settings.handler_context, false);
   return 0;
 }
 
@@ -52,8 +47,9 @@ wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
   pid_t process = 0;
   sigset_t mask;
   wp_signals_block(&mask);  // inherited: no signal reaches the template before it can deal with it
-  int failure = pool->settings.method == WP_START_FORK ? start_forked(pool, ends, &process, &call)
-                                              : wp_reexec_start(ends[1], &process, &call);
+  int failure = wp_pool_method(pool) == WP_START_FORK
+                    ? start_forked(pool, ends, &process, &call)
+                    : wp_reexec_start(pool->settings.origin, ends[1], &process, &call);
   wp_signals_restore(&mask);
   close(ends[1]);
   if (failure != 0) {
@@ -84,89 +80,13 @@ wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error) {
                                                pool->bells.leader.ring, files->output};
   size_t count = WP_START_DESCRIPTORS + (files->output >= 0 ? 1 : 0);
   wp_socket_send(pool->forker.socket, &start, sizeof start, descriptors, count, true);  // if it is gone, its pidfd will tell
-  pool->forker.ready = false;
+  pool->forker.ready = pool->forker.proved = pool->forker.silent = false;
+  pool->forker.failure = (wp_start_failure){NULL, WP_CALL_NONE, 0};
   pool->forker.deadline = wp_clock_now() + WP_HELLO_TIMEOUT_NS;
   pthread_mutex_lock(&pool->lock);
   pool->forker.process = process;
   pthread_mutex_unlock(&pool->lock);
   return WP_OK;
-}
-
-/// Under the lock: a worker's process is gone.
-static void worker_ended(wp_process_pool *pool, uint32_t index, int wait_status, const char *loss) {
-  wp_host_worker *worker = &pool->workers[index];
-  if (worker->state != WP_WORKER_SPAWNING && worker->state != WP_WORKER_LIVE) return;
-  worker->state = WP_WORKER_ENDED;
-  worker->wait_status = wait_status;
-  worker->loss = loss;
-  worker->retry_at = 0;
-  wp_death_note_memory(pool, worker);
-  if (pool->memory.cgroups != NULL) wp_memory_cgroup_kill(pool->memory.cgroups, index);
-  wp_witness_end(pool, index);
-  if (worker->pidfd >= 0) close(worker->pidfd);
-  if (worker->share >= 0) close(worker->share);
-  worker->pidfd = worker->share = -1;
-  wp_slots_unlist(pool, index);
-}
-
-void wp_workers_spawn(wp_process_pool *pool, uint32_t index) {
-  wp_host_worker *worker = &pool->workers[index];
-  worker->generation++;
-  worker->state = WP_WORKER_SPAWNING;
-  worker->process = 0;
-  worker->condemned = false;
-  worker->leaving = false;
-  worker->loss = NULL;
-  worker->forbidden_call = 0;
-  worker->out_of_memory = false;
-  worker->peak_memory = 0;
-  int cpu = wp_places_prepare(pool, index);
-  wp_channel_head *head = wp_channel_get_head(&worker->channel);
-  head->generation = worker->generation;
-  head->cpu = cpu;
-  wp_atomic_store(&head->stop, 0u, wp_relaxed);
-  wp_channel_status *status = wp_channel_get_status(&worker->channel);
-  wp_atomic_store(&status->sleeping, 0u, wp_relaxed);
-  wp_atomic_store(&status->ready, 0u, wp_relaxed);
-  wp_atomic_store(&status->failed_call, 0u, wp_relaxed);
-  wp_atomic_store(&status->failed_errno, 0u, wp_relaxed);
-  wp_atomic_store(&status->forbidden_call, 0u, wp_relaxed);
-  wp_atomic_store(&status->initializing, 0u, wp_relaxed);
-  wp_atomic_store(&status->fault_starved, 0u, wp_relaxed);
-  wp_atomic_store(&status->fault_data, 0u, wp_relaxed);
-  wp_atomic_store(&status->outside_cgroup, 0u, wp_relaxed);
-  wp_atomic_store(&status->pin_errno, 0u, wp_relaxed);
-  for (uint32_t i = 0; i < pool->geometry.slots; i++) {
-    wp_atomic_store(&wp_channel_reply(&worker->channel, &pool->geometry, i)->state, 0u, wp_relaxed);
-  }
-  wp_atomic_store(&wp_channel_get_signal(&worker->channel)->word, 0u, wp_relaxed);
-  wp_share_reset(pool, index);
-  // The new worker is forked after the template has received this message: that orders all the stores above.
-  wp_message message;
-  memset(&message, 0, sizeof message);
-  message.kind = WP_MESSAGE_SPAWN;
-  message.worker = index;
-  message.generation = worker->generation;
-  const wp_dispositions signals = wp_signals_dispositions();
-  message.ignored_signals = signals.ignored;
-  message.handled_signals = signals.handled;
-  wp_credentials_read(&message.credentials);
-  message.changes_credentials = !wp_credentials_equal(&message.credentials, &pool->forker.credentials);
-  int door = pool->memory.cgroups == NULL ? -1 : wp_memory_cgroup_door(pool->memory.cgroups, index);
-  if (pool->memory.cgroups != NULL && door < 0) message.value = errno;
-  int descriptors[2] = {worker->file, door};
-  bool sent = wp_socket_send(pool->forker.socket, &message, sizeof message, descriptors, door >= 0 ? 2 : 1, false);
-  bool full = !sent && (errno == EAGAIN || errno == EWOULDBLOCK);  // of a template that is behind, or stopped
-  if (door >= 0) close(door);
-  wp_witness_expect(pool, index);
-  if (sent) return;
-  if (full) {
-    worker->state = WP_WORKER_ABSENT;
-    worker->report_by = 0;
-    worker->retry_at = wp_clock_now() + WP_FULL_PAUSE_NS;
-    return;
-  }
-  worker_ended(pool, index, SIGKILL, "the template process ended");  // its pidfd will tell the rest
 }
 
 // MARK: Listening
@@ -197,18 +117,15 @@ static void see_exit(wp_process_pool *pool, uint32_t index, int wait_status, con
   wp_host_worker *worker = &pool->workers[index];
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
   bool unreachable = worker->process != 0 && is_unreachable(worker);
-  bool was_ready = worker->state == WP_WORKER_LIVE ||
-                   wp_atomic_load(&status->ready, wp_acquire) == worker->generation;
-  worker_ended(pool, index, wait_status, loss);
+  bool was_ready = worker->state == WP_WORKER_LIVE || wp_atomic_load(&status->ready, wp_acquire) == worker->generation;
+  wp_worker_gone(pool, index, wait_status, loss);
   worker->forbidden_call = forbidden_call(pool, status, wait_status);
-  bool wanted = wp_is_wanted(pool, index) && !worker->leaving;
-  if ((was_ready && !unreachable) || !wanted || pool->life.phase == WP_POOL_LEAVING) return;
   if (unreachable) {
-    wp_failure_worker(pool, index, WP_CALL_RECVMSG, EMFILE);
-    return;
+    worker->failure = (wp_start_failure){NULL, WP_CALL_RECVMSG, EMFILE};
+  } else if (!was_ready) {
+    worker->failure.call = wp_atomic_load(&status->failed_call, wp_acquire);
+    worker->failure.number = (int)wp_atomic_load(&status->failed_errno, wp_relaxed);
   }
-  uint32_t call = wp_atomic_load(&status->failed_call, wp_acquire);
-  wp_failure_worker(pool, index, call, (int)wp_atomic_load(&status->failed_errno, wp_relaxed));
 }
 
 /// Under the lock: the worker has ended, and the template does not say so.
@@ -228,6 +145,7 @@ void wp_workers_see_silence(wp_process_pool *pool) {
     else if (worker->state == WP_WORKER_SPAWNING) {
       wp_witness_continue_template(pool);
       wp_witness_expect(pool, i);
+      wp_supervise_template_silent(pool);
     }
   }
 }
@@ -245,11 +163,13 @@ static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int
     worker->share = descriptors[1];
     descriptors[0] = descriptors[1] = -1;
     wp_witness_begin(pool, message->worker);
+    wp_supervise_begins(pool, message->worker);
     if (is_unreachable(worker)) turn_away(pool, worker);
     break;
   case WP_MESSAGE_SPAWN_FAILED:
-    worker_ended(pool, message->worker, 0, NULL);
-    if (wp_is_wanted(pool, message->worker)) wp_failure_worker(pool, message->worker, message->call, message->value);
+    wp_worker_gone(pool, message->worker, 0, NULL);
+    worker->failure.call = message->call;
+    worker->failure.number = message->value;
     break;
   case WP_MESSAGE_EXITED:
     worker->peak_memory = message->peak_memory;
@@ -261,27 +181,28 @@ static void hear_of_worker(wp_process_pool *pool, const wp_message *message, int
 }
 
 static void hear_failure(wp_process_pool *pool, const wp_message *message) {
+  pool->forker.failure = (wp_start_failure){"a new template process could not set itself up", message->call, message->value};
   if (message->call == WP_CALL_HANDLER) {
-    const char *rule = pool->settings.method == WP_START_FORK ? "a forked pool needs a handler"
+    const char *rule = wp_pool_method(pool) == WP_START_FORK ? "a forked pool needs a handler"
                                                      : "wp_process_reexec_handler returned no handler";
     wp_failure_start(pool, WP_UNSUPPORTED, 0, "handler", rule);
   }
   wp_failure_start(pool, WP_SYSTEM_CALL_FAILED, message->value, wp_call_name(message->call), NULL);
-  // A template restarted in vain; its pidfd says so too, and counts the attempts.
+  // Of a template restarted in vain the end of its stream, which follows, tells the supervisor.
 }
 
 static void hear_hello(wp_process_pool *pool, const wp_message *message) {
   // A forked template has what `fork` leaves, one thread (and that of a sanitizer, which knows how to be forked).
-  if (pool->settings.method == WP_START_REEXEC && message->value > 1) {
-    const char *rule = "the re-executed program has several threads when it loads the pool, so it cannot fork workers";
-    wp_failure_start(pool, WP_UNSUPPORTED, 0, NULL, rule);
+  if (wp_pool_method(pool) == WP_START_REEXEC && message->value > 1) {
+    const char *rule = "the program has more than one thread before its `main` begins, so that a re-executed one cannot fork "
+                       "workers";
+    wp_failure_start(pool, WP_UNSUPPORTED, 0, "start_method", rule);
+    pool->life.start_error.refused = (int)message->worker;
+    memcpy(pool->life.start_error.culprit, message->thread_name, sizeof message->thread_name);
     wp_failure_break(pool, rule);
     return;
   }
-  pool->forker.ready = true;
-  for (uint32_t i = 0; i < pool->size.bound; i++) {
-    if (pool->workers[i].state == WP_WORKER_ABSENT && wp_is_wanted(pool, i)) wp_workers_spawn(pool, i);
-  }
+  pool->forker.ready = true;  // the next round asks for its workers
 }
 
 void wp_workers_listen(wp_process_pool *pool) {
@@ -291,6 +212,7 @@ void wp_workers_listen(wp_process_pool *pool) {
     ssize_t length = wp_socket_receive(pool->forker.socket, &message, sizeof message, descriptors, 2, false);
     if (length == (ssize_t)sizeof message) {
       pthread_mutex_lock(&pool->lock);
+      pool->forker.silent = false;
       if (message.kind == WP_MESSAGE_HELLO) hear_hello(pool, &message);
       else if (message.kind == WP_MESSAGE_FAILED) hear_failure(pool, &message);
       else hear_of_worker(pool, &message, descriptors);
@@ -335,6 +257,7 @@ bool wp_workers_end(wp_process_pool *pool) {
     if (worker->pidfd < 0) continue;
     ended = wp_kill_and_wait(worker->pidfd) && ended;
     wp_pidfd_kill_group(worker->pidfd, worker->process);  // which a template that was killed could not
+    wp_pidfd_reap_group(worker->pidfd, worker->process);  // ours by now, if orphans come to this program
   }
   if (pool->forker.socket >= 0) close(pool->forker.socket);
   pool->forker.socket = -1;
@@ -342,7 +265,7 @@ bool wp_workers_end(wp_process_pool *pool) {
   pthread_mutex_lock(&pool->lock);
   pool->forker.process = 0;
   for (uint32_t i = 0; i < pool->size.bound; i++) {
-    worker_ended(pool, i, SIGKILL, "the template process ended");
+    wp_worker_gone(pool, i, SIGKILL, "the template process ended");
   }
   wp_witness_close(pool);
   pthread_mutex_unlock(&pool->lock);
@@ -358,10 +281,12 @@ void wp_workers_lose_template(wp_process_pool *pool) {
   if (!ended) {
     // What lives may still write to its channel, which nobody can have then.
     wp_failure_break(pool, "the template process was lost, and what it has left cannot be killed");
-  } else if (pool->settings.method == WP_START_FORK) {
+  } else if (wp_pool_method(pool) == WP_START_FORK && pool->settings.on_template_loss == WP_TEMPLATE_LOSS_BREAKS) {
     wp_failure_break(pool, "the template process ended, and a forked one cannot be replaced");
-  } else if (++pool->forker.failures >= WP_START_ATTEMPTS) {
-    wp_failure_break(pool, "the template process ended before its workers were ready, three times in a row");
+  } else if (pool->life.phase == WP_POOL_RUNNING) {
+    pool->notices.reexecuted = pool->notices.reexecuted || wp_pool_method(pool) == WP_START_FORK;
+    wp_atomic_store(&pool->forker.method, (uint32_t)WP_START_REEXEC, wp_relaxed);
+    wp_supervise_template_lost(pool);
   }
   pthread_mutex_unlock(&pool->lock);
 }

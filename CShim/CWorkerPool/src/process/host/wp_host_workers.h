@@ -20,8 +20,6 @@ wp_status wp_workers_start_template(wp_process_pool *pool, wp_error *error);
 void wp_workers_listen(wp_process_pool *pool);
 /// The template is gone: waits until its workers are too, then sees what can go on.
 void wp_workers_lose_template(wp_process_pool *pool);
-/// Under the lock: clears a channel whose last worker is dead and asks for a new one.
-void wp_workers_spawn(wp_process_pool *pool, uint32_t worker);
 /// Under the lock: does without the reports that a template, which somebody has stopped, owes for too long.
 void wp_workers_see_silence(wp_process_pool *pool);
 /// Ends template and workers and waits for them. False when some live on, because nobody may kill them.

@@ -13,18 +13,49 @@ static size_t name_bytes_offset(void) {
 
 size_t wp_pool_part_size(void) { return name_bytes_offset() + round_up(WP_PROCESS_NAME_BYTES, wp_page_size()); }
 
-wp_geometry wp_geometry_of(uint32_t capacity, uint32_t prefetch, size_t max_payload) {
+// MARK: Reserve
+
+static uint32_t slots_of(uint32_t prefetch) {
+  uint32_t slots = 1;
+  while (slots < prefetch) slots *= 2;
+  return slots;
+}
+
+wp_reserve wp_reserve_most(uint32_t prefetch) {
+  return (wp_reserve){prefetch, 2 * slots_of(prefetch), WP_PROCESS_MAX_LOANS};
+}
+
+bool wp_reserve_less(wp_reserve *reserve, bool keeps_prefetch) {
+  uint32_t slots = slots_of(reserve->prefetch);
+  if (!keeps_prefetch && slots > 2) {
+    reserve->prefetch = slots / 2;
+    reserve->argument_buffers = slots;
+  } else if (reserve->loans > 0) {
+    reserve->loans /= 2;
+  } else if (reserve->argument_buffers > slots) {
+    reserve->argument_buffers = slots;
+  } else if (!keeps_prefetch && slots > 1) {
+    reserve->prefetch = reserve->argument_buffers = 1;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// MARK: Geometry
+
+wp_geometry wp_geometry_of(uint32_t capacity, const wp_reserve *reserve, size_t max_payload) {
   size_t page = wp_page_size();
   wp_geometry geometry;
   memset(&geometry, 0, sizeof geometry);
   geometry.capacity = capacity;
-  geometry.prefetch = prefetch;
-  geometry.slots = 1;
-  while (geometry.slots < prefetch) geometry.slots *= 2;
+  geometry.reserve = *reserve;
+  geometry.prefetch = reserve->prefetch;
+  geometry.slots = slots_of(reserve->prefetch);
   geometry.max_payload = max_payload;
   geometry.buffer_size = round_up(max_payload, page);
-  geometry.argument_buffers = 2 * geometry.slots;
-  geometry.result_buffers = 2 * geometry.slots + WP_PROCESS_MAX_LOANS;
+  geometry.argument_buffers = reserve->argument_buffers;
+  geometry.result_buffers = 2 * geometry.slots + reserve->loans;
   geometry.cells = WP_CELLS_PER_SLOT * geometry.slots;
   geometry.host_part = round_up(sizeof(wp_channel_head) +
                                     geometry.slots * (sizeof(wp_request_slot) + sizeof(wp_task_options)) +
@@ -52,6 +83,10 @@ void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, 
   geometry->output_size = (uint64_t)geometry->capacity * geometry->output_part;
   geometry->initializer_part = round_up(initializer_length, page);
   geometry->given_size = geometry->initializer_offset + geometry->initializer_part;
+}
+
+uint64_t wp_geometry_channel(const wp_geometry *geometry) {
+  return (uint64_t)geometry->arguments_part + geometry->worker_part;
 }
 
 uint64_t wp_geometry_largest(const wp_geometry *geometry) {
@@ -121,23 +156,26 @@ wp_name_entry *wp_pool_names(wp_pool_head *head) {
 
 char *wp_pool_name_bytes(wp_pool_head *head) { return (char *)head + name_bytes_offset(); }
 
-bool wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index) {
+wp_status wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index) {
   wp_name_entry *entries = wp_pool_names(head);
   char *bytes = wp_pool_name_bytes(head);
   uint32_t count = wp_atomic_load(&head->name_count, wp_relaxed);  // written by callers of this function only
   for (uint32_t i = 0; i < count; i++) {
     if (entries[i].length == length && (length == 0 || memcmp(bytes + entries[i].offset, name, length) == 0)) {
       *index = i;
-      return true;
+      return WP_OK;
     }
   }
   size_t offset = count == 0 ? 0 : (size_t)entries[count - 1].offset + entries[count - 1].length + 1;
-  if (count == WP_PROCESS_MAX_NAMES || length >= WP_PROCESS_NAME_BYTES - offset) return false;
+  if (count == WP_PROCESS_MAX_NAMES || length >= WP_PROCESS_NAME_BYTES - offset) return WP_TOO_LARGE;
+  if (wp_memory_populate(&entries[count], sizeof entries[count]) != 0 || wp_memory_populate(bytes + offset, length + 1) != 0) {
+    return WP_SYSTEM_CALL_FAILED;
+  }
   if (length > 0) memcpy(bytes + offset, name, length);
   bytes[offset + length] = '\0';
   entries[count].offset = (uint32_t)offset;
   entries[count].length = (uint32_t)length;
   wp_atomic_store(&head->name_count, count + 1, wp_release);  // edge "name"
   *index = count;
-  return true;
+  return WP_OK;
 }

@@ -49,15 +49,26 @@ extern "C" {
 #define WP_KEEP_WARM ((size_t)4 << 20)
 /// How many shared arrays a task may carry, and how many a worker keeps mapped for each of its slots.
 #define WP_CELLS_PER_SLOT WP_PROCESS_MAX_SHARED
+/// Most that is kept of what an initializer replied.
+#define WP_REPLY_KEPT ((size_t)1 << 20)
 /// No payload buffer.
 #define WP_NO_BUFFER UINT8_MAX
 /// Largest `max_payload`: keeps every offset below far from overflow.
 #define WP_PROCESS_PAYLOAD_CEILING ((size_t)1 << 40)
 
+/// How much a channel reserves: how many tasks its worker may hold, and how many payloads beyond those of their results there
+/// is room for. Where address space is short, less.
+typedef struct wp_reserve {
+  uint32_t prefetch;
+  uint32_t argument_buffers;
+  /// Results that may be lent.
+  uint32_t loans;
+} wp_reserve;
+
 /// Start of the given file. Constant after init except the two words at the end, which the host writes.
 typedef struct wp_pool_head {
   uint32_t capacity;
-  uint32_t prefetch;
+  wp_reserve reserve;
   uint64_t max_payload;
   uint64_t spin_ns;
   /// A `wp_sandbox_level`.
@@ -159,13 +170,14 @@ typedef struct wp_channel_status {
   wp_atomic_u32 forbidden_call;
   /// 1 while the initializer runs and after it has failed; its reply stands in slot 0.
   wp_atomic_u32 initializing;
-  /// Written by the handler of a fault under a memory limit: 1 when an allocation had failed just before, and how much
-  /// private memory there was.
+  /// Written by the handler of a fault: 1 when an allocation had failed just before, and how much private memory there was.
   wp_atomic_u32 fault_starved;
   /// 1 when it could not join its cgroup, and could do without.
   wp_atomic_u32 outside_cgroup;
   /// Why it is not pinned that should be: an `errno`.
   wp_atomic_u32 pin_errno;
+  /// 1 after a fault at an address near zero.
+  wp_atomic_u32 fault_near_zero;
   /// How often it missed a shared memory that it was sent. Counted before the reply of the task that brought it.
   wp_atomic_u32 missed;
   wp_atomic_u64 fault_data;
@@ -202,7 +214,9 @@ typedef struct wp_reply_slot {
   unsigned char bytes[WP_REPLY_INLINE];
 } wp_reply_slot;
 
-WP_STATIC_ASSERT(2 * WP_PROCESS_MAX_PREFETCH + WP_PROCESS_MAX_LOANS <= 64, "buffers in use are bits of one word");
+/// Most argument buffers that a channel has.
+#define WP_ARGUMENT_BUFFERS (2 * WP_PROCESS_MAX_PREFETCH)
+WP_STATIC_ASSERT(WP_ARGUMENT_BUFFERS + WP_PROCESS_MAX_LOANS <= 64, "buffers in use are bits of one word");
 WP_STATIC_ASSERT(sizeof(wp_request_slot) == WP_CACHE_LINE, "a request is one cache line");
 WP_STATIC_ASSERT(sizeof(wp_reply_slot) == WP_CACHE_LINE, "a reply is one cache line");
 WP_STATIC_ASSERT(offsetof(wp_request_slot, bytes) % 16 == 0, "inline payloads are aligned for any scalar");
@@ -228,13 +242,15 @@ typedef struct wp_output_ring {
 typedef struct wp_geometry {
   /// For how many workers there is room, which costs offsets in a sparse file and nothing else.
   uint32_t capacity;
+  wp_reserve reserve;
   /// How many tasks a worker may hold.
   uint32_t prefetch;
   /// `prefetch` rounded up to a power of two, so that positions may wrap; slots never used cost address space only.
   uint32_t slots;
   size_t max_payload;
   /// Bytes reserved for one payload, and how many such buffers a channel has. Twice the slots: a slot is free again when
-  /// its result was found, the buffers when it was used. Results have `WP_PROCESS_MAX_LOANS` more.
+  /// its result was found, the buffers when it was used. Results have some more, to be lent. As many arguments as slots will
+  /// do: a task without a buffer waits.
   size_t buffer_size;
   uint32_t argument_buffers;
   uint32_t result_buffers;
@@ -260,7 +276,13 @@ typedef struct wp_geometry {
 
 /// Bytes of the pool part: the same for every pool.
 size_t wp_pool_part_size(void);
-wp_geometry wp_geometry_of(uint32_t capacity, uint32_t prefetch, size_t max_payload);
+/// As much as is of use to workers that may hold so many tasks.
+wp_reserve wp_reserve_most(uint32_t prefetch);
+/// Reserves less; false when it is the least already. `keeps_prefetch`: how many tasks a worker may hold is not to change.
+bool wp_reserve_less(wp_reserve *reserve, bool keeps_prefetch);
+wp_geometry wp_geometry_of(uint32_t capacity, const wp_reserve *reserve, size_t max_payload);
+/// Address space that a worker's channel takes in the host.
+uint64_t wp_geometry_channel(const wp_geometry *geometry);
 /// Adds the output, and the initializer's argument.
 void wp_geometry_extend(wp_geometry *geometry, const wp_process_output *output, size_t initializer_length);
 /// The size of the largest file.
@@ -292,8 +314,9 @@ void *wp_channel_results(const wp_channel *channel, const wp_geometry *geometry,
 
 wp_name_entry *wp_pool_names(wp_pool_head *head);
 char *wp_pool_name_bytes(wp_pool_head *head);
-/// Index of `name`, added if it is new; false when the table is full. One caller at a time. O(names).
-bool wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index);
+/// Index of `name`, added if it is new. `WP_TOO_LARGE` when the table is full, `WP_SYSTEM_CALL_FAILED` without memory. One
+/// caller at a time. O(names).
+wp_status wp_pool_intern(wp_pool_head *head, const void *name, size_t length, uint32_t *index);
 
 #ifdef __cplusplus
 }

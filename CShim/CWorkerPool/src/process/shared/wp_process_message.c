@@ -31,7 +31,9 @@ const char *wp_call_name(uint32_t call) {
   case WP_CALL_SIGACTION: return "sigaction";
   case WP_CALL_SETRESUID: return "setresuid";
   case WP_CALL_PTHREAD_CREATE: return "pthread_create";
+  case WP_CALL_SENDMSG: return "sendmsg";
   case WP_CALL_JOIN_CGROUP: return "write(cgroup.procs)";
+  case WP_CALL_MPROTECT: return "mprotect";
   default: return "?";
   }
 }

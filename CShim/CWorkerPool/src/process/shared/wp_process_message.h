@@ -11,6 +11,7 @@
 #define WP_PROCESS_MESSAGE_H
 
 #include "../../platform/wp_credentials.h"
+#include "../../platform/wp_name.h"
 #include "wp_process_data.h"
 
 #include <stdint.h>
@@ -54,6 +55,8 @@ typedef enum wp_call {
   WP_CALL_JOIN_CGROUP,
   WP_CALL_SETRESUID,
   WP_CALL_PTHREAD_CREATE,
+  WP_CALL_MPROTECT,
+  WP_CALL_SENDMSG,
 } wp_call;
 
 /// The name of a call, "?" for a number that is none.
@@ -94,6 +97,8 @@ typedef struct wp_message {
   /// In SPAWN: whether the worker is to be somebody else than the template, and who: the host, as it is now.
   uint32_t changes_credentials;
   wp_credentials credentials;
+  /// In HELLO: a thread besides the template's first, in `worker`, and its name.
+  char thread_name[WP_NAME_BYTES];
 } wp_message;
 
 // MARK: Over a worker's own socket

@@ -45,7 +45,7 @@ wp_status wp_process_settings_check(const wp_process_pool_config *config, wp_err
   }
   size_t max_payload = config->max_payload == 0 ? WP_PROCESS_DEFAULT_MAX_PAYLOAD : config->max_payload;
   if (config->initializer->length > max_payload) {
-    return wp_fail(error, WP_TOO_LARGE, 0, "initializer", "its argument is larger than max_payload");
+    return wp_fail(error, WP_TOO_LARGE, 0, "initializer", "its argument is larger than any payload of this pool may be");
   }
   if (config->initializer->name_length >= WP_PROCESS_NAME_BYTES) {
     return wp_fail(error, WP_TOO_LARGE, 0, "initializer", "its name is larger than the table of names");

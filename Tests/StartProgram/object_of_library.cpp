@@ -1,0 +1,5 @@
+#include "objects.h"
+
+static Object object(4);
+
+uint64_t object_of_library() { return object.value(); }
