@@ -4,8 +4,8 @@
 
 const char *const kept_cases[] = {
     // A wait that failed was taken for the end of a process.
-    "plain/fork:host/end/wp_process.c:wp_pidfd_wait:ppoll=ENOMEM@1",
-    "bereft/fork:host/work/wp_process.c:wp_pidfd_wait:ppoll=EINVAL@1~3600000",
+    "plain/fork:host/end/wp_poll.c:wp_poll:ppoll=ENOMEM@1",
+    "bereft/fork:host/work/wp_poll.c:wp_poll:ppoll=EINVAL@1~3600000",
     // A message for which the kernel had no room counted as sent to nobody.
     "plain/fork:host/start/wp_socket.c:send_message:sendmsg, waiting=ENOMEM@1",
     "plain/reexec:template/start/wp_socket.c:send_message:sendmsg, waiting=ETOOMANYREFS@1~150",
