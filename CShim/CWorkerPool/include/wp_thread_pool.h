@@ -26,8 +26,7 @@ typedef struct wp_job {
   void *WP_NULLABLE argument;
 } wp_job;
 
-/// Tag in `wp_job.code`. No user-space function on a supported platform has one of the two highest bits set; the lower one is the
-/// engine's, and a pool without `run_foreign` refuses what has it.
+/// Tag in `wp_job.code`. No user-space function on a supported platform has its top bit set.
 #define WP_JOB_FOREIGN ((uintptr_t)1 << (sizeof(uintptr_t) * 8 - 1))
 
 /// Callbacks of a pool. Each may be NULL. They stay callable until the pool is destroyed, which is when the

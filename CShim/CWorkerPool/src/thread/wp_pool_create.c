@@ -120,7 +120,7 @@ static wp_thread_pool *pool_allocate(const wp_thread_pool_config *config, wp_top
   pool->topology = topology;
   pool->fork_generation = wp_fork_generation();
   pool->spin_ns = config->spin_ns == 0 ? WP_SPIN_DEFAULT_NS : config->spin_ns == WP_SPIN_NEVER ? 0 : config->spin_ns;
-  pool->code_span = (config->hooks.run_foreign == NULL ? WP_JOB_ENGINE - 1 : UINTPTR_MAX) - WP_LEAST_CODE;
+  pool->code_span = (config->hooks.run_foreign == NULL ? WP_JOB_FOREIGN - 1 : UINTPTR_MAX) - WP_LEAST_CODE;
   pool->stack_size = config->stack_size;
   wp_signals_mask(config->blocked_signals, config->blocked_signal_count, &pool->signal_mask);
   snprintf(pool->name, sizeof pool->name, "%s", config->name != NULL ? config->name : "worker");
