@@ -370,8 +370,10 @@ void slow_sends(wp_start_method method) {
   lab_close(&lab);
 }
 
+/// What this process has inherited leaves it 60: enough for 40 workers, and too few for their template.
 static bool limit_files(void) {
-  struct rlimit few = {64, 64};
+  rlim_t end = (rlim_t)count_leftovers().descriptors + 60;
+  struct rlimit few = {end, end};
   return setrlimit(RLIMIT_NOFILE, &few) == 0;
 }
 
