@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 12000, STRAYS_MS = 3000, LOOK_MS = 2 };
+/// A worker that fails for good is tried again after five seconds each time.
+enum { PATIENCE_MS = 30000, STRAYS_MS = 10000, LOOK_MS = 2 };
 
 static void pause_briefly(void) {
   struct timespec moment = {0, LOOK_MS * 1000000};
