@@ -178,7 +178,8 @@ static bool has_ended(life *self, int task) {
 
 void life_await_begun(life *self, int task) {
   if (task < 0) return;
-  while (!wp_process_pool_is_running(self->pool, self->tasks[task].ticket) && !has_ended(self, task)) sched_yield();
+  // Until the task itself says so: one that is killed before that would take its second run for the first.
+  while (wp_atomic_load(&seam_here->begun[task], wp_relaxed) == 0 && !has_ended(self, task)) sched_yield();
 }
 
 void life_cancel(life *self, int task) {

@@ -202,7 +202,6 @@ static void limit(wp_process_pool_config *config) {
 /// Ends with a task that would go on for ever. One: where a worker cannot set itself up for good, there is only the other.
 static void end_in_a_hurry(life *self) {
   life_await_begun(self, life_submit(self, DO_HANG, 0, WP_TASK_TERMINATED));
-  life_submit(self, DO_SUM, 0, WP_TASK_DISCARDED);
   wp_process_pool_close(self->pool);
   wp_process_pool_discard_pending(self->pool);
   wp_process_pool_stop_running(self->pool);

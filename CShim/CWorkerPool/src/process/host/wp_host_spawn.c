@@ -27,9 +27,10 @@
 /// Clears a channel whose last worker is dead.
 static void reset_channel(wp_process_pool *pool, uint32_t index) {
   wp_host_worker *worker = &pool->workers[index];
+  int cpu = wp_places_prepare(pool, index);  // before the first touch, by which its pages come to be where they are
   wp_channel_head *head = wp_channel_get_head(&worker->channel);
   head->generation = worker->generation;
-  head->cpu = wp_places_prepare(pool, index);
+  head->cpu = cpu;
   wp_atomic_store(&head->stop, 0u, wp_relaxed);
   wp_channel_status *status = wp_channel_get_status(&worker->channel);
   wp_atomic_store(&status->sleeping, 0u, wp_relaxed);
