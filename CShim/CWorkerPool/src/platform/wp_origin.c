@@ -192,7 +192,8 @@ static __attribute__((noreturn)) void become(wp_start *start) {
   bool ready = hand_over(start->descriptor);
   if (ready && origin->directory >= 0) {
     start->call = "fchdir";
-    ready = fchdir(origin->directory) == 0;
+    // A program that has given up rights may not go back there: then the template begins where the program is.
+    ready = fchdir(origin->directory) == 0 || errno == EACCES || errno == EPERM;
   }
   if (ready) {
     restore_use(origin);
