@@ -24,12 +24,15 @@ static uint64_t with_stack(uint64_t memory) { return memory > UINT64_MAX - own_s
 #define WP_NEAR_ZERO 65536u
 
 static void note_fault(uintptr_t address) {
+  if (own_status == NULL) return;  // a task's own child, which has the handler and is no worker
   wp_memory_use use;
   wp_atomic_store(&own_status->fault_near_zero, address < WP_NEAR_ZERO ? 1u : 0u, wp_relaxed);
   wp_atomic_store(&own_status->fault_starved, errno == ENOMEM ? 1u : 0u, wp_relaxed);
   if (!read_memory_use(&use)) return;
   wp_atomic_store(&own_status->fault_data, use.data, wp_relaxed);
 }
+
+void wp_limits_forget(void) { own_status = NULL; }
 
 static bool note_faults(wp_worker_limits *self) {
   self->notes_faults = self->notes_faults || wp_faults_note(note_fault);

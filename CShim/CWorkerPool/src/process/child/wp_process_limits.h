@@ -36,6 +36,8 @@ typedef struct wp_worker_limits {
 /// Sets what holds for the worker's life; `parent` is its template. The call that failed, with `errno` set, or WP_CALL_NONE. [fork]
 wp_call wp_limits_apply(wp_worker_limits *self, const wp_process_limits *settings, const wp_template *parent,
                         wp_channel_status *status);
+/// In a child of the worker's, which is none itself.
+void wp_limits_forget(void);
 /// Before and after each task, with limits of its own or 0. Without limits, no system call.
 void wp_limits_begin(wp_worker_limits *self, uint64_t cpu_ns, uint64_t memory);
 void wp_limits_end(wp_worker_limits *self);

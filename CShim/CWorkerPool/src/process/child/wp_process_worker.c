@@ -226,6 +226,7 @@ static void forget_worker(void) {
   current_channel = NULL;
   current_index = -1;
   wp_views_forget();
+  wp_limits_forget();
 }
 WP_AT_FORK(forget_worker)
 
